@@ -1,0 +1,55 @@
+# Two commands on a fresh machine that has python3 (3.11 or later) and make: `make demo`, `make test`.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NOTEBOOKS := results/notebooks
+# uv then trusts the machine's certificates, as pip does.
+export UV_SYSTEM_CERTS := 1
+
+.PHONY: help demo test lab lint lock bench clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "rdrepro needs Python 3.11 or later; name one: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "python3 cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet 'uv>=0.9'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@$(BIN)/python -c 'import torchvision' || \
+	  { echo "torch and torchvision do not fit together: install both from the same package index"; exit 1; }
+	@touch $@
+
+demo: $(VENV)/.installed  ## run the main notebook on embedded data and print its row
+	@mkdir -p $(NOTEBOOKS)
+	$(BIN)/papermill notebooks/01_mvtec.ipynb $(NOTEBOOKS)/demo.ipynb -p preset demo -p category wood
+	@$(BIN)/python -m rdrepro.tables
+	@echo "The executed notebook, with its figures: $(NOTEBOOKS)/demo.ipynb"
+
+test: $(VENV)/.installed  ## lint, then all tests and notebooks
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/python -m pytest
+
+lab: $(VENV)/.installed  ## open JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+lint: $(VENV)/.installed  ## mend format and notebooks
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/nbstripout notebooks/*.ipynb
+
+bench: $(VENV)/.installed  ## speed, as ratios within one run
+	$(BIN)/python -m pytest benchmarks
+
+lock: $(VENV)/.installed  ## pin every dependency anew
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
+	  -o requirements.lock pyproject.toml
+
+clean:  ## remove what the targets made, but for result rows
+	rm -rf $(VENV) $(NOTEBOOKS) results/demo results/models results/synthetic

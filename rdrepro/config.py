@@ -1,0 +1,210 @@
+"""RunConfig: everything that defines a result, resolved, and the two keys derived from it."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from rdrepro.data.mvtec import MVTEC_CATEGORIES
+from rdrepro.losses import REDUCTIONS
+from rdrepro.scoring import COMBINATIONS, LOSS_SCORES, MAP_SCORES
+from rdrepro.text import nearest, one_of
+
+# Raised whenever the same configuration would give another result.
+METHOD_VERSION = 1
+ALL_LAYERS = (1, 2, 3)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One run's settings; the defaults are the paper's protocol as the authors' code runs it.
+
+    No path, device, library or time is a field: those are provenance. `weights` is a published
+    name, `random` or `sha256:...`. D numbers are entries of DEVIATIONS.md.
+    """
+
+    # data
+    dataset: str = "mvtec"  # Sec. 4.1
+    category: str = "bottle"  # one of MVTEC_CATEGORIES; no default of the paper's
+    data_seed: int = 1  # embedded data only: 1 to develop on, 2 to report
+    image_size: int = 256  # Sec. 4.1; square, pixels
+    mask_threshold: float = 0.5  # official test.py; of masks resized bilinearly (D19)
+    label_source: str = "folder"  # "mask": official test.py, from the resized mask (D18)
+    # method
+    method: str = "reverse_distillation"
+    backbone: str = "wide_resnet50_2"  # Sec. 4.1
+    weights: str = "IMAGENET1K_V1"  # official resnet.py
+    teacher_bn: str = "frozen"  # official main.py; "batch": the extension's accident
+    bottleneck: str = "oce+mff"  # Table 5, last column
+    oce_width: int = 128  # official resnet.py: the teacher's own base width (D4)
+    mff_projection: bool = False  # official resnet.py; the paper's 1x1 convolution (D2)
+    train_layers: tuple[int, ...] = ALL_LAYERS  # Table 7, last column
+    loss: str = "kd"  # Eq. 2; "mkd": extension, Eq. 4
+    loss_reduction: str = "flatten"  # official main.py; "pointwise": Eq. 2 as printed (D1)
+    mkd_weight: float = 1000.0  # extension's code; its report prints none
+    # optimisation: Sec. 4.1 and official main.py
+    epochs: int = 200
+    batch_size: int = 16
+    lr: float = 0.005
+    beta1: float = 0.5
+    beta2: float = 0.999
+    seed: int = 111
+    precision: str = "float32"  # official main.py; resolved, never "auto"
+    eval_every: int = 0  # epochs between looks at the test set, 0: never; selects nothing
+    # scoring
+    map_layers: tuple[int, ...] = ALL_LAYERS  # Table 7, last column
+    map_combine: str = "sum"  # Eq. 3 (D15)
+    align_corners: bool = True  # official test.py (D14)
+    sigma: float = 4.0  # Sec. 4.1; pixels
+    score: str = "max"  # Sec. 3.3
+
+    def __post_init__(self):
+        for field in fields(self):
+            object.__setattr__(self, field.name, parse(field.name, getattr(self, field.name)))
+        for name, legal in CHOICES.items():
+            value = getattr(self, name)
+            if value not in legal:
+                raise ValueError(f"{name}={value!r} is not {one_of(legal)}.{nearest(value, legal)}")
+        for name, lowest in LOWEST.items():
+            if getattr(self, name) < lowest:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least {lowest}")
+        self._check_ranges()
+
+    def _check_ranges(self) -> None:
+        if self.image_size % 32:
+            below = self.image_size // 32 * 32
+            raise ValueError(
+                f"image_size={self.image_size} is not a multiple of 32, the bottleneck's stride; "
+                f"the nearest are {below} and {below + 32}"
+            )
+        for name in ("beta1", "beta2", "mask_threshold"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must lie in [0, 1)")
+        if self.lr <= 0:
+            raise ValueError(f"lr={self.lr} must be positive")
+        if not set(self.map_layers) <= set(self.train_layers):
+            raise ValueError(
+                f"map_layers={self.map_layers} are not all among train_layers={self.train_layers}; "
+                "a layer that was not trained has no meaningful map"
+            )
+
+
+CHOICES = {
+    "dataset": ("mvtec", "synthetic"),
+    "category": MVTEC_CATEGORIES,
+    "label_source": ("folder", "mask"),
+    "method": ("reverse_distillation",),
+    "teacher_bn": ("frozen", "batch"),
+    "bottleneck": ("oce+mff",),
+    "loss": ("kd", "mkd"),
+    "loss_reduction": REDUCTIONS,
+    "precision": ("float32", "bfloat16"),
+    "map_combine": COMBINATIONS,
+    "score": (*MAP_SCORES, *LOSS_SCORES),
+}
+LOWEST = {
+    "image_size": 32,
+    "epochs": 1,
+    "batch_size": 1,
+    "oce_width": 1,
+    "seed": 0,
+    "data_seed": 0,
+    "eval_every": 0,
+    "sigma": 0,
+    "mkd_weight": 0,
+}
+# What a trained student does not depend on; everything else is in its train_key.
+EVAL_FIELDS = (
+    "mask_threshold",
+    "label_source",
+    "map_layers",
+    "map_combine",
+    "align_corners",
+    "sigma",
+    "score",
+)
+FIELD_NAMES = tuple(f.name for f in fields(RunConfig))
+_TYPES = {f.name: f.type for f in fields(RunConfig)}
+
+
+def parse(name: str, value: Any) -> Any:
+    """Return a field's value in its own type, from a plain value or from text.
+
+    ValueError, in one sentence, for an unknown field or a value of another kind (False is no
+    integer, "" no number).
+    """
+    if name not in _TYPES:
+        raise ValueError(f"{name!r} is no setting.{nearest(name, FIELD_NAMES)}")
+    kind = _TYPES[name]
+    if kind == tuple[int, ...]:
+        return _parse_layers(name, value)
+    if kind is bool:
+        if str(value).lower() in ("true", "false"):
+            return str(value).lower() == "true"
+        raise ValueError(f"{name}={value!r} must be True or False")
+    if kind is str:
+        if isinstance(value, str):
+            return value
+        raise ValueError(f"{name}={value!r} must be text")
+    return _parse_number(name, value, kind)
+
+
+def _parse_number(name: str, value: Any, kind: type) -> int | float:
+    noun = "a whole number" if kind is int else "a number"
+    try:
+        number = float(value)
+        if isinstance(value, bool) or number != number or (kind is int and number % 1):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}={value!r} must be {noun}") from None
+    return kind(number)
+
+
+def _parse_layers(name: str, value: Any) -> tuple[int, ...]:
+    parts = value if isinstance(value, tuple | list) else str(value).split(",")
+    try:
+        layers = tuple(sorted({int(str(part)) for part in parts}))
+    except ValueError:
+        layers = ()
+    if not layers or not set(layers) <= set(ALL_LAYERS):
+        raise ValueError(f'{name}={value!r} must name layers among 1, 2 and 3, as in "2,3" or 3')
+    return layers
+
+
+def parse_overrides(text: str) -> dict[str, Any]:
+    """Parse "oce_width=64 map_combine=product" into fields; ValueError says what is off."""
+    settings = {}
+    for word in text.split():
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise ValueError(f"overrides: {word!r} is not of the form name=value")
+        settings[name] = parse(name, value)
+    return settings
+
+
+def train_key(config: RunConfig, train_data: str) -> str:
+    """Return what identifies a trained student: its settings and the hash of its training data."""
+    skipped = (*EVAL_FIELDS, "eval_every") if not config.eval_every else EVAL_FIELDS
+    return _digest({**_changed(config, skipped), "train_data": train_data})
+
+
+def eval_key(config: RunConfig, train_data: str, test_data: str) -> str:
+    """Return what identifies a result: the student, the scoring and the hash of the test data."""
+    trained = train_key(config, train_data)
+    changed = _changed(config, tuple(n for n in FIELD_NAMES if n not in EVAL_FIELDS))
+    return _digest({**changed, "train_key": trained, "test_data": test_data})
+
+
+def _changed(config: RunConfig, skipped: tuple[str, ...]) -> dict[str, Any]:
+    """Return the fields that differ from the defaults, so that a new field changes no key."""
+    default = {f.name: f.default for f in fields(RunConfig)}
+    return {
+        name: value
+        for name, value in asdict(config).items()
+        if name not in skipped and value != default[name]
+    }
+
+
+def _digest(content: dict[str, Any]) -> str:
+    text = json.dumps({**content, "method_version": METHOD_VERSION}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

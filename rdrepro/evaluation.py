@@ -1,0 +1,111 @@
+"""From a trained model and test images to maps, scores and metrics (Secs. 3.3 and 4.1)."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from rdrepro import metrics
+from rdrepro.config import RunConfig
+from rdrepro.data.mvtec import MVTecAD
+from rdrepro.features import autocast, memory_errors_explained
+from rdrepro.models.reverse_distillation import ReverseDistillation
+from rdrepro.scoring import LOSS_SCORES, anomaly_map, image_score, loss_score
+
+# Scores that differ by less than this share of their size say nothing: the run has collapsed.
+NO_SPREAD = 1e-6
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of N test images, beside the truth."""
+
+    maps: np.ndarray  # (N, H, W) float32, higher = more anomalous
+    scores: np.ndarray  # (N,) higher = more anomalous
+    gt_masks: np.ndarray  # (N, H, W) bool
+    gt_labels: np.ndarray  # (N,) 0 or 1
+    defects: list[str]
+    paths: list[str]
+    data_hash: str  # of the test data
+    seconds: float  # networks, maps and scores of all images, without decoding
+
+    @property
+    def collapsed(self) -> bool:
+        """Return whether the scores have no spread, so that no threshold parts them."""
+        spread = np.ptp(self.scores)
+        return bool(not np.isfinite(spread) or spread <= NO_SPREAD * np.abs(self.scores).max())
+
+
+def predict(
+    model: ReverseDistillation,
+    data: MVTecAD,
+    config: RunConfig,
+    device: torch.device | str = "cpu",
+) -> Predictions:
+    """Score every image of a test set. MemoryError, with the way out, when memory runs out."""
+    device = torch.device(device)
+    model.to(device).eval()
+    maps, scores, truth, seconds = [], [], [], 0.0
+    loader = DataLoader(data, config.batch_size, collate_fn=list)
+    with memory_errors_explained(config), torch.inference_mode():
+        for items in tqdm(loader, "testing", leave=False):
+            images = torch.stack([item["image"] for item in items]).to(device)  # (B, 3, H, W)
+            started = time.perf_counter()
+            batch_maps, batch_scores = score_images(model, images, config)
+            maps.append(batch_maps.float().cpu().numpy())
+            scores.append(batch_scores.float().cpu().numpy())
+            seconds += time.perf_counter() - started
+            truth += [{k: v for k, v in item.items() if k != "image"} for item in items]
+    return Predictions(
+        np.concatenate(maps),
+        np.concatenate(scores),
+        np.stack([t["gt_mask"].numpy() for t in truth]),
+        np.array([t["gt_label"] for t in truth]),
+        [t["defect"] for t in truth],
+        [t["path"] for t in truth],
+        data.fingerprint(),
+        seconds,
+    )
+
+
+def score_images(
+    model: ReverseDistillation, images: Tensor, config: RunConfig
+) -> tuple[Tensor, Tensor]:
+    """Return maps (B, H, W) and scores (B,) of images (B, 3, H, W) in [0, 1]."""
+    with autocast(config, images.device):
+        f_e, f_d = model(images.contiguous(memory_format=torch.channels_last))
+    maps = anomaly_map(
+        f_e,
+        f_d,
+        tuple(images.shape[-2:]),
+        config.sigma,
+        config.map_combine,
+        config.map_layers,
+        config.align_corners,
+    )
+    if config.score not in LOSS_SCORES:
+        return maps, image_score(maps, config.score)
+    chosen = [[f[k - 1] for k in config.map_layers] for f in (f_e, f_d)]
+    reduction, weight = config.loss_reduction, config.mkd_weight
+    return maps, loss_score(*chosen, config.score, reduction, weight)
+
+
+def evaluate(predictions: Predictions) -> dict[str, float]:
+    """Return every metric of a test set, as fractions; schema.json says what each one is."""
+    p = predictions
+    pixel_threshold = metrics.youden_threshold(p.maps, p.gt_masks)
+    return {
+        "image_auroc": metrics.auroc(p.scores, p.gt_labels),
+        "pixel_auroc": metrics.auroc(p.maps, p.gt_masks),
+        "pixel_aupro": metrics.aupro(p.maps, p.gt_masks),
+        "pixel_aupro_official": metrics.aupro_official(p.maps, p.gt_masks),
+        "image_ap": metrics.average_precision(p.scores, p.gt_labels),
+        "pixel_ap": metrics.average_precision(p.maps, p.gt_masks),
+        "image_f1_max": metrics.f1_max(p.scores, p.gt_labels),
+        "pixel_f1_max": metrics.f1_max(p.maps, p.gt_masks),
+        "recall_at_youden": float(np.mean(p.maps[p.gt_masks] >= pixel_threshold)),
+    }

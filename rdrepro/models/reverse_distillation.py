@@ -1,0 +1,150 @@
+"""The whole model: teacher, one-class bottleneck and student (Fig. 3)."""
+
+import re
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
+from rdrepro.config import RunConfig
+from rdrepro.models.bottleneck import OneClassBottleneck
+from rdrepro.models.student import StudentDecoder
+from rdrepro.models.teacher import Teacher, read_state_dict
+from rdrepro.models.weights import RESNETS, Weights
+
+# What the official forward pass never uses (their issue 36), or another variant left behind (D23).
+DEAD_ENTRIES = re.compile(r"conv4\.|bn4\.|.*memory")
+
+
+class ReverseDistillation(nn.Module):
+    """Images (B, 3, H, W) in [0, 1] -> (f_E, f_D), each a list of three maps, shallow to deep."""
+
+    def __init__(self, teacher: Teacher, bottleneck: OneClassBottleneck, student: StudentDecoder):
+        super().__init__()
+        self.teacher, self.bottleneck, self.student = teacher, bottleneck, student
+
+    def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        f_e = self.teacher(images)
+        return f_e, self.restore(f_e)
+
+    def restore(self, f_e: list[Tensor]) -> list[Tensor]:
+        """Return f_D, what the student restores of f_E from the compact code phi."""
+        return self.student(self.bottleneck(f_e))
+
+    def trainable(self) -> nn.ModuleDict:
+        """Return what training changes and what is kept of it: bottleneck and student."""
+        return nn.ModuleDict({"bottleneck": self.bottleneck, "student": self.student})
+
+    def load_official(self, path: str | Path) -> None:
+        """Load the authors' checkpoint, {'bn', 'decoder'}; ValueError if it does not fit."""
+        path = Path(path)
+        checkpoint = read_state_dict(path)
+        if not {"bn", "decoder"} <= set(checkpoint):
+            raise ValueError(
+                f"{path.name} is no official checkpoint: its entries are "
+                f"{', '.join(list(checkpoint)[:4])}, not bn and decoder"
+            )
+        state = {
+            **{f"bottleneck.{k}": v for k, v in rename_bottleneck(checkpoint["bn"]).items()},
+            **{f"student.{k}": v for k, v in rename_decoder(checkpoint["decoder"]).items()},
+        }
+        load_strictly(self.trainable(), state, path.name)
+
+
+def build_model(config: RunConfig, weights: Weights) -> ReverseDistillation:
+    """Build the model of a configuration; the seed decides every random weight."""
+    torch.manual_seed(config.seed)
+    teacher = Teacher(config.backbone, weights, config.teacher_bn)
+    bottleneck, student = build_trainable(
+        config.backbone,
+        teacher.channels,
+        oce_width=config.oce_width,
+        mff_projection=config.mff_projection,
+        linear_heads=not teacher.rectified,
+    )
+    return ReverseDistillation(teacher, bottleneck, student)
+
+
+def build_trainable(
+    backbone: str,
+    channels: tuple[int, ...],
+    oce_width: int,
+    mff_projection: bool = False,
+    linear_heads: bool = False,
+) -> tuple[OneClassBottleneck, StudentDecoder]:
+    """Build bottleneck and student for a teacher with these channels.
+
+    A torchvision ResNet lends its own kind of block, its stages' depths and its width; any other
+    teacher gets basic blocks, two a stage (DEVIATIONS.md).
+    """
+    block, depths, width, groups = residual_design(backbone)
+    bottleneck = OneClassBottleneck(
+        channels, block, depths[0], oce_width, groups, mff_projection=mff_projection
+    )
+    student = StudentDecoder(channels, block, depths, width, groups, linear_heads)
+    return bottleneck, student
+
+
+def residual_design(
+    backbone: str,
+) -> tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...], int, int]:
+    """Return block, blocks per stage (deep to shallow), base width and groups for a teacher.
+
+    The depths are the teacher's, not mirrored: three of ResNet-50's first stage face its third
+    stage's six (official de_resnet.py; D5). The OCE has as many blocks as the first.
+    """
+    if backbone not in RESNETS:
+        return BasicBlock, (2, 2, 2), 64, 1
+    with torch.device("meta"):
+        resnet = torchvision.models.get_model(backbone, weights=None)
+    stages = (resnet.layer1, resnet.layer2, resnet.layer3)
+    block = type(resnet.layer1[0])
+    return block, tuple(len(s) for s in stages), resnet.base_width, resnet.groups
+
+
+OFFICIAL_NAMES = {
+    "conv1": "mff.align1.0.0",
+    "bn1": "mff.align1.0.1",
+    "conv2": "mff.align1.1.0",
+    "bn2": "mff.align1.1.1",
+    "conv3": "mff.align2.0",
+    "bn3": "mff.align2.1",
+    "bn_layer": "oce",
+}
+
+
+def rename_bottleneck(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the official `BN_layer`'s entries to ours, without those that nothing uses."""
+    parts = {name: name.partition(".") for name in state if not DEAD_ENTRIES.match(name)}
+    return {
+        f"{OFFICIAL_NAMES.get(head, head)}.{rest}": state[name]
+        for name, (head, _, rest) in parts.items()
+    }
+
+
+def rename_decoder(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the official decoder's entries (its layer1 is the deepest stage) to ours."""
+    return {
+        re.sub(r"^layer(\d)", lambda m: f"stages.{int(m[1]) - 1}", name).replace(
+            "upsample", "downsample"
+        ): tensor
+        for name, tensor in state.items()
+        if not DEAD_ENTRIES.match(name)
+    }
+
+
+def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """Load a state dict in which every entry must fit; ValueError names those that do not."""
+    own = module.state_dict()
+    counters = {k for k in own if k.endswith("num_batches_tracked")}
+    missing = [k for k in own if k not in state and k not in counters]
+    unknown = [k for k in state if k not in own]
+    wrong = [k for k in state if k in own and state[k].shape != own[k].shape]
+    if missing or unknown or wrong:
+        raise ValueError(
+            f"{source} does not fit the model: {len(missing)} entries missing, {len(unknown)} "
+            f"unknown, {len(wrong)} of another shape (the first: {(missing + unknown + wrong)[0]})"
+        )
+    module.load_state_dict(state, strict=False)

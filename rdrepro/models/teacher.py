@@ -1,0 +1,180 @@
+"""The frozen teacher encoder E: three feature maps f_E at strides 4, 8 and 16 (Sec. 3.1)."""
+
+import pickle
+from pathlib import Path
+
+import timm
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from rdrepro.models.weights import LITE0, RESNETS, TIMM, Weights
+from rdrepro.text import nearest
+
+STRIDES = (4, 8, 16)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+LITE0_MEAN, LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3  # its training code
+BATCH_NORM_MODES = ("frozen", "batch")
+
+
+class Teacher(nn.Module):
+    """Frozen encoder: images (B, 3, H, W) in [0, 1] -> [f_E^1, f_E^2, f_E^3].
+
+    f_E^k: (B, C_k, H / s_k, W / s_k) with s = 4, 8, 16 and C = `channels`. It normalises its input
+    as its weights want it. It stays in eval mode whatever the model's mode. With
+    `batch_norm="batch"`, an accident of the extension's code, its batch norms use the batch's
+    statistics while the model trains; the moved statistics are never kept.
+    """
+
+    def __init__(self, backbone: str, weights: Weights, batch_norm: str = "frozen"):
+        super().__init__()
+        self.backbone, self.batch_norm = backbone, batch_norm
+        encoder, mean, std = _build(backbone, weights)
+        self.encoder = encoder.requires_grad_(False)
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+        self.train(False)
+        self.channels, self.rectified = self._probe()
+        if batch_norm == "batch":
+            self._prepare_batch_statistics(from_file=weights.path is not None)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        with torch.no_grad():
+            return self.encoder((images - self.mean) / self.std)
+
+    def train(self, mode: bool = True) -> "Teacher":
+        """Keep all in eval mode, but batch norms where the batch's statistics are wanted."""
+        super().train(False)
+        for module in self._batch_norms():
+            module.train(mode and self.batch_norm == "batch")
+        return self
+
+    def _batch_norms(self) -> list[nn.Module]:
+        return [m for m in self.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+
+    def _probe(self) -> tuple[tuple[int, ...], bool]:
+        """Return the maps' channels, and whether no value of theirs is negative (a final ReLU)."""
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            maps = self(torch.rand(1, 3, 64, 64, generator=generator))
+        if tuple(64 // m.shape[-1] for m in maps) != STRIDES:
+            raise ValueError(f"backbone={self.backbone!r} has no maps at strides 4, 8 and 16")
+        return tuple(m.shape[1] for m in maps), all(m.min() >= 0 for m in maps)
+
+    def _prepare_batch_statistics(self, from_file: bool) -> None:
+        norms = self._batch_norms()
+        folded = all(not m.running_mean.any() and (m.running_var == 1).all() for m in norms)
+        if from_file and folded:
+            raise ValueError(
+                "teacher_bn='batch' needs weights with batch-norm statistics, and those of this "
+                "file are folded into its convolutions; use teacher_bn='frozen' or other weights"
+            )
+        for module in norms:
+            module.momentum = 0.0  # the running statistics stay as they are
+
+
+class _ResNetStages(nn.Module):
+    """The stem and the first three residual stages of a torchvision ResNet."""
+
+    def __init__(self, resnet: nn.Module):
+        super().__init__()
+        self.conv1, self.bn1, self.relu = resnet.conv1, resnet.bn1, resnet.relu
+        self.maxpool = resnet.maxpool
+        self.layer1, self.layer2, self.layer3 = resnet.layer1, resnet.layer2, resnet.layer3
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (B, 64, H/4, W/4)
+        f1 = self.layer1(x)
+        f2 = self.layer2(f1)
+        return [f1, f2, self.layer3(f2)]
+
+
+def check_backbone(backbone: str) -> None:
+    """Raise ValueError, with the nearest name, for a backbone that nobody knows."""
+    known = [*RESNETS, LITE0]
+    if backbone.startswith(TIMM):
+        known = [TIMM + name for name in timm.list_models()]
+    if backbone.split(".")[0] not in known:  # timm's names may end in ".tag", the weights' own name
+        raise ValueError(
+            f"backbone={backbone!r} is neither a torchvision ResNet, nor {LITE0}, "
+            f"nor a timm model written timm/NAME.{nearest(backbone, known)}"
+        )
+
+
+def _build(backbone: str, weights: Weights) -> tuple[nn.Module, tuple, tuple]:
+    """Return the encoder with its weights, and the mean and SD that its input wants."""
+    check_backbone(backbone)
+    if backbone in RESNETS:
+        encoder = _ResNetStages(torchvision.models.get_model(backbone, weights=None))
+        if weights.path:
+            _load(encoder, weights.path)
+        return encoder, IMAGENET_MEAN, IMAGENET_STD
+    if backbone == LITE0:
+        encoder = _timm_encoder("tf_efficientnet_lite0", pretrained=False)
+        if weights.path:
+            _load(encoder, weights.path, names=_lite0_names())
+        return encoder, LITE0_MEAN, LITE0_STD
+    name = backbone.removeprefix(TIMM)
+    encoder = _timm_encoder(name, pretrained=weights.name == "pretrained")
+    if weights.path:
+        _load(encoder, weights.path)
+    cfg = timm.get_pretrained_cfg(name)
+    return encoder, cfg.mean if cfg else IMAGENET_MEAN, cfg.std if cfg else IMAGENET_STD
+
+
+def _timm_encoder(name: str, pretrained: bool) -> nn.Module:
+    try:
+        strides = timm.create_model(name, features_only=True).feature_info.reduction()
+        indices = [strides.index(s) for s in STRIDES]
+    except (RuntimeError, AttributeError, ValueError):
+        raise ValueError(
+            f"timm model {name!r} has no feature maps at strides 4, 8 and 16"
+        ) from None
+    try:
+        return timm.create_model(
+            name, features_only=True, out_indices=indices, pretrained=pretrained
+        )
+    except Exception as error:  # the hub client raises its own, by version
+        raise ConnectionError(
+            f"cannot load timm's weights for {name!r} ({type(error).__name__}); give the path of "
+            "a state dict as weights, or use weights=random"
+        ) from None
+
+
+def _lite0_names() -> list[str]:
+    """Return timm's parameter names of the whole network, in the order of the shipped file."""
+    names = timm.create_model("tf_efficientnet_lite0").state_dict()
+    return [n for n in names if not n.endswith("num_batches_tracked")]
+
+
+def _load(encoder: nn.Module, path: Path, names: list[str] | None = None) -> None:
+    """Load a state dict into the encoder; ValueError says which keys do not fit.
+
+    Entries that the encoder does not have (layer4, fc) are passed over. `names`: the file's entries
+    in other words, in its order.
+    """
+    state = read_state_dict(path)
+    if names and not set(names) <= set(state):
+        state = dict(zip(names, state.values(), strict=False))
+    own = encoder.state_dict()
+    missing = [k for k in own if k not in state and not k.endswith("num_batches_tracked")]
+    wrong = [k for k in own if k in state and state[k].shape != own[k].shape]
+    if missing or wrong:
+        what = f"lacks {', '.join(missing[:3])}" if missing else f"has another shape at {wrong[0]}"
+        raise ValueError(
+            f"the weights file {path.name} does not fit the backbone: it {what} "
+            f"({len(missing)} entries missing, {len(wrong)} of another shape)"
+        )
+    encoder.load_state_dict({k: v for k, v in state.items() if k in own}, strict=False)
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read a file of tensors by name, without running code from it; ValueError if it is none."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
+        raise ValueError(f"the weights file {path.name} cannot be read: {reason}") from None
+    if not isinstance(state, dict) or not state:
+        raise ValueError(f"the weights file {path.name} holds no state dict")
+    return state

