@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 
 from rdrepro import metrics
 from rdrepro.config import RunConfig
 from rdrepro.data.mvtec import MVTecAD
-from rdrepro.features import autocast, memory_errors_explained
+from rdrepro.features import autocast, full_precision_kernels, memory_errors_explained
 from rdrepro.models.reverse_distillation import ReverseDistillation
+from rdrepro.progress import progress
 from rdrepro.scoring import LOSS_SCORES, anomaly_map, image_score, loss_score
 
 # Scores that differ by less than this share of their size say nothing: the run has collapsed.
@@ -51,8 +51,8 @@ def predict(
     model.to(device).eval()
     maps, scores, truth, seconds = [], [], [], 0.0
     loader = DataLoader(data, config.batch_size, collate_fn=list)
-    with memory_errors_explained(config), torch.inference_mode():
-        for items in tqdm(loader, "testing", leave=False):
+    with memory_errors_explained(config), full_precision_kernels(), torch.inference_mode():
+        for items in progress(loader, "testing", leave=False):
             images = torch.stack([item["image"] for item in items]).to(device)  # (B, 3, H, W)
             started = time.perf_counter()
             batch_maps, batch_scores = score_images(model, images, config)

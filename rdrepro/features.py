@@ -2,16 +2,16 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import psutil
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from rdrepro.config import RunConfig
 from rdrepro.data.mvtec import MVTecAD
 from rdrepro.models.teacher import Teacher
+from rdrepro.progress import progress
 
 # A third of what is free leaves room for the training step itself.
 FREE_SHARE = 1 / 3
@@ -21,6 +21,13 @@ def autocast(config: RunConfig, device: torch.device) -> torch.autocast:
     """Return the context in which the networks run: bfloat16 where the configuration says so."""
     return torch.autocast(
         device.type, torch.bfloat16, enabled=config.precision == "bfloat16", cache_enabled=False
+    )
+
+
+def full_precision_kernels() -> AbstractContextManager:
+    """Return the context in which a GPU's convolutions repeat exactly, and float32 is not TF32."""
+    return torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )
 
 
@@ -63,7 +70,10 @@ class TeacherFeatures:
     def __init__(self, teacher: Teacher, data: MVTecAD, config: RunConfig, device: torch.device):
         self.teacher, self.config, self.device = teacher, config, device
         self.images = torch.stack(
-            [_to_bytes(data[i]["image"]) for i in tqdm(range(len(data)), "decoding", leave=False)]
+            [
+                _to_bytes(data[i]["image"])
+                for i in progress(range(len(data)), "decoding", leave=False)
+            ]
         )  # (N, 3, H, W)
         self.kept = self._keep() if config.teacher_bn == "frozen" else None
 
@@ -91,7 +101,7 @@ class TeacherFeatures:
             for f in first
         ]
         batches = torch.arange(len(self)).split(self.config.batch_size)
-        for indices in tqdm(batches, "teacher", leave=False):
+        for indices in progress(batches, "teacher", leave=False):
             for whole, part in zip(kept, self._compute(indices), strict=True):
                 whole[indices] = part
         return kept

@@ -14,21 +14,27 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from rdrepro.config import RunConfig, train_key
 from rdrepro.data.mvtec import MVTecAD
-from rdrepro.features import TeacherFeatures, autocast, memory_errors_explained
+from rdrepro.features import (
+    TeacherFeatures,
+    autocast,
+    full_precision_kernels,
+    memory_errors_explained,
+)
 from rdrepro.losses import kd_loss, mkd_loss
 from rdrepro.models.reverse_distillation import (
     ReverseDistillation,
     build_model,
     load_strictly,
 )
+from rdrepro.progress import progress, say
 from rdrepro.resolve import Run
 
 LONG = 3600  # seconds of training from which a cheaper preset is named
-TIMED_STEPS = 2
+WARM_UP_STEPS, TIMED_STEPS = 2, 2
 
 
 def training_loss(f_e: list[Tensor], f_d: list[Tensor], config: RunConfig) -> Tensor:
@@ -53,12 +59,17 @@ def fit(
     runs out.
     """
     device = torch.device(device)
-    with memory_errors_explained(config):
+    with memory_errors_explained(config), full_precision_kernels():
         model.to(device, memory_format=torch.channels_last).train()
         features = TeacherFeatures(model.teacher, data, config, device)
         _check_last_batch(len(features), config)
-        _announce(model, features, config)
-        return _train(model, features, config, look)
+        seconds = _estimate(model, features, config)
+        advice = "; preset=quick takes minutes" if seconds > LONG else ""
+        say(
+            f"Training {config.epochs} epochs takes about {duration(seconds)} "
+            f"on {device} in {config.precision}{advice}."
+        )
+        return _train(model, features, config, look, seconds)
 
 
 def _train(
@@ -66,32 +77,47 @@ def _train(
     features: TeacherFeatures,
     config: RunConfig,
     look: Callable[[ReverseDistillation], dict[str, float]] | None,
+    expected_seconds: float,
 ) -> pd.DataFrame:
     optimiser = _adam(model, config)
     shuffle = torch.Generator().manual_seed(config.seed)
     history = []
-    with tqdm(total=config.epochs * len(features), unit=" images", desc="training") as bar:
+    images = config.epochs * len(features)
+    with progress(None, "training", expected_seconds, total=images, unit=" images") as bar:
         for epoch in range(1, config.epochs + 1):
-            started, total = time.perf_counter(), 0.0
-            for indices in torch.randperm(len(features), generator=shuffle).split(
-                config.batch_size
-            ):
-                loss = _step(model, features[indices], optimiser, config)
-                if not math.isfinite(loss):
-                    raise RuntimeError(
-                        f"the loss is {loss} in epoch {epoch}; lower lr (now {config.lr}) or use "
-                        f"precision=float32 (now {config.precision})"
-                    )
-                total += loss * len(indices)
-                bar.update(len(indices))
-            record = {"epoch": epoch, "loss": total / len(features)}
-            record["seconds"] = time.perf_counter() - started
-            bar.set_postfix(epoch=f"{epoch}/{config.epochs}", loss=f"{record['loss']:.4f}")
+            started = time.perf_counter()
+            order = torch.randperm(len(features), generator=shuffle)
+            loss = _epoch(model, features, order, optimiser, config, bar)
+            if not math.isfinite(loss):
+                raise RuntimeError(
+                    f"the loss is {loss} in epoch {epoch}; lower lr (now {config.lr}) or use "
+                    f"precision=float32 (now {config.precision})"
+                )
+            history.append({"epoch": epoch, "loss": loss, "seconds": time.perf_counter() - started})
             if look and config.eval_every and epoch % config.eval_every == 0:
-                record |= look(model)
+                history[-1] |= look(model)
                 model.train()
-            history.append(record)
     return pd.DataFrame(history)
+
+
+def _epoch(
+    model: ReverseDistillation,
+    features: TeacherFeatures,
+    order: Tensor,
+    optimiser: torch.optim.Optimizer,
+    config: RunConfig,
+    bar: tqdm,
+) -> float:
+    """Take a step per batch of images in this order; return the mean loss, or one not finite."""
+    total = 0.0
+    for indices in order.split(config.batch_size):
+        loss = _step(model, features[indices], optimiser, config)
+        if not math.isfinite(loss):
+            return loss
+        total += loss * len(indices)
+        bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+        bar.update(len(indices))
+    return total / len(features)
 
 
 def _adam(model: ReverseDistillation, config: RunConfig) -> torch.optim.Adam:
@@ -126,23 +152,17 @@ def _check_last_batch(n: int, config: RunConfig) -> None:
         )
 
 
-def _announce(model: ReverseDistillation, features: TeacherFeatures, config: RunConfig) -> None:
-    """Say how long training will take, from a few steps on a copy that is thrown away."""
+def _estimate(model: ReverseDistillation, features: TeacherFeatures, config: RunConfig) -> float:
+    """Return the seconds that training will take, from a few steps on a throw-away copy."""
     trial = copy.deepcopy(model)
     optimiser = _adam(trial, config)
     indices = torch.arange(min(config.batch_size, len(features)))
     times = []
-    for _ in range(1 + TIMED_STEPS):  # the first one warms up
+    for _ in range(WARM_UP_STEPS + TIMED_STEPS):
         started = time.perf_counter()
         _step(trial, features[indices], optimiser, config)
         times.append(time.perf_counter() - started)
-    steps = config.epochs * math.ceil(len(features) / config.batch_size)
-    seconds = steps * min(times[1:])
-    advice = "; preset=quick takes minutes" if seconds > LONG else ""
-    tqdm.write(
-        f"Training: {steps} steps, about {duration(seconds)} on {features.device} "
-        f"in {config.precision}{advice}."
-    )
+    return config.epochs * math.ceil(len(features) / config.batch_size) * min(times[WARM_UP_STEPS:])
 
 
 def duration(seconds: float) -> str:

@@ -142,9 +142,8 @@ def _timm_encoder(name: str, pretrained: bool) -> nn.Module:
 
 
 def _lite0_names() -> list[str]:
-    """Return timm's parameter names of the whole network, in the order of the shipped file."""
-    names = timm.create_model("tf_efficientnet_lite0").state_dict()
-    return [n for n in names if not n.endswith("num_batches_tracked")]
+    """Return timm's names of the whole network's entries, in the order of the shipped file."""
+    return list(timm.create_model("tf_efficientnet_lite0").state_dict())
 
 
 def _load(encoder: nn.Module, path: Path, names: list[str] | None = None) -> None:
@@ -155,7 +154,7 @@ def _load(encoder: nn.Module, path: Path, names: list[str] | None = None) -> Non
     """
     state = read_state_dict(path)
     if names and not set(names) <= set(state):
-        state = dict(zip(names, state.values(), strict=False))
+        state = dict(zip(names, state.values()))  # noqa: B905 - missing entries are named below
     own = encoder.state_dict()
     missing = [k for k in own if k not in state and not k.endswith("num_batches_tracked")]
     wrong = [k for k in own if k in state and state[k].shape != own[k].shape]

@@ -1,0 +1,35 @@
+"""A progress bar with time left."""
+
+import sys
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+from tqdm import TqdmWarning
+
+with warnings.catch_warnings():
+    # Without ipywidgets a notebook's bar is text, as in a terminal; that is no fault of the run.
+    warnings.simplefilter("ignore", TqdmWarning)
+    from tqdm.auto import tqdm
+
+# An executed notebook keeps every update of a text bar: about fifty, but one a minute.
+UPDATES = 50
+FASTEST, SLOWEST = 2, 60  # seconds between updates
+
+
+def progress(
+    iterable: Iterable | None = None,
+    description: str = "",
+    expected_seconds: float = 0,
+    **options: Any,
+) -> tqdm:
+    """Return a tqdm bar over `iterable`, in the notebook's or the terminal's style."""
+    pause = min(SLOWEST, max(FASTEST, expected_seconds / UPDATES))
+    # Notebooks show what goes to stderr as if it were an error.
+    file = sys.stdout if "ipykernel" in sys.modules else sys.stderr
+    return tqdm(iterable, description, mininterval=pause, maxinterval=pause, file=file, **options)
+
+
+def say(sentence: str) -> None:
+    """Write a sentence above any bar that is being drawn."""
+    tqdm.write(sentence)
