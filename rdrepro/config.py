@@ -197,7 +197,7 @@ def eval_key(config: RunConfig, train_data: str, test_data: str) -> str:
 
 def _changed(config: RunConfig, skipped: tuple[str, ...]) -> dict[str, Any]:
     """Return the fields that differ from the defaults, so that a new field changes no key."""
-    default = {f.name: f.default for f in fields(RunConfig)}
+    default = {f.name: f.default for f in fields(config)}
     return {
         name: value
         for name, value in asdict(config).items()

@@ -66,9 +66,10 @@ class Run:
         return pd.DataFrame(rows).set_index("setting")
 
     def dataset(self, split: str) -> MVTecAD:
-        """Return the run's images of a split, "train" or "test"."""
-        c = self.config
-        root = self.data_root
+        """Return the run's images of a split, "train" or "test"; embedded ones are drawn once."""
+        c, root = self.config, self.data_root
+        if c.dataset == "synthetic":
+            write_category(root, c.category, c.data_seed, image_size=c.image_size)
         return MVTecAD(root, c.category, split, c.image_size, c.mask_threshold, c.label_source)
 
     def _repr_html_(self) -> str:
@@ -196,10 +197,8 @@ def fast_precision(device: torch.device) -> str:
 
 
 def _data_root(config: RunConfig, data_root: str | None, results: Path) -> Path:
-    """Return the folder with the category in MVTec's layout, drawing embedded data where needed."""
+    """Return the folder that holds the categories in MVTec's layout, or will once drawn."""
     if config.dataset == "synthetic":
-        folder = results / "synthetic" / f"seed{config.data_seed}-{config.image_size}px"
-        write_category(folder, config.category, config.data_seed, image_size=config.image_size)
-        return folder
+        return results / "synthetic" / f"seed{config.data_seed}-{config.image_size}px"
     root = (paths.existing(data_root) or Path(data_root)) if data_root else paths.data_dir()
     return find_mvtec(root or paths.ROOT / "data")

@@ -1,6 +1,7 @@
 """Result rows: one JSON file per run, written whole or not at all, and read back as a table."""
 
 import datetime
+import itertools
 import json
 import math
 import os
@@ -162,14 +163,18 @@ def save_row(row: dict[str, Any], folder: Path) -> Path:
 
 
 def _rename_to_free_name(aside: Path, folder: Path, stem: str) -> Path:
-    number = 1
-    while True:
+    for number in itertools.count(1):
         target = folder / (f"{stem}.json" if number == 1 else f"{stem}-{number}.json")
         try:
-            os.link(aside, target)  # unlike a rename, it fails where the name is taken
-            return target
+            target.touch(exist_ok=False)  # claims the name, which a rename would take from another
         except FileExistsError:
-            number += 1
+            continue
+        try:
+            return aside.replace(target)
+        except OSError:
+            target.unlink()
+            raise
+    raise AssertionError("unreachable")
 
 
 def _to_json(row: dict[str, Any]) -> str:

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
+from PIL import Image
+
+from rdrepro.data.synthetic import write_category
 
 GOLDEN = Path(__file__).parent / "golden" / "official.json"
 
@@ -12,7 +15,31 @@ def pytest_addoption(parser):
     parser.addoption("--golden", type=Path, default=GOLDEN, help="golden values to compare with")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def fixed_threads():
-    """Results are promised bit for bit at one thread count only."""
-    torch.set_num_threads(2)
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch, tmp_path):
+    """No test finds the data, weights or results of whoever runs it."""
+    for name in ("RDREPRO_DATA", "RDREPRO_WEIGHTS", "RDREPRO_CACHE_GB"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RDREPRO_RESULTS", str(tmp_path / "results"))
+
+
+@pytest.fixture(scope="session")
+def small_mvtec(tmp_path_factory):
+    """A data root with one small embedded category in MVTec's layout."""
+    root = tmp_path_factory.mktemp("data")
+    write_category(root / "mvtec", "bottle", seed=1, n_train=6, n_test=8, image_size=64)
+    return root
+
+
+@pytest.fixture
+def tiny_category(tmp_path):
+    """A data root with a category of 8-pixel images that a test may damage."""
+    folder = tmp_path / "data" / "mvtec" / "grid"
+    picture = Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
+    mask = Image.fromarray(np.eye(8, dtype=np.uint8) * 255)
+    for name in ("train/good/000", "train/good/001", "test/good/000", "test/bent/000"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        picture.save(folder / f"{name}.png")
+    (folder / "ground_truth" / "bent").mkdir(parents=True)
+    mask.save(folder / "ground_truth" / "bent" / "000_mask.png")
+    return tmp_path / "data"

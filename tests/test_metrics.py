@@ -1,0 +1,185 @@
+"""Each metric: a case by hand, an oracle, an invariance."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter, label
+from scipy.stats import mannwhitneyu
+
+from rdrepro.metrics import (
+    aupro,
+    aupro_official,
+    auroc,
+    average_precision,
+    f1_max,
+    pro_curve,
+    youden_threshold,
+)
+
+SCORES, LABELS = [0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1]
+
+
+def random_case(seed, n=5, size=24, levels=None):
+    """Maps and masks; with `levels`, scores take few values, so that there are many ties."""
+    rng = np.random.default_rng(seed)
+    masks = gaussian_filter(rng.random((n, size, size)), (0, 2, 2)) > 0.53
+    masks[0] = False
+    maps = rng.random((n, size, size)) + 0.6 * masks + rng.normal(0, 0.3, (n, 1, 1))
+    return (np.round(maps * levels) / levels if levels else maps), masks
+
+
+def brute_force_pro(maps, masks, limit):
+    """PRO by definition: a loop over every threshold and every region."""
+    regions = [
+        (i, components == r)
+        for i, (components, count) in enumerate(label(m, np.ones((3, 3))) for m in masks)
+        for r in range(1, count + 1)
+    ]
+    points = [(0.0, 0.0)]
+    for threshold in np.unique(maps)[::-1]:
+        above = maps >= threshold
+        pro = np.mean([above[i][region].mean() for i, region in regions])
+        points.append((above[~masks].mean(), pro))
+    area = 0.0
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
+        if x1 >= limit:
+            y1 = y0 + (y1 - y0) * (limit - x0) / (x1 - x0) if x1 > x0 else y0
+            return (area + (limit - x0) * (y0 + y1) / 2) / limit
+        area += (x1 - x0) * (y0 + y1) / 2
+    raise AssertionError
+
+
+def official_pro(maps, masks):
+    """The authors' formula, threshold by threshold, from its description (facts of D16)."""
+    results = []
+    for amap, mask in zip(maps, masks, strict=True):
+        if not mask.any():
+            continue
+        components, count = label(mask, np.ones((3, 3)))
+        fprs, pros = [], []
+        for t in np.arange(amap.min(), amap.max(), (amap.max() - amap.min()) / 200):
+            above = amap > t
+            pros.append(np.mean([above[components == r].mean() for r in range(1, count + 1)]))
+            fprs.append(above[~mask].mean())
+        fprs, pros = np.array(fprs), np.array(pros)
+        pros, fprs = pros[fprs < 0.3], fprs[fprs < 0.3]
+        results.append(-np.trapezoid(pros, fprs / fprs.max()))
+    return np.mean(results)
+
+
+def test_image_metrics_by_hand():
+    assert auroc(SCORES, LABELS) == pytest.approx(3 / 4)  # one of four pairs is ranked wrong
+    assert average_precision(SCORES, LABELS) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+    assert f1_max(SCORES, LABELS) == pytest.approx(0.8)  # threshold 0.35: P = 2/3, R = 1
+    assert youden_threshold([0.1, 0.2, 0.3, 0.9], LABELS) == pytest.approx(0.3)
+
+
+def test_auroc_is_the_mann_whitney_statistic():
+    rng = np.random.default_rng(0)
+    labels = rng.random(200) < 0.3
+    scores = np.round(rng.normal(size=200) + labels, 1)
+    u = mannwhitneyu(scores[labels], scores[~labels]).statistic
+    assert auroc(scores, labels) == pytest.approx(u / labels.sum() / (~labels).sum())
+
+
+def test_youden_threshold_and_f1_by_brute_force():
+    rng = np.random.default_rng(1)
+    labels = rng.random(100) < 0.4
+    scores = rng.normal(size=100) + labels
+    youden = [(scores[labels] >= t).mean() - (scores[~labels] >= t).mean() for t in scores]
+    assert youden_threshold(scores, labels) == scores[np.argmax(youden)]
+    f1 = [2 * (labels & (scores >= t)).sum() / (labels.sum() + (scores >= t).sum()) for t in scores]
+    assert f1_max(scores, labels) == pytest.approx(max(f1))
+
+
+def test_aupro_by_hand():
+    # Two regions, one pixel and three; ten normal pixels. The small region is found at once, the
+    # large one only behind all normal pixels: PRO is one half at every FPR up to the limit.
+    masks = np.zeros((1, 2, 7), bool)
+    masks[0, 0, 0] = masks[0, 0, 4:7] = True
+    maps = np.zeros((1, 2, 7))
+    maps[~masks] = np.linspace(0.4, 0.6, 10)
+    maps[0, 0, 0], maps[0, 0, 4:7] = 1.0, 0.1
+    assert aupro(maps, masks) == pytest.approx(0.5)
+    assert auroc(maps, masks) == pytest.approx(0.25)  # pixels, not regions, count here
+
+
+def test_constant_maps_lie_on_the_diagonal():
+    masks = np.zeros((2, 8, 8), bool)
+    masks[0, 2:4, 2:4] = True
+    assert aupro(np.ones((2, 8, 8)), masks) == pytest.approx(0.15)  # limit / 2
+    assert np.isnan(aupro_official(np.ones((2, 8, 8)), masks))
+
+
+@pytest.mark.parametrize("levels", [None, 8, 2])
+@pytest.mark.parametrize("limit", [0.05, 0.3, 1.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_aupro_equals_brute_force(seed, limit, levels):
+    maps, masks = random_case(seed, levels=levels)
+    assert aupro(maps, masks, limit) == pytest.approx(
+        brute_force_pro(maps, masks, limit), abs=1e-12
+    )
+
+
+@pytest.mark.parametrize("levels", [None, 8])
+def test_official_aupro_equals_its_description(levels):
+    maps, masks = random_case(7, levels=levels)
+    assert aupro_official(maps, masks) == pytest.approx(official_pro(maps, masks), abs=1e-12)
+
+
+def test_official_aupro_ignores_normal_images_and_image_offsets():
+    maps, masks = random_case(8)
+    offset = maps + np.arange(len(maps))[:, None, None]
+    assert aupro_official(offset, masks) == pytest.approx(aupro_official(maps, masks))
+    assert aupro_official(maps[1:], masks[1:]) == aupro_official(maps, masks)
+    assert aupro(offset, masks) != pytest.approx(aupro(maps, masks), abs=0.01)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), scale=st.floats(0.1, 10), shift=st.floats(-5, 5))
+def test_exact_metrics_depend_on_the_order_alone(seed, scale, shift):
+    maps, masks = random_case(seed, n=3, size=16, levels=50)
+    other = np.exp(scale * maps / 10 + shift)
+    for metric in (auroc, average_precision, f1_max, aupro):
+        assert metric(other, masks) == pytest.approx(metric(maps, masks))
+
+
+def test_regions_count_alike_whatever_their_size():
+    rng = np.random.default_rng(2)
+    maps = rng.random((1, 40, 40))
+    masks = np.zeros((1, 40, 40), bool)
+    masks[0, 1:3, 1:3] = masks[0, 10:30, 10:30] = True
+    maps[0, 1:3, 1:3] += 1
+    curve = dict(zip(*pro_curve(maps, masks), strict=True))
+    assert curve[0.0] >= 0.5  # the small region alone
+
+
+def test_pro_curve_begins_at_the_origin_rises_and_ends_at_one():
+    fpr, pro = pro_curve(*random_case(9))
+    assert (fpr[0], pro[0]) == (0, 0)
+    assert (fpr[-1], pro[-1]) == (1, pytest.approx(1))
+    assert (np.diff(fpr) >= 0).all() and (np.diff(pro) >= 0).all()
+
+
+@pytest.mark.parametrize("metric", [auroc, average_precision, f1_max, youden_threshold])
+@pytest.mark.parametrize(
+    ("scores", "labels", "message"),
+    [
+        ([0.1, 0.2], [0, 0], "all 2 labels are normal"),
+        ([0.1, 0.2], [1, 1], "all 2 labels are anomalous"),
+        ([0.1, np.nan], [0, 1], "1 scores are not finite"),
+        ([0.1], [0, 1], "differ in shape"),
+    ],
+)
+def test_meaningless_input_is_refused(metric, scores, labels, message):
+    with pytest.raises(ValueError, match=message):
+        metric(scores, labels)
+
+
+@pytest.mark.parametrize("limit", [0, -0.1, 1.1])
+def test_limit_outside_its_range_is_refused(limit):
+    with pytest.raises(ValueError, match="must lie in"):
+        aupro(*random_case(0), limit)

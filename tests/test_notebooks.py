@@ -1,0 +1,191 @@
+"""Every notebook runs under nbval with small parameters; parameters are resolved or refused."""
+
+import contextlib
+import subprocess
+import sys
+from dataclasses import replace
+
+import matplotlib
+import matplotlib.pyplot as plt
+import nbformat
+import papermill.cli
+import pytest
+from click.testing import CliRunner
+
+from rdrepro import evaluation, resolve
+from rdrepro.paths import ROOT
+
+NOTEBOOKS = ROOT / "notebooks"
+SMALL = {"image_size": 64, "epochs": 20}
+RUNS = {
+    "00_quickstart": {"category": "hazelnut", **SMALL},
+    "01_mvtec": {"category": "bottle", "preset": "demo", **SMALL},
+}
+RESOLVING_CELL = 3  # code cells up to the resolving one: parameters, injected ones, resolving
+
+
+def prepare(name, target, **parameters):
+    """Prepare a copy with papermill's command line, without executing it."""
+    given = [word for k, v in parameters.items() for word in ("-p", k, str(v))]
+    command = ["--prepare-only", "--no-progress-bar", str(NOTEBOOKS / f"{name}.ipynb"), str(target)]
+    result = CliRunner().invoke(papermill.cli.papermill, [*command, *given])
+    assert result.exit_code == 0, result.output
+    return target
+
+
+def code_cells(path):
+    return [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+
+
+def run_cells(cells):
+    """Run cells in a namespace of their own; return it."""
+    namespace = {"__name__": "__main__"}
+    for cell in cells:
+        exec(compile(cell, "<cell>", "exec"), namespace)
+    return namespace
+
+
+def test_every_notebook_is_run_here():
+    assert {p.stem for p in NOTEBOOKS.glob("*.ipynb")} == set(RUNS)
+
+
+def test_notebooks_under_nbval(tmp_path):
+    for name, parameters in RUNS.items():
+        prepare(name, tmp_path / f"{name}.ipynb", results_dir=tmp_path / "results", **parameters)
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-p"]
+    command += ["no:cacheprovider", "--nbval-cell-timeout=120", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    rows = list((tmp_path / "results" / "demo").glob("*.json"))
+    assert len(rows) == 1
+
+
+@pytest.fixture
+def prepared_cells(tmp_path):
+    """The cells of 01_mvtec, prepared with small parameters."""
+    matplotlib.use("Agg")
+    parameters = {**RUNS["01_mvtec"], "results_dir": tmp_path / "results"}
+    yield code_cells(prepare("01_mvtec", tmp_path / "run.ipynb", **parameters))
+    plt.close("all")
+
+
+BREAKAGES = {
+    "zeros": lambda maps: maps * 0,
+    "negative": lambda maps: -maps,
+    "upside down": lambda maps: maps.max() - maps,
+    "infinite": lambda maps: maps / 0,
+    "too large": lambda maps: maps + 10,
+}
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_a_broken_anomaly_map_turns_the_notebook_red(prepared_cells, monkeypatch, breakage):
+    right = evaluation.anomaly_map
+    monkeypatch.setattr(evaluation, "anomaly_map", lambda *args: BREAKAGES[breakage](right(*args)))
+    with pytest.raises((AssertionError, ValueError)):
+        run_cells(prepared_cells)
+
+
+def test_a_missing_figure_turns_the_notebook_red(prepared_cells):
+    cells = [c.replace("rd.plot_scores(predictions)", "plt.figure()") for c in prepared_cells]
+    cells[0] = f"import matplotlib.pyplot as plt\n{cells[0]}"
+    with pytest.raises(AssertionError, match="3 of 4 figures"):
+        run_cells(cells)
+
+
+TEXT = {"0": "{}=0 must be text", "False": "{}=False must be text"}
+WHOLE = {"False": "{}=False must be a whole number", "''": "{}='' must be a whole number"}
+LAYERS = {value: f"{{}}={value} must name layers among" for value in ("0", "False", "''")}
+PLACE = {**TEXT, "''": "{}='' is empty"}
+CHOICE = {**TEXT, "''": "{}='' is not "}
+COUNT = {"0": "{}=0 must be at least ", **WHOLE}
+# How the sentence begins that refuses 0, False or ""; a value that is not listed is a legal one.
+REFUSED = {
+    "study": PLACE,
+    "category": {**TEXT, "''": "category='' is none of"},
+    "preset": PLACE,
+    "method": CHOICE,
+    "data_root": PLACE,
+    "results_dir": PLACE,
+    "backbone": {**TEXT, "''": "backbone='' is neither"},
+    "weights": {**TEXT, "''": "weights='' is no file"},
+    "bottleneck": CHOICE,
+    "train_layers": LAYERS,
+    "map_layers": LAYERS,
+    "image_size": COUNT,
+    "epochs": COUNT,
+    "batch_size": COUNT,
+    "seed": WHOLE,
+    "loss": CHOICE,
+    "loss_reduction": CHOICE,
+    "score": CHOICE,
+    "precision": CHOICE,
+    "device": PLACE,
+    "overrides": TEXT,
+}
+
+
+def test_the_parameters_are_those_of_the_notebook():
+    parameters = run_cells(code_cells(NOTEBOOKS / "01_mvtec.ipynb")[:1])
+    names = [n for n in parameters if not n.startswith("_")]
+    assert names == list(REFUSED)
+
+
+@pytest.mark.parametrize("value", [0, False, "", None], ids=repr)
+@pytest.mark.parametrize("name", REFUSED)
+def test_each_parameter_at_0_false_empty_and_none(name, value, tmp_path):
+    cells = code_cells(prepare("01_mvtec", tmp_path / "p.ipynb", **{name: value}))[:RESOLVING_CELL]
+    if repr(value) in REFUSED[name]:
+        with pytest.raises(ValueError) as error:
+            run_cells(cells)
+        assert str(error.value).startswith(REFUSED[name][repr(value)].format(name))
+        assert "\n" not in str(error.value)
+        return
+    config = run_cells(cells)["run"].config
+    unset = resolve(category=resolve().config.category if name == "category" else "wood").config
+    assert config == (unset if value in (None, "") else replace(unset, **{name: value}))
+
+
+def test_a_misspelt_parameter_is_refused_with_the_nearest_name(tmp_path):
+    cells = code_cells(prepare("01_mvtec", tmp_path / "p.ipynb", categroy="wood"))
+    with pytest.raises(ValueError, match=r"'categroy' is no parameter\. Did you mean 'category'"):
+        run_cells(cells[:RESOLVING_CELL])
+
+
+def test_the_same_in_ipython_where_other_variables_may_stand(tmp_path):
+    cells = code_cells(prepare("01_mvtec", tmp_path / "p.ipynb", categroy="wood"))
+    given = {"In": ["", *cells[:RESOLVING_CELL]], "category": "wood", "something_else": 3}
+    from rdrepro import resolve_notebook
+
+    with pytest.raises(ValueError, match="'categroy' is no parameter"):
+        resolve_notebook(given)
+    given["In"] = ["", cells[0], "# Parameters\ncategory = 'grid'", "something_else = 3"]
+    assert resolve_notebook(given).config.category == "wood"
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"train_layers": "2,3", "map_layers": 3, "loss_reduction": "pointwise"},
+        {"overrides": "map_combine=product teacher_bn=batch", "score": "mkd_loss", "loss": "mkd"},
+        {"weights": "random", "backbone": "resnet18", "score": "top1pct", "study": "mine"},
+    ],
+    ids=str,
+)
+def test_a_few_are_run_whole(parameters, tmp_path):
+    matplotlib.use("Agg")
+    given = {**RUNS["01_mvtec"], "results_dir": tmp_path / "results", **parameters}
+    run_cells(code_cells(prepare("01_mvtec", tmp_path / "run.ipynb", **given)))
+    plt.close("all")
+    folder = "runs/mine" if "study" in parameters else "demo"
+    assert len(list((tmp_path / "results" / folder).glob("*.json"))) == 1
+
+
+def test_errors_leave_no_row(tmp_path, small_mvtec):
+    given = {**SMALL, "category": "wood", "data_root": small_mvtec, "weights": "random"}
+    cells = code_cells(
+        prepare("01_mvtec", tmp_path / "r.ipynb", results_dir=tmp_path / "results", **given)
+    )
+    with contextlib.suppress(FileNotFoundError):
+        run_cells(cells)
+    assert not list(tmp_path.rglob("results/**/*.json"))

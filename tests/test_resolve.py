@@ -1,0 +1,134 @@
+"""Presets, places, and where data are found or drawn."""
+
+import pytest
+import torch
+
+from rdrepro import paths, resolve
+from rdrepro.presets import PRESETS
+from rdrepro.resolve import fast_precision
+
+
+@pytest.fixture(autouse=True)
+def no_project_data(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "ROOT", tmp_path / "project")
+
+
+def test_without_data_auto_is_the_demo_with_a_banner():
+    run = resolve()
+    assert (run.preset, run.config.dataset) == ("demo", "synthetic")
+    assert run.banner and run.banner in repr(run) and run.banner in run._repr_html_()
+    assert run.rows_dir == run.results_dir / "demo"
+    assert resolve(study="mine").rows_dir == run.results_dir / "runs" / "mine"
+
+
+@pytest.mark.parametrize("how", ["parameter", "variable", "project"])
+def test_with_data_auto_is_the_paper(small_mvtec, monkeypatch, how):
+    given = {"weights": "random", "category": "bottle"}
+    if how == "parameter":
+        given["data_root"] = str(small_mvtec)
+    elif how == "variable":
+        monkeypatch.setenv("RDREPRO_DATA", str(small_mvtec))
+    else:
+        paths.ROOT.mkdir()
+        (paths.ROOT / "data").symlink_to(small_mvtec)
+    run = resolve(**given)
+    assert (run.preset, run.config.dataset, run.banner) == ("paper", "mvtec", "")
+    assert run.config.backbone == "wide_resnet50_2" and run.config.oce_width == 128
+    assert run.dataset("train").counts() == {"good": 6}
+    assert run.rows_dir == run.results_dir / "runs" / "paper"
+
+
+def test_a_named_root_without_the_data_is_an_error_and_never_a_demo(tmp_path, monkeypatch):
+    for root in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(FileNotFoundError, match="get MVTec AD from"):
+            resolve(data_root=str(root), weights="random")
+    monkeypatch.setenv("RDREPRO_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="get MVTec AD from"):
+        resolve(weights="random")
+
+
+def test_a_category_that_the_root_lacks_is_an_error(small_mvtec):
+    run = resolve(data_root=str(small_mvtec), category="wood", weights="random")
+    with pytest.raises(FileNotFoundError, match=r"no category 'wood' .* \(found: bottle\)"):
+        run.dataset("train")
+
+
+def test_a_relative_root_is_sought_from_the_working_folder_then_from_the_project(
+    small_mvtec, monkeypatch, tmp_path
+):
+    paths.ROOT.mkdir()
+    (tmp_path / "there").symlink_to(small_mvtec)
+    monkeypatch.chdir(tmp_path)
+    assert resolve(data_root="there", weights="random").data_root.is_dir()
+    monkeypatch.chdir(small_mvtec)
+    (paths.ROOT / "here").symlink_to(small_mvtec)
+    assert resolve(data_root="here", weights="random").data_root.is_dir()
+
+
+def test_presets_change_what_they_say():
+    assert resolve(preset="official", dataset="synthetic", weights="random").preset == "official"
+    printed = resolve(preset="as_printed", dataset="synthetic", weights="random").config
+    assert printed.loss_reduction == "pointwise" and printed.mff_projection
+    quick = resolve(preset="quick", dataset="synthetic", weights="random").config
+    assert quick.backbone == "resnet18" and quick.epochs == PRESETS["quick"]["epochs"]
+    with pytest.raises(ValueError, match=r"preset='quik' is none of .* Did you mean 'quick'"):
+        resolve(preset="quik")
+
+
+def test_what_is_given_beats_the_preset_and_none_is_as_the_preset_says():
+    config = resolve(preset="demo", epochs=3, seed=0, sigma=0, overrides="score=sum").config
+    assert (config.epochs, config.seed, config.sigma, config.score) == (3, 0, 0, "sum")
+    assert resolve(preset="demo", epochs=None).config.epochs == PRESETS["demo"]["epochs"]
+
+
+def test_maps_follow_the_trained_layers_and_width_the_backbone():
+    config = resolve(preset="demo", train_layers="2,3").config
+    assert config.map_layers == (2, 3)
+    wide = resolve(preset="demo", backbone="wide_resnet50_2", weights="random").config
+    assert wide.oce_width == 128
+    assert resolve(preset="demo").config.oce_width == 64
+
+
+def test_precision_is_resolved():
+    auto = resolve(preset="demo", device="cpu").config.precision
+    assert auto == fast_precision(torch.device("cpu"))
+    assert resolve(preset="demo", precision="float32").config.precision == "float32"
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "precision"),
+    [({"avx512_bf16": True}, "bfloat16"), ({"amx_bf16": True}, "bfloat16"), ({}, "float32")],
+)
+def test_bfloat16_where_the_processor_has_it(monkeypatch, capabilities, precision):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert fast_precision(torch.device("cpu")) == precision
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"categroy": "wood"}, "'categroy' is no parameter. Did you mean 'category'"),
+        ({"category": "woood"}, "category='woood' is none of .* Did you mean 'wood'"),
+        ({"backbone": "resnet17"}, "backbone='resnet17' is neither"),
+        ({"device": "cuda:99"}, "device='cuda:99' is not on this machine"),
+        ({"device": "gpu"}, "device='gpu' is not on this machine"),
+        ({"study": "../x"}, "study='../x' must be a folder's name"),
+        ({"epochs": 2, "overrides": "epochs=3"}, "epochs is given twice"),
+        ({"oce_width": 128}, "oce_width=128 does not fit backbone='efficientnet_lite0'"),
+        ({"method": "padim"}, "method='padim' is not reverse_distillation"),
+    ],
+)
+def test_what_is_off_is_said_in_one_sentence(given, message):
+    with pytest.raises(ValueError, match=message) as error:
+        resolve(**{"preset": "demo", **given})
+    assert "\n" not in str(error.value)
+
+
+def test_no_network_for_the_weights_says_what_to_do(monkeypatch, tmp_path):
+    def no_network(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
+    with pytest.raises(ConnectionError, match=r"cannot download .*RDREPRO_WEIGHTS"):
+        resolve(preset="quick", dataset="synthetic")

@@ -1,0 +1,154 @@
+"""Rows: valid, atomic, never overwritten, without a path of the machine; tables beside print."""
+
+import json
+import subprocess
+
+import pandas as pd
+import pytest
+
+import rdrepro as rd
+from rdrepro import paths, results, tables
+from rdrepro.config import FIELD_NAMES
+from rdrepro.data.mvtec import MVTEC_CATEGORIES
+
+
+@pytest.fixture(scope="module")
+def finished(small_mvtec, tmp_path_factory):
+    """A finished tiny run: run, row, predictions."""
+    run = rd.resolve(
+        data_root=str(small_mvtec),
+        category="bottle",
+        preset="quick",
+        backbone="efficientnet_lite0",
+        image_size=64,
+        epochs=2,
+        device="cpu",
+        results_dir=str(tmp_path_factory.mktemp("results")),
+    )
+    started = rd.now()
+    trained = rd.train(run, run.dataset("train"))
+    predictions = rd.predict(trained.model, run.dataset("test"), run.config)
+    row = rd.make_row(run, trained, predictions, rd.evaluate(predictions), started)
+    return run, row, predictions
+
+
+def test_a_row_says_everything_and_no_path(finished, small_mvtec):
+    run, row, predictions = finished
+    assert set(row["config"]) == set(FIELD_NAMES)
+    assert row["status"] == "complete"
+    assert row["counts"]["train"] == 6
+    assert len(row["history"]["loss"]) == 2
+    assert row["scores"]["path"] == predictions.paths
+    assert row["scores"]["score"] == pytest.approx(predictions.scores, rel=1e-5)
+    text = json.dumps(row)
+    for secret in (str(small_mvtec), str(run.results_dir), str(paths.ROOT)):
+        assert secret not in text
+
+
+def test_metrics_can_be_had_again_from_the_scores(finished):
+    _, row, _ = finished
+    again = rd.auroc(row["scores"]["score"], row["scores"]["label"])
+    assert again == pytest.approx(row["metrics"]["image_auroc"], abs=1e-6)
+
+
+def test_no_row_overwrites_another(finished, tmp_path):
+    _, row, _ = finished
+    files = [rd.save_row(row, tmp_path / "runs") for _ in range(3)]
+    assert len({f.name for f in files}) == 3
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == sorted(f.name for f in files)
+    assert json.loads(files[2].read_text()) == row
+
+
+def test_an_invalid_row_is_not_written(finished, tmp_path):
+    _, row, _ = finished
+    for change in (
+        {"metrics": row["metrics"] | {"image_auroc": 1.2}},
+        {"config": {k: v for k, v in row["config"].items() if k != "seed"}},
+        {"surprise": 1},
+        {"scores": row["scores"] | {"path": ["/absolute"]}},
+    ):
+        with pytest.raises(ValueError, match=r"does not fit schema\.json"):
+            rd.save_row(row | change, tmp_path)
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_a_row_that_cannot_be_written_leaves_nothing(finished, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError("no space left on device")
+
+    _, row, _ = finished
+    monkeypatch.setattr(results.Path, "replace", full)
+    with pytest.raises(OSError, match="no space"):
+        rd.save_row(row, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_are_read_back_as_a_table(finished, tmp_path):
+    _, row, _ = finished
+    assert rd.load_runs(tmp_path).empty
+    file = rd.save_row(row, tmp_path / "study")
+    table = rd.load_runs(tmp_path)
+    assert table.loc[0, "category"] == "bottle"
+    assert table.loc[0, "image_auroc"] == row["metrics"]["image_auroc"]
+    assert table.loc[0, "provenance.device"] == "cpu"
+    assert table.loc[0, "file"] == f"study/{file.name}"
+    file.write_text("{")
+    with pytest.raises(ValueError, match=rf"{file.name} is no result row"):
+        rd.load_runs(tmp_path)
+
+
+def test_dirty_means_a_tracked_file_outside_results(tmp_path, monkeypatch):
+    def git(*arguments):
+        subprocess.run(["git", "-C", str(tmp_path), *arguments], check=True, capture_output=True)
+
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    assert results.git_state() == (None, None)
+    (tmp_path / "results").mkdir()
+    for name in ("code.py", "results/table.md"):
+        (tmp_path / name).write_text("a")
+    git("init")
+    git("add", ".")
+    git("-c", "user.name=t", "-c", "user.email=t@t", "commit", "-m", "first")
+    assert results.git_state()[1] is False
+    (tmp_path / "results/table.md").write_text("b")
+    (tmp_path / "untracked.txt").write_text("b")
+    assert results.git_state()[1] is False
+    (tmp_path / "code.py").write_text("b")
+    assert results.git_state()[1] is True
+
+
+def test_printed_numbers_average_to_the_printed_averages():
+    printed = pd.read_csv(paths.PAPER / "rd4ad.csv", dtype={"printed": str})
+    assert (printed["printed"].astype(float) == printed["value"]).all()
+    means = printed.groupby("metric")["value"].agg(["mean", "size"])
+    averages = {"image_auroc": 98.5, "pixel_auroc": 97.8, "pro": 93.9}  # total averages, "Ours"
+    for metric, average in averages.items():
+        assert round(means.loc[metric, "mean"], 1) == average
+        assert means.loc[metric, "size"] == len(MVTEC_CATEGORIES)
+
+
+def test_a_real_category_stands_beside_its_printed_numbers(finished):
+    run, row, _ = finished
+    table = rd.beside_print(row["metrics"], run)
+    assert table["paper (%)"].dropna().to_dict() == {
+        "image_auroc": 100.0,
+        "pixel_auroc": 98.7,
+        "pixel_aupro_official": 96.6,
+    }
+    ours = 100 * row["metrics"]["pixel_auroc"]
+    assert table.loc["pixel_auroc", "difference"] == pytest.approx(ours - 98.7, abs=0.051)
+    assert "epochs=2 (paper 200)" in rd.protocol_differences(run.config)
+
+
+def test_embedded_data_stand_beside_nothing():
+    run = rd.resolve(preset="demo", category="bottle")
+    assert rd.beside_print({"image_auroc": 0.9}, run)["paper (%)"].isna().all()
+
+
+def test_latest_row_is_the_demos(finished, monkeypatch, tmp_path):
+    monkeypatch.setenv("RDREPRO_RESULTS", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="make demo"):
+        tables.latest_row()
+    rd.save_row(finished[1], tmp_path / "demo")
+    expected = round(100 * finished[1]["metrics"]["image_auroc"], 1)
+    assert tables.latest_row().loc["image_auroc", "%"] == expected

@@ -1,0 +1,138 @@
+"""Weights: found, named, downloaded, refused."""
+
+import hashlib
+import http.server
+import threading
+
+import pytest
+import torch
+
+from rdrepro.models import weights as weights_module
+from rdrepro.models.teacher import Teacher
+from rdrepro.models.weights import Weights, download, find_weights
+
+
+@pytest.fixture
+def resnet_file(tmp_path):
+    """A ResNet-18 state dict in torchvision's names, without layer4 and fc."""
+    torch.manual_seed(5)
+    path = tmp_path / "teacher.pth"
+    torch.save(Teacher("resnet18", Weights("random")).encoder.state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A local server of the folder `served`."""
+    (tmp_path / "served").mkdir()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, directory=tmp_path / "served", **kwargs)
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as http_server:
+        threading.Thread(target=http_server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http_server.server_port}", tmp_path / "served"
+        http_server.shutdown()
+
+
+def test_a_path_is_known_by_its_hash(resnet_file):
+    digest = hashlib.sha256(resnet_file.read_bytes()).hexdigest()
+    found = find_weights("resnet18", str(resnet_file))
+    assert found == Weights(f"sha256:{digest[:16]}", resnet_file)
+    loaded = Teacher("resnet18", found).encoder.layer3[1].conv2.weight
+    assert torch.equal(loaded, torch.load(resnet_file)["layer3.1.conv2.weight"])
+
+
+def test_a_file_known_to_be_equal_bears_the_published_name(resnet_file, monkeypatch):
+    digest = hashlib.sha256(resnet_file.read_bytes()).hexdigest()
+    monkeypatch.setitem(weights_module.KNOWN_FILES, digest, "IMAGENET1K_V1")
+    assert find_weights("resnet18", str(resnet_file)).name == "IMAGENET1K_V1"
+
+
+def test_torchvisions_file_is_found_in_the_weights_folder_and_checked(tmp_path, monkeypatch):
+    monkeypatch.setenv("RDREPRO_WEIGHTS", str(tmp_path))
+    path = tmp_path / "resnet18-f37072fd.pth"
+    path.write_bytes(b"not the real file")
+    with pytest.raises(ValueError, match=r"does not have the SHA-256 f37072fd.*delete"):
+        find_weights("resnet18", "IMAGENET1K_V1")
+    monkeypatch.setattr(weights_module, "sha256", lambda path: "f37072fd" + 56 * "0")
+    assert find_weights("resnet18", "IMAGENET1K_V1") == Weights("IMAGENET1K_V1", path)
+
+
+def test_hub_cache_is_searched_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(weights_module, "sha256", lambda path: "f37072fd" + 56 * "0")
+    path = tmp_path / "checkpoints" / "resnet18-f37072fd.pth"
+    path.parent.mkdir()
+    path.write_bytes(b"")
+    assert find_weights("resnet18", "IMAGENET1K_V1").path == path
+
+
+def test_download_from_a_server(server, tmp_path):
+    address, served = server
+    content = b"weights" * 1000
+    name = f"net-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    (served / name).write_bytes(content)
+    path = download(f"{address}/{name}", tmp_path / "cache")
+    assert path.read_bytes() == content
+    assert [p.name for p in (tmp_path / "cache").iterdir()] == [name]
+
+
+def test_a_download_with_another_hash_leaves_nothing(server, tmp_path):
+    address, served = server
+    (served / "net-01234567.pth").write_bytes(b"other")
+    with pytest.raises(ConnectionError, match="RDREPRO_WEIGHTS"):
+        download(f"{address}/net-01234567.pth", tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_no_network_says_what_to_do_instead(tmp_path):
+    with pytest.raises(ConnectionError, match=r"cannot download .* weights=random"):
+        download("http://127.0.0.1:9/net-01234567.pth", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "weights", "message"),
+    [
+        ("resnet18", "IMAGENET1K_V9", "use IMAGENET1K_V1 or random or the path"),
+        ("resnet18", "", "weights='' is no file"),
+        ("efficientnet_lite0", "IMAGENET1K_V1", "use shipped or random or the path"),
+        ("timm/resnet18", "IMAGENET1K_V1", "use pretrained or random or the path"),
+    ],
+)
+def test_unknown_weights_name_the_known_ones(backbone, weights, message):
+    with pytest.raises(ValueError, match=message):
+        find_weights(backbone, weights)
+
+
+def test_files_that_do_not_fit_say_which_entries(resnet_file, tmp_path):
+    with pytest.raises(ValueError, match=r"does not fit the backbone: it lacks .*layer1\.2"):
+        Teacher("resnet34", find_weights("resnet34", str(resnet_file)))
+    state = torch.load(resnet_file)
+    state["layer2.0.conv1.weight"] = torch.zeros(3)
+    torch.save(state, tmp_path / "wrong.pth")
+    with pytest.raises(ValueError, match=r"another shape at layer2\.0\.conv1\.weight"):
+        Teacher("resnet18", find_weights("resnet18", str(tmp_path / "wrong.pth")))
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors", b"\x80\x02}q\x00."])
+def test_files_that_hold_no_tensors_are_refused(content, tmp_path):
+    path = tmp_path / "broken.pth"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"broken\.pth"):
+        Teacher("resnet18", find_weights("resnet18", str(path)))
+
+
+def test_no_code_is_run_from_a_weights_file(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "written"), "w"))
+
+    torch.save({"conv1.weight": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(ValueError, match="cannot be read"):
+        Teacher("resnet18", find_weights("resnet18", str(tmp_path / "evil.pth")))
+    assert not (tmp_path / "written").exists()
