@@ -7,7 +7,7 @@ NOTEBOOKS := results/notebooks
 # uv then trusts the machine's certificates, as pip does.
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help demo test lab lint lock bench clean
+.PHONY: help demo test lab lint bench benchmark deviations tables picture lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -45,6 +45,18 @@ lint: $(VENV)/.installed  ## mend format and notebooks
 
 bench: $(VENV)/.installed  ## speed, as ratios within one run
 	$(BIN)/python -m pytest benchmarks
+
+benchmark: $(VENV)/.installed  ## how hard the embedded data are, and rows for README.md
+	$(BIN)/python benchmarks/embedded.py
+
+deviations: $(VENV)/.installed  ## measure the effect of each switch
+	$(BIN)/python benchmarks/deviations.py
+
+tables: $(VENV)/.installed  ## write the tables of README.md and DEVIATIONS.md from rows
+	$(BIN)/python benchmarks/write_tables.py
+
+picture: $(VENV)/.installed  ## draw README.md's picture from embedded data
+	$(BIN)/python benchmarks/picture.py
 
 lock: $(VENV)/.installed  ## pin every dependency anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev \

@@ -69,12 +69,7 @@ class TeacherFeatures:
 
     def __init__(self, teacher: Teacher, data: MVTecAD, config: RunConfig, device: torch.device):
         self.teacher, self.config, self.device = teacher, config, device
-        self.images = torch.stack(
-            [
-                _to_bytes(data[i]["image"])
-                for i in progress(range(len(data)), "decoding", leave=False)
-            ]
-        )  # (N, 3, H, W)
+        self.images = stack_images(data)
         self.kept = self._keep() if config.teacher_bn == "frozen" else None
 
     def __len__(self) -> int:
@@ -107,5 +102,7 @@ class TeacherFeatures:
         return kept
 
 
-def _to_bytes(image: Tensor) -> Tensor:
-    return (image * 255).round().to(torch.uint8)
+def stack_images(data: MVTecAD) -> Tensor:
+    """Return all images of a data set, decoded, as bytes (N, 3, H, W)."""
+    items = (data[i] for i in progress(range(len(data)), "decoding", leave=False))
+    return torch.stack([(item["image"] * 255).round().to(torch.uint8) for item in items])

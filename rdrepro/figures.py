@@ -33,12 +33,13 @@ def show_samples(data: MVTecAD, per_defect: int = 1, columns: int = 6) -> Figure
     for ax in axes.flat:
         ax.axis("off")
     for ax, item in zip(axes.flat, items, strict=False):
-        _show_image(ax, item)
+        show_image(ax, item)
         ax.set_title(item["defect"], fontsize=9)
     return figure
 
 
-def _show_image(ax: Axes, item: dict) -> None:
+def show_image(ax: Axes, item: dict) -> None:
+    """Draw a test image with its ground truth outlined."""
     ax.imshow(item["image"].permute(1, 2, 0).numpy())
     if item["gt_mask"].any():
         ax.contour(item["gt_mask"].numpy(), levels=[0.5], colors="#56B4E9", linewidths=1)
@@ -90,7 +91,7 @@ def show_maps(data: MVTecAD, predictions: Predictions, groups: dict[str, Sequenc
         row[0].text(0, 1.22, title, transform=row[0].transAxes, fontsize=10, weight="bold")
         for pair, index in zip(row.reshape(-1, 2), indices, strict=False):
             item = data[index]
-            _show_image(pair[0], item)
+            show_image(pair[0], item)
             pair[0].set_title(item["defect"], fontsize=8)
             pair[1].imshow(item["image"].mean(dim=0).numpy(), cmap="gray")
             shown = pair[1].imshow(

@@ -15,9 +15,9 @@ from rdrepro.data.mvtec import MVTecAD, check_category, find_mvtec
 from rdrepro.data.synthetic import write_category
 from rdrepro.models.reverse_distillation import residual_design
 from rdrepro.models.teacher import check_backbone
-from rdrepro.models.weights import Weights, default_weights, find_weights
 from rdrepro.presets import AUTO, preset_settings
 from rdrepro.text import nearest
+from rdrepro.weights import Weights, default_weights, find_weights
 
 PLACES = ("study", "preset", "data_root", "results_dir", "device", "overrides")
 PARAMETERS = (*PLACES, *FIELD_NAMES)

@@ -20,9 +20,9 @@ import torch
 from rdrepro import paths
 from rdrepro.config import eval_key, train_key
 from rdrepro.evaluation import Predictions
-from rdrepro.models.weights import sha256
 from rdrepro.resolve import Run
 from rdrepro.training import Trained
+from rdrepro.weights import sha256
 
 SCHEMA_VERSION = 1
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "scikit-image")

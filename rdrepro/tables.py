@@ -2,11 +2,15 @@
 
 import sys
 from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from scipy.stats import ttest_1samp
 
 from rdrepro import paths
 from rdrepro.config import RunConfig
+from rdrepro.data.mvtec import MVTEC_CATEGORIES
 from rdrepro.resolve import BANNER, Run
 from rdrepro.results import load_runs, schema
 
@@ -57,6 +61,96 @@ def protocol_differences(config: RunConfig) -> list[str]:
         for name, value in asdict(config).items()
         if name not in FREE_FIELDS and value != default[name]
     ]
+
+
+# Switches whose effect DEVIATIONS.md states, by entry: a field and its other value.
+SWITCHES: dict[str, tuple[str, Any]] = {
+    "D1": ("loss_reduction", "pointwise"),
+    "D2": ("mff_projection", True),
+    "D14": ("align_corners", False),
+    "D15": ("map_combine", "product"),
+    "D18": ("label_source", "mask"),
+    "D19": ("mask_threshold", 0.0),
+    "E4": ("teacher_bn", "batch"),
+    "O1": ("precision", "float32"),
+}
+EFFECT_METRICS = {
+    "image_auroc": "image AUROC",
+    "pixel_auroc": "pixel AUROC",
+    "pixel_aupro": "AUPRO",
+}
+
+
+def effects(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return what each switch changes, in points: mean over seeds and 95 % t-interval.
+
+    runs: rows of one protocol per (dataset, backbone), paired by seed; categories are averaged
+    before seeds are compared. An interval that holds 0 is "not resolvable on the data at hand".
+    """
+    rows = []
+    for (dataset, backbone), group in runs.groupby(["dataset", "backbone"]):
+        base = _with(group, None)
+        for entry, (field, value) in SWITCHES.items():
+            changed = _with(group, entry)
+            if changed.empty:
+                continue
+            difference = 100 * (_by_seed(changed) - _by_seed(base)).dropna()
+            cells = {title: _interval(difference[m]) for m, title in EFFECT_METRICS.items()}
+            data = f"{dataset} ({changed['category'].nunique()}), {backbone}"
+            seeds = {"seeds": len(difference)}
+            rows.append(
+                {"entry": entry, "switch": f"`{field}={value}`", "data": data} | seeds | cells
+            )
+    return pd.DataFrame(rows)
+
+
+def _with(runs: pd.DataFrame, entry: str | None) -> pd.DataFrame:
+    """Return the rows in which this switch, and no other, has its other value."""
+    chosen = pd.Series(True, index=runs.index)
+    for name, (field, value) in SWITCHES.items():
+        chosen &= (runs[field] == value) == (name == entry)
+    return runs[chosen]
+
+
+def _by_seed(runs: pd.DataFrame) -> pd.DataFrame:
+    return runs.groupby("seed")[list(EFFECT_METRICS)].mean()
+
+
+def _interval(differences: pd.Series) -> str:
+    if differences.nunique() == 1:
+        return f"{differences.iloc[0]:+.1f} (all seeds)"
+    interval = ttest_1samp(differences, 0).confidence_interval(0.95)
+    return f"{differences.mean():+.1f} [{interval.low:+.1f}, {interval.high:+.1f}]"
+
+
+def embedded_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the metrics of the embedded benchmark, in percent, by category and on average."""
+    table = runs.drop_duplicates("category", keep="last").set_index("category")
+    table = 100 * table.loc[list(MVTEC_CATEGORIES), list(EFFECT_METRICS)]
+    table.loc["mean"] = table.mean()
+    return table.rename(columns=EFFECT_METRICS).round(1).reset_index()
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return a table in Markdown."""
+    lines = [list(table.columns), ["---"] * table.shape[1], *table.values.tolist()]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def generated_blocks(runs_dir: Path) -> dict[str, str]:
+    """Return the tables that stand in README.md and DEVIATIONS.md, by the name of their block."""
+    return {
+        "embedded": markdown(embedded_table(load_runs(runs_dir / "embedded"))),
+        "effects": markdown(effects(load_runs(runs_dir / "deviations"))),
+    }
+
+
+def fill_block(text: str, name: str, content: str) -> str:
+    """Return a text with what stands between the marks of a block replaced."""
+    marks = f"<!-- {name}: made by `make tables` -->\n", f"\n<!-- end of {name} -->"
+    before, _, rest = text.partition(marks[0])
+    _, _, after = rest.partition(marks[1])
+    return f"{before}{marks[0]}{content}{marks[1]}{after}" if rest else text
 
 
 def latest_row() -> pd.DataFrame:

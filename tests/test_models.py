@@ -12,7 +12,7 @@ from rdrepro.config import RunConfig
 from rdrepro.models.bottleneck import OneClassBottleneck
 from rdrepro.models.reverse_distillation import build_model, build_trainable, residual_design
 from rdrepro.models.teacher import LITE0_MEAN, LITE0_STD, Teacher, check_backbone
-from rdrepro.models.weights import Weights, shipped_lite0
+from rdrepro.weights import Weights, shipped_lite0
 
 RANDOM = Weights("random")
 # Official BN_layer (without conv4 and bn4) and de_resnet, by the shapes of their layers.

@@ -9,7 +9,6 @@ from rdrepro.data.synthetic import (
     CATEGORIES,
     DEVELOPMENT_SEED,
     REPORT_SEED,
-    defect_names,
     draw,
     write_category,
 )
@@ -25,7 +24,7 @@ def test_every_category_is_written_in_mvtecs_layout(category, tmp_path):
     assert folder == tmp_path / category
     train, test = (MVTecAD(tmp_path, category, split, 64) for split in ("train", "test"))
     assert len(train) == 2 and len(test) == 9
-    assert set(test.counts()) == {"good", *defect_names(category)}
+    assert set(test.counts()) == {"good", *CATEGORIES[category].defects}
     for item in test:
         assert item["gt_mask"].any() == bool(item["gt_label"])
         assert item["gt_mask"].float().mean() < 0.5
@@ -65,7 +64,7 @@ def test_masks_cover_what_differs_and_little_else():
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match="did you mean 'wood'"):
+    with pytest.raises(ValueError, match="Did you mean 'wood'"):
         draw("wod", 1, "train", 0)
     with pytest.raises(ValueError, match="split 'valid'"):
         draw("wood", 1, "valid", 0)

@@ -7,9 +7,9 @@ import threading
 import pytest
 import torch
 
-from rdrepro.models import weights as weights_module
+from rdrepro import weights as weights_module
 from rdrepro.models.teacher import Teacher
-from rdrepro.models.weights import Weights, download, find_weights
+from rdrepro.weights import Weights, download, find_weights
 
 
 @pytest.fixture

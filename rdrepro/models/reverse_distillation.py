@@ -12,7 +12,7 @@ from rdrepro.config import RunConfig
 from rdrepro.models.bottleneck import OneClassBottleneck
 from rdrepro.models.student import StudentDecoder
 from rdrepro.models.teacher import Teacher, read_state_dict
-from rdrepro.models.weights import RESNETS, Weights
+from rdrepro.weights import RESNETS, Weights
 
 # What the official forward pass never uses (their issue 36), or another variant left behind (D23).
 DEAD_ENTRIES = re.compile(r"conv4\.|bn4\.|.*memory")

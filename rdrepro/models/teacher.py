@@ -8,8 +8,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from rdrepro.models.weights import LITE0, RESNETS, TIMM, Weights
 from rdrepro.text import nearest
+from rdrepro.weights import LITE0, RESNETS, TIMM, Weights
 
 STRIDES = (4, 8, 16)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
