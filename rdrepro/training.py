@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -195,6 +196,7 @@ def train(
     model = build_model(run.config, run.weights)
     data_hash = data.fingerprint()
     kept = run.results_dir / "models" / f"{train_key(run.config, data_hash)}.safetensors"
+    _check_writable(kept.parent)
     reused = kept.is_file()
     if reused:
         history = load_student(model, kept)
@@ -203,6 +205,18 @@ def train(
         history = fit(model, data, run.config, run.device, look)
         save_student(model, history, kept)
     return Trained(model, history, len(data), data_hash, reused)
+
+
+def _check_writable(folder: Path) -> None:
+    """Raise PermissionError before hours of training, not after, where nothing can be kept."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise PermissionError(
+            f"nothing can be written to {folder} ({error.strerror}); give another folder as "
+            "results_dir or in RDREPRO_RESULTS"
+        ) from None
 
 
 def save_student(model: ReverseDistillation, history: pd.DataFrame, path: Path) -> None:

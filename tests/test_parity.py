@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, label
 
 from rdrepro.losses import kd_loss
 from rdrepro.metrics import aupro, aupro_official, auroc, average_precision
@@ -164,5 +164,6 @@ def test_pro(golden):
     close(per_image, expected["official_per_image"])
     close(aupro_official(maps, masks), expected["official_mean"])
     close(aupro(maps, masks), expected["exact"])
+    assert sum(label(m, np.ones((3, 3)))[1] for m in masks) == expected["region_count"]
     close(auroc(maps, masks), expected["pixel_auroc"])
     close(average_precision(maps, masks), expected["pixel_ap"])

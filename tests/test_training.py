@@ -119,7 +119,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(setting):
     run, _, train, _ = setting(overrides="lr=1e30", epochs=3)
     with pytest.raises(RuntimeError, match=r"the loss is (nan|inf) in epoch \d; lower lr"):
         rd.train(run, train)
-    assert not (run.results_dir / "models").exists()
+    assert not list((run.results_dir / "models").iterdir())
 
 
 def test_the_test_set_is_looked_at_only_when_asked(setting):
@@ -159,6 +159,15 @@ def test_a_broken_kept_student_is_named(setting):
     path.parent.mkdir(parents=True)
     path.write_bytes(b"broken")
     with pytest.raises(ValueError, match=f"{path.name} cannot be read .*delete it"):
+        rd.train(run, train)
+
+
+def test_a_results_folder_that_cannot_be_written_is_named_before_training(setting, monkeypatch):
+    run, _, train, _ = setting()
+    run.results_dir.parent.mkdir(exist_ok=True)
+    run.results_dir.write_text("a file in the folder's place")
+    monkeypatch.setattr(training, "fit", None)
+    with pytest.raises(PermissionError, match=r"nothing can be written to .*results_dir"):
         rd.train(run, train)
 
 
