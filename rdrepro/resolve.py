@@ -12,7 +12,7 @@ import torch
 from rdrepro import paths
 from rdrepro.config import FIELD_NAMES, RunConfig, parse, parse_overrides
 from rdrepro.data.mvtec import MVTecAD, check_category, find_mvtec
-from rdrepro.data.synthetic import write_category
+from rdrepro.data.synthetic import DRAWING_VERSION, write_category
 from rdrepro.models.reverse_distillation import residual_design
 from rdrepro.models.teacher import check_backbone
 from rdrepro.presets import AUTO, preset_settings
@@ -199,6 +199,7 @@ def fast_precision(device: torch.device) -> str:
 def _data_root(config: RunConfig, data_root: str | None, results: Path) -> Path:
     """Return the folder that holds the categories in MVTec's layout, or will once drawn."""
     if config.dataset == "synthetic":
-        return results / "synthetic" / f"seed{config.data_seed}-{config.image_size}px"
+        drawing = f"v{DRAWING_VERSION}-seed{config.data_seed}-{config.image_size}px"
+        return results / "synthetic" / drawing
     root = (paths.existing(data_root) or Path(data_root)) if data_root else paths.data_dir()
     return find_mvtec(root or paths.ROOT / "data")

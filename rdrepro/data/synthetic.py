@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import shutil
 import tempfile
@@ -15,7 +14,10 @@ from scipy.ndimage import binary_closing, binary_erosion, label
 from rdrepro.data.categories import CATEGORIES, Category
 from rdrepro.data.defects import Fault
 from rdrepro.data.drawing import Array, Drawn, Frame, Rng, paint, photograph
+from rdrepro.text import nearest
 
+# Raised whenever the same seed would draw other images, so that no older ones are taken for them.
+DRAWING_VERSION = 1
 DEVELOPMENT_SEED = 1
 REPORT_SEED = 2
 
@@ -32,8 +34,7 @@ _GOOD_EVERY = 3
 
 def _category(name: str) -> Category:
     if name not in CATEGORIES:
-        near = difflib.get_close_matches(name, CATEGORIES, n=1, cutoff=0.0)[0]
-        raise ValueError(f"category={name!r} is none of the fifteen. Did you mean {near!r}?")
+        raise ValueError(f"category={name!r} is none of the fifteen.{nearest(name, CATEGORIES)}")
     return CATEGORIES[name]
 
 
