@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,18 +115,14 @@ def resolve(**parameters: Any) -> Run:
     if preset == AUTO:
         preset = "paper" if _has_data(places.get("data_root")) else "demo"
     device = find_device(places.get("device"))
-    config, weights = _resolve_config({**preset_settings(preset), **chosen}, device)
-    results = Path(places["results_dir"]).absolute() if places.get("results_dir") else None
-    results = results or paths.results_dir()
-    return Run(
-        config,
-        preset,
-        _check_study(places.get("study")),
-        _data_root(config, places.get("data_root"), results),
-        weights,
-        results,
-        device,
-    )
+    config = _resolve_config({**preset_settings(preset), **chosen}, device)
+    study = _check_study(places.get("study"))
+    named = places.get("results_dir")
+    results = Path(named).expanduser().absolute() if named else paths.results_dir()
+    data = _data_root(config, places.get("data_root"), results)
+    weights = find_weights(config.backbone, config.weights)
+    config = replace(config, weights=weights.name)
+    return Run(config, preset, study, data, weights, results, device)
 
 
 def _text(name: str, value: Any) -> str:
@@ -153,7 +149,8 @@ def _has_data(data_root: str | None) -> bool:
         return False
 
 
-def _resolve_config(settings: dict[str, Any], device: torch.device) -> tuple[RunConfig, Weights]:
+def _resolve_config(settings: dict[str, Any], device: torch.device) -> RunConfig:
+    """Return the configuration, its `weights` still as they were named."""
     backbone = parse("backbone", settings.setdefault("backbone", RunConfig.backbone))
     check_backbone(backbone)
     precision = parse("precision", settings.get("precision", AUTO))
@@ -161,15 +158,14 @@ def _resolve_config(settings: dict[str, Any], device: torch.device) -> tuple[Run
     block, _, width, _ = residual_design(backbone)
     settings.setdefault("oce_width", width)
     settings.setdefault("map_layers", settings.get("train_layers", RunConfig.map_layers))
-    named = parse("weights", settings.get("weights", default_weights(backbone)))
-    config = RunConfig(**{**settings, "weights": named})
+    settings.setdefault("weights", default_weights(backbone))
+    config = RunConfig(**settings)
     if block.expansion == 1 and config.oce_width != width:
         raise ValueError(
             f"oce_width={config.oce_width} does not fit backbone={backbone!r}, whose basic blocks "
             f"have no width of their own; leave it at {width}"
         )
-    weights = find_weights(backbone, named)
-    return RunConfig(**{**settings, "weights": weights.name}), weights
+    return config
 
 
 def find_device(name: str | None) -> torch.device:
