@@ -1,5 +1,4 @@
 # Two commands on a fresh machine that has python3 (3.11 or later) and make: `make demo`, `make test`.
-SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -3,6 +3,7 @@
 tests/golden/README.md says how parameters and inputs are made by formula.
 """
 
+import copy
 import json
 import math
 
@@ -22,7 +23,6 @@ from rdrepro.models.reverse_distillation import (
 )
 from rdrepro.scoring import anomaly_map, image_score
 
-NETWORKS = {"resnet18": 64, "resnet50": 256, "wide_resnet50_2": 256}
 SIZE = 64
 RELATIVE, ABSOLUTE = 1e-7, 1e-9
 
@@ -60,22 +60,28 @@ def check_summary(tensor, expected):
     close(values.ravel()[expected["index"]], expected["value"])
 
 
+def pytest_generate_tests(metafunc):
+    if "case" in metafunc.fixturenames:
+        networks = json.loads(metafunc.config.getoption("--golden").read_text())["networks"]
+        metafunc.parametrize("case", networks, indirect=True, scope="module")
+
+
 @pytest.fixture(scope="module")
 def golden(request):
     return json.loads(request.config.getoption("--golden").read_text())
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(scope="module")
 def case(request, golden):
     """Name, golden numbers, bottleneck, student and teacher features of one network."""
-    name, channels = request.param, NETWORKS[request.param]
-    if name not in golden["networks"]:
-        pytest.skip(f"the golden file has no {name}")
-    expected = golden["networks"][name]
+    name, expected = request.param, golden["networks"][request.param]
+    shapes = {tensor: shape for tensor, shape, _ in expected["bottleneck_tensors"]}
+    channels = shapes["conv1.weight"][1]  # of the teacher's first map
     bottleneck, student = build_trainable(
         name, tuple(channels * 2**j for j in range(3)), residual_design(name)[2]
     )
-    bottleneck.double(), student.double()
+    bottleneck.double()
+    student.double()
     load_strictly(bottleneck, rename_bottleneck(state(expected["bottleneck_tensors"])), name)
     load_strictly(student, rename_decoder(state(expected["decoder_tensors"])), name)
     features = [
@@ -104,35 +110,27 @@ def test_eval_mode(case):
 
 
 def test_train_mode_loss_and_gradients(case):
-    name, expected, bottleneck, student, f_e = case
-    parameters = {
-        **{f"bn.{k}": v for k, v in bottleneck.named_parameters()},
-        **{f"decoder.{k}": v for k, v in student.named_parameters()},
-    }
-    statistics = {k: v.clone() for k, v in (*bottleneck.named_buffers(), *student.named_buffers())}
-    loss = kd_loss(f_e, student.train()(bottleneck.train()(f_e)), "flatten")
-    loss.backward()
-    for key, value in (*bottleneck.named_buffers(), *student.named_buffers()):
-        value.copy_(statistics[key])
+    name, expected, *parts, f_e = case
+    bottleneck, student = (copy.deepcopy(part).train() for part in parts)
+    loss = kd_loss(f_e, student(bottleneck(f_e)), "flatten")
     close(loss.detach(), expected["loss_flatten_train"])
-    if name == "resnet18":  # the deeper networks' gradients are badly conditioned at 64 pixels
-        norms = {k: p.grad.norm().item() for k, p in parameters.items()}
-        close(math.hypot(*norms.values()), expected["grad_norm_total"])
-        ours = {
-            "bn": rename_bottleneck(
-                {k.removeprefix("bn."): k for k in expected["grad_norm"] if k.startswith("bn.")}
-            ),
-            "decoder": rename_decoder(
-                {
-                    k.removeprefix("decoder."): k
-                    for k in expected["grad_norm"]
-                    if k.startswith("decoder.")
-                }
-            ),
+    if name != "resnet18":  # the deeper networks' gradients are badly conditioned at 64 pixels
+        return
+    loss.backward()
+
+    def official(prefix):
+        return {
+            k.removeprefix(prefix): v
+            for k, v in expected["grad_norm"].items()
+            if k.startswith(prefix)
         }
-        for part, names in ours.items():
-            for own, official in names.items():
-                close(norms[f"{part}.{own}"], expected["grad_norm"][official])
+
+    parameters = [*bottleneck.parameters(), *student.parameters()]
+    close(math.hypot(*(p.grad.norm() for p in parameters)), expected["grad_norm_total"])
+    for key, norm in rename_bottleneck(official("bn.")).items():
+        close(bottleneck.get_parameter(key).grad.norm(), norm)
+    for key, norm in rename_decoder(official("decoder.")).items():
+        close(student.get_parameter(key).grad.norm(), norm)
 
 
 def test_layers_that_the_official_forward_never_uses_are_skipped(case):

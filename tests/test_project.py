@@ -4,6 +4,7 @@ import ast
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tokenize
@@ -93,6 +94,7 @@ def test_no_two_public_names_are_missing_or_unknown():
     assert not [name for name in rdrepro.__all__ if not hasattr(rdrepro, name)]
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_tracked_files_are_small_and_hold_no_data():
     listed = subprocess.run(["git", "-C", ROOT, "ls-files"], capture_output=True, text=True)
     if listed.returncode:

@@ -1,6 +1,7 @@
 """Rows: valid, atomic, never overwritten, without a path of the machine; tables beside print."""
 
 import json
+import shutil
 import subprocess
 
 import pandas as pd
@@ -97,6 +98,7 @@ def test_rows_are_read_back_as_a_table(finished, tmp_path):
         rd.load_runs(tmp_path)
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_dirty_means_a_tracked_file_outside_results(tmp_path, monkeypatch):
     def git(*arguments):
         subprocess.run(["git", "-C", str(tmp_path), *arguments], check=True, capture_output=True)
