@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rdrepro import paths
 from rdrepro.data.synthetic import write_category
 
 GOLDEN = Path(__file__).parent / "golden" / "official.json"
@@ -21,6 +22,7 @@ def bare_environment(monkeypatch, tmp_path):
     for name in ("RDREPRO_DATA", "RDREPRO_WEIGHTS", "RDREPRO_CACHE_GB"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RDREPRO_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setattr(paths, "ROOT", tmp_path / "project")
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,6 @@ from rdrepro.presets import PRESETS
 from rdrepro.resolve import fast_precision
 
 
-@pytest.fixture(autouse=True)
-def no_project_data(monkeypatch, tmp_path):
-    monkeypatch.setattr(paths, "ROOT", tmp_path / "project")
-
-
 def test_without_data_auto_is_the_demo_with_a_banner():
     run = resolve()
     assert (run.preset, run.config.dataset) == ("demo", "synthetic")
