@@ -25,11 +25,7 @@ SKIPPED = {"quick": ("teacher_bn",), "demo": ("precision",)}
 def run_once(switch: dict, seed: int, **protocol: object) -> None:
     """Train (or find) and test one student; write its row."""
     run = rd.resolve(study="deviations", seed=seed, **{"precision": "auto", **protocol, **switch})
-    started = rd.now()
-    trained = rd.train(run, run.dataset("train"))
-    predictions = rd.predict(trained.model, run.dataset("test"), run.config, run.device)
-    row = rd.make_row(run, trained, predictions, rd.evaluate(predictions), started)
-    rd.save_row(row, run.rows_dir)
+    rd.save_row(rd.execute(run), run.rows_dir)
 
 
 def main() -> None:

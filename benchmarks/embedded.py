@@ -21,15 +21,6 @@ from rdrepro.features import stack_images
 PATCH, STEP, SCALE, GALLERY = 8, 4, 0.25, 20_000
 
 
-def method_auroc(category: str, seed: int, **changes: str) -> tuple[dict, rd.Run]:
-    """Train and test the demo; return its row and the run."""
-    run = rd.resolve(preset="demo", category=category, data_seed=seed, **changes)
-    started = rd.now()
-    trained = rd.train(run, run.dataset("train"))
-    predictions = rd.predict(trained.model, run.dataset("test"), run.config, run.device)
-    return rd.make_row(run, trained, predictions, rd.evaluate(predictions), started), run
-
-
 def raw_patch_auroc(run: rd.Run) -> float:
     """Return the image AUROC of the largest distance of a raw patch to its nearest normal one."""
     train, test = (patches(run.dataset(split)) for split in ("train", "test"))
@@ -56,16 +47,18 @@ def main() -> None:
     seed = DEVELOPMENT_SEED if arguments.development else REPORT_SEED
     table = []
     for category in rd.MVTEC_CATEGORIES:
-        row, run = method_auroc(category, seed, study="embedded")
+        demo = {"preset": "demo", "category": category, "data_seed": seed}
+        run = rd.resolve(study="embedded", **demo)
+        row = rd.execute(run)
         if not arguments.development:
             rd.save_row(row, run.rows_dir)
-        random_row, _ = method_auroc(category, seed, weights="random")
+        random = rd.execute(rd.resolve(weights="random", **demo))["metrics"]
         metrics = row["metrics"]
         table.append(
             {
                 "category": category,
                 "shipped": metrics["image_auroc"],
-                "random": random_row["metrics"]["image_auroc"],
+                "random": random["image_auroc"],
                 "raw patches": raw_patch_auroc(run),
                 "AUPRO": metrics["pixel_aupro"],
             }

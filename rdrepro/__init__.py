@@ -27,7 +27,7 @@ from rdrepro.notebook import (
 )
 from rdrepro.presets import PRESETS
 from rdrepro.resolve import Run, resolve
-from rdrepro.results import load_runs, make_row, now, save_row
+from rdrepro.results import execute, load_runs, make_row, now, save_row
 from rdrepro.scoring import anomaly_map, image_score, loss_score
 from rdrepro.tables import beside_print, protocol_differences
 from rdrepro.training import fit, train
@@ -60,6 +60,7 @@ __all__ = [
     "check_run",
     "cosine_distance",
     "evaluate",
+    "execute",
     "f1_max",
     "fit",
     "image_score",

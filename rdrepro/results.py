@@ -19,9 +19,10 @@ import torch
 
 from rdrepro import paths
 from rdrepro.config import eval_key, train_key
-from rdrepro.evaluation import Predictions
+from rdrepro.evaluation import Predictions, evaluate, predict
+from rdrepro.models.reverse_distillation import ReverseDistillation
 from rdrepro.resolve import Run
-from rdrepro.training import Trained
+from rdrepro.training import Trained, train
 from rdrepro.weights import sha256
 
 SCHEMA_VERSION = 1
@@ -39,6 +40,18 @@ def schema() -> dict:
 def now() -> str:
     """Return the time as rows store it: UTC, ISO 8601, whole seconds."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def execute(run: Run) -> dict[str, Any]:
+    """Train a run (or find its student), test it and return its row: 01_mvtec in one call."""
+    started, test_set = now(), run.dataset("test")
+
+    def look(model: ReverseDistillation) -> dict[str, float]:
+        return evaluate(predict(model, test_set, run.config, run.device))
+
+    trained = train(run, run.dataset("train"), look)
+    predictions = predict(trained.model, test_set, run.config, run.device)
+    return make_row(run, trained, predictions, evaluate(predictions), started)
 
 
 def make_row(

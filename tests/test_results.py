@@ -46,6 +46,14 @@ def test_a_row_says_everything_and_no_path(finished, small_mvtec):
         assert secret not in text
 
 
+def test_a_run_executed_in_one_call_gives_the_same_row(finished):
+    run, row, _ = finished
+    again = rd.execute(run)
+    for part in ("config", "metrics", "counts", "history", "scores"):
+        assert again[part] == row[part]
+    assert again["provenance"]["student_reused"] and not row["provenance"]["student_reused"]
+
+
 def test_metrics_can_be_had_again_from_the_scores(finished):
     _, row, _ = finished
     again = rd.auroc(row["scores"]["score"], row["scores"]["label"])
