@@ -1,5 +1,8 @@
 """A reproduction study of Reverse Distillation (Deng & Li, CVPR 2022) and its extension."""
 
+from rdrepro import progress  # before anything else imports tqdm, whose warning it silences
+
+# isort: split
 from rdrepro.config import RunConfig
 from rdrepro.data.mvtec import MVTEC_CATEGORIES, MVTEC_OBJECTS, MVTEC_TEXTURES, MVTecAD
 from rdrepro.evaluation import Predictions, evaluate, predict
@@ -26,8 +29,9 @@ from rdrepro.notebook import (
     resolve_notebook,
 )
 from rdrepro.presets import PRESETS
+from rdrepro.provenance import now
 from rdrepro.resolve import Run, resolve
-from rdrepro.results import execute, load_runs, make_row, now, save_row
+from rdrepro.results import execute, load_runs, make_row, save_row
 from rdrepro.scoring import anomaly_map, image_score, loss_score
 from rdrepro.tables import beside_print, protocol_differences
 from rdrepro.training import fit, train
@@ -74,6 +78,7 @@ __all__ = [
     "plot_scores",
     "predict",
     "pro_curve",
+    "progress",
     "protocol_differences",
     "resolve",
     "resolve_notebook",

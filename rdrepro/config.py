@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -65,9 +66,11 @@ class RunConfig:
             value = getattr(self, name)
             if value not in legal:
                 raise ValueError(f"{name}={value!r} is not {one_of(legal)}.{nearest(value, legal)}")
-        for name, lowest in LOWEST.items():
-            if getattr(self, name) < lowest:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least {lowest}")
+        for name, (lowest, highest) in RANGES.items():
+            value = getattr(self, name)
+            if not lowest <= value <= highest:
+                bound = f"at least {lowest}" if value < lowest else f"at most {highest}"
+                raise ValueError(f"{name}={value} must be {bound}")
         self._check_ranges()
 
     def _check_ranges(self) -> None:
@@ -102,19 +105,21 @@ CHOICES = {
     "map_combine": COMBINATIONS,
     "score": (*MAP_SCORES, *LOSS_SCORES),
 }
-LOWEST = {
-    "image_size": 32,
-    "epochs": 1,
-    "batch_size": 1,
-    "oce_width": 1,
-    "seed": 0,
-    "data_seed": 0,
-    "eval_every": 0,
-    "sigma": 0,
-    "mkd_weight": 0,
+LARGEST_SEED = 2**63 - 1  # torch.manual_seed
+RANGES = {
+    "image_size": (32, 4096),
+    "epochs": (1, 100_000),
+    "batch_size": (1, 65_536),
+    "oce_width": (1, 4096),
+    "seed": (0, LARGEST_SEED),
+    "data_seed": (0, LARGEST_SEED),
+    "eval_every": (0, 100_000),
+    "sigma": (0, 256),
+    "mkd_weight": (0, 1e9),
 }
 # What a trained student does not depend on; everything else is in its train_key.
 EVAL_FIELDS = (
+    "eval_every",
     "mask_threshold",
     "label_source",
     "map_layers",
@@ -152,10 +157,14 @@ def parse(name: str, value: Any) -> Any:
 def _parse_number(name: str, value: Any, kind: type) -> int | float:
     noun = "a whole number" if kind is int else "a number"
     try:
-        number = float(value)
-        if isinstance(value, bool) or number != number or (kind is int and number % 1):
+        if isinstance(value, bool):
             raise ValueError
-    except (TypeError, ValueError):
+        if kind is int and str(value).lstrip("-").isdigit():
+            return int(value)  # exact, however large
+        number = float(value)
+        if not math.isfinite(number) or (kind is int and number % 1):
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name}={value!r} must be {noun}") from None
     return kind(number)
 
@@ -178,14 +187,15 @@ def parse_overrides(text: str) -> dict[str, Any]:
         name, equals, value = word.partition("=")
         if not equals:
             raise ValueError(f"overrides: {word!r} is not of the form name=value")
+        if name in settings:
+            raise ValueError(f"{name} is given twice in overrides; keep one")
         settings[name] = parse(name, value)
     return settings
 
 
 def train_key(config: RunConfig, train_data: str) -> str:
     """Return what identifies a trained student: its settings and the hash of its training data."""
-    skipped = (*EVAL_FIELDS, "eval_every") if not config.eval_every else EVAL_FIELDS
-    return _digest({**_changed(config, skipped), "train_data": train_data})
+    return _digest({**_changed(config, EVAL_FIELDS), "train_data": train_data})
 
 
 def eval_key(config: RunConfig, train_data: str, test_data: str) -> str:

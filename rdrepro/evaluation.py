@@ -51,7 +51,7 @@ def predict(
     model.to(device).eval()
     maps, scores, truth, seconds = [], [], [], 0.0
     loader = DataLoader(data, config.batch_size, collate_fn=list)
-    with memory_errors_explained(config), full_precision_kernels(), torch.inference_mode():
+    with memory_errors_explained(config, device), full_precision_kernels(), torch.inference_mode():
         for items in progress(loader, "testing", leave=False):
             images = torch.stack([item["image"] for item in items]).to(device)  # (B, 3, H, W)
             started = time.perf_counter()

@@ -32,7 +32,7 @@ def full_precision_kernels() -> AbstractContextManager:
 
 
 @contextmanager
-def memory_errors_explained(config: RunConfig) -> Iterator[None]:
+def memory_errors_explained(config: RunConfig, device: torch.device) -> Iterator[None]:
     """Turn an allocation that failed into a sentence that names what to lower."""
     try:
         yield
@@ -43,7 +43,7 @@ def memory_errors_explained(config: RunConfig) -> Iterator[None]:
         raise MemoryError(
             f"out of memory; lower batch_size (now {config.batch_size}), image_size (now "
             f"{config.image_size}) or the features' budget, RDREPRO_CACHE_GB "
-            f"(now {cache_budget(torch.device('cpu')) / 2**30:.1f})"
+            f"(now {cache_budget(device) / 2**30:.1f})"
         ) from None
 
 

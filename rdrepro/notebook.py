@@ -15,6 +15,7 @@ from rdrepro.text import nearest
 
 PLAIN = (type(None), bool, int, float, str, list, dict)
 ROUNDING = 1e-3  # of cosines computed in float32
+FEW_EPOCHS = 10
 INJECTED = "# Parameters"  # how papermill begins the cell that it adds
 
 
@@ -79,11 +80,13 @@ def check_maps(predictions: Predictions, config: RunConfig) -> None:
 def check_metrics(metrics: dict[str, float | None], config: RunConfig) -> None:
     """Assert that metrics are fractions and, where the truth is known, better than chance.
 
-    On embedded data a teacher with weights ranks defect pixels above the others, whatever the seed.
+    On embedded data a teacher with weights, after a few epochs, ranks defect pixels above the
+    others, whatever the seed.
     """
     for name, value in metrics.items():
         assert value is None or np.isnan(value) or 0 <= value <= 1, f"{name}={value} is no fraction"
-    if config.dataset == "synthetic" and config.weights != "random":
+    taught = config.weights != "random" and config.epochs >= FEW_EPOCHS
+    if config.dataset == "synthetic" and taught:
         assert metrics["pixel_auroc"] > 0.5, "the maps rank defects no better than chance"
 
 

@@ -126,6 +126,8 @@ def resolve(**parameters: Any) -> Run:
 
 
 def _text(name: str, value: Any) -> str:
+    if name == "study" and isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)  # papermill makes a number of 2024
     if not isinstance(value, str | Path):
         raise ValueError(f"{name}={value!r} must be text")
     if not str(value) and name != "overrides":
@@ -134,8 +136,10 @@ def _text(name: str, value: Any) -> str:
 
 
 def _check_study(study: str | None) -> str | None:
-    if study is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", study):
-        raise ValueError(f"study={study!r} must be a folder's name: letters, digits, '.', '_', '-'")
+    if study is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", study):
+        raise ValueError(
+            f"study={study!r} must be a folder's name: up to 64 letters, digits, '.', '_', '-'"
+        )
     return study
 
 
@@ -174,7 +178,7 @@ def find_device(name: str | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.ones(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError):
         raise ValueError(
             f"device={name!r} is not on this machine; use cpu or leave it out"
@@ -194,6 +198,10 @@ def fast_precision(device: torch.device) -> str:
 
 def _data_root(config: RunConfig, data_root: str | None, results: Path) -> Path:
     """Return the folder that holds the categories in MVTec's layout, or will once drawn."""
+    if config.dataset == "synthetic" and data_root:
+        raise ValueError(
+            f"data_root={data_root!r} is given, but embedded data need none; leave it out"
+        )
     if config.dataset == "synthetic":
         drawing = f"v{DRAWING_VERSION}-seed{config.data_seed}-{config.image_size}px"
         return results / "synthetic" / drawing

@@ -1,32 +1,27 @@
 """Result rows: one JSON file per run, written whole or not at all, and read back as a table."""
 
-import datetime
 import itertools
 import json
 import math
 import os
-import platform
-import subprocess
 from dataclasses import asdict
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pandas as pd
-import torch
 
 from rdrepro import paths
 from rdrepro.config import eval_key, train_key
 from rdrepro.evaluation import Predictions, evaluate, predict
 from rdrepro.models.reverse_distillation import ReverseDistillation
+from rdrepro.provenance import environment, now
 from rdrepro.resolve import Run
 from rdrepro.training import Trained, train
 from rdrepro.weights import sha256
 
 SCHEMA_VERSION = 1
-LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "scikit-image")
 SCORE_DIGITS = 6
 METRIC_DIGITS = 6
 
@@ -35,11 +30,6 @@ METRIC_DIGITS = 6
 def schema() -> dict:
     """Return the JSON schema of a row."""
     return json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
-
-
-def now() -> str:
-    """Return the time as rows store it: UTC, ISO 8601, whole seconds."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def execute(run: Run) -> dict[str, Any]:
@@ -116,46 +106,24 @@ def check_row(row: dict[str, Any]) -> None:
 def provenance(
     run: Run, trained: Trained, predictions: Predictions, started: str
 ) -> dict[str, Any]:
-    """Return where a result comes from; no path of the machine is in it."""
+    """Return where a result comes from. It is dirty where its testing or its training was."""
     train_data, test_data = trained.data_hash, predictions.data_hash
-    commit, dirty = git_state()
-    gpu = torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else None
+    here = environment(run.device)
+    dirty = [here["dirty"], trained.environment["dirty"]]
     return {
+        **here,
+        "dirty": None if None in dirty else any(dirty),
         "study": run.study,
         "preset": run.preset,
-        "rdrepro": metadata.version("rdrepro"),
-        "git_commit": commit,
-        "dirty": dirty,
-        "python": platform.python_version(),
-        "libraries": {name: metadata.version(name) for name in LIBRARIES},
-        "device": gpu or run.device.type,
-        "threads": torch.get_num_threads(),
         "weights_sha256": sha256(run.weights.path) if run.weights.path else None,
         "train_data_sha256": train_data,
         "test_data_sha256": test_data,
         "train_key": train_key(run.config, train_data),
         "eval_key": eval_key(run.config, train_data, test_data),
         "student_reused": trained.reused,
+        "trained": trained.environment,
         "started": started,
-        "finished": now(),
     }
-
-
-def git_state() -> tuple[str | None, bool | None]:
-    """Return the commit, and whether a tracked file outside results/ differs; None without git."""
-    commit = _git("rev-parse", "HEAD")
-    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
-    return (commit, bool(changes)) if commit else (None, None)
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(paths.ROOT), *arguments], capture_output=True, text=True, timeout=30
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def save_row(row: dict[str, Any], folder: Path) -> Path:
@@ -178,15 +146,15 @@ def save_row(row: dict[str, Any], folder: Path) -> Path:
 def _rename_to_free_name(aside: Path, folder: Path, stem: str) -> Path:
     for number in itertools.count(1):
         target = folder / (f"{stem}.json" if number == 1 else f"{stem}-{number}.json")
-        try:
-            target.touch(exist_ok=False)  # claims the name, which a rename would take from another
-        except FileExistsError:
+        if target.exists():
             continue
         try:
-            return aside.replace(target)
-        except OSError:
-            target.unlink()
-            raise
+            os.link(aside, target)  # unlike a rename, it fails where another was first
+        except FileExistsError:
+            continue
+        except OSError:  # a file system without hard links
+            aside.rename(target)
+        return target
     raise AssertionError("unreachable")
 
 

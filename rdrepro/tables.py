@@ -24,7 +24,7 @@ PRINTED_METRICS = {
 FREE_FIELDS = ("category", "seed", "data_seed", "precision", "eval_every")
 
 
-def printed(table: str, category: str, metric: str, image_size: int = 256) -> float | None:
+def printed(table: str, category: str, metric: str, image_size: int) -> float | None:
     """Return the paper's own result in percent (method "Ours"), or None where none is printed."""
     file = paths.PAPER / "rd4ad.csv"
     if not file.is_file():
@@ -45,7 +45,8 @@ def beside_print(metrics: dict[str, float], run: Run) -> pd.DataFrame:
     rows = []
     for name, value in metrics.items():
         table, metric = PRINTED_METRICS.get(name, ("", ""))
-        paper = printed(table, run.config.category, metric) if real and table else None
+        cell = (table, run.config.category, metric, run.config.image_size)
+        paper = printed(*cell) if real and table else None
         rows.append({"metric": name, "ours (%)": 100 * value, "paper (%)": paper})
     result = pd.DataFrame(rows).set_index("metric")
     result["paper (%)"] = result["paper (%)"].astype(float)
@@ -89,25 +90,25 @@ def effects(runs: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for (dataset, backbone), group in runs.groupby(["dataset", "backbone"]):
-        base = _with(group, None)
-        for entry, (field, value) in SWITCHES.items():
-            changed = _with(group, entry)
-            if changed.empty:
-                continue
+        # A field that does not vary here was not measured here.
+        varied = {k: v for k, v in SWITCHES.items() if group[v[0]].nunique() > 1}
+        base = _with(group, varied, None)
+        for entry, (field, value) in varied.items():
+            changed = _with(group, varied, entry)
             difference = 100 * (_by_seed(changed) - _by_seed(base)).dropna()
             cells = {title: _interval(difference[m]) for m, title in EFFECT_METRICS.items()}
             data = f"{dataset} ({changed['category'].nunique()}), {backbone}"
-            seeds = {"seeds": len(difference)}
-            rows.append(
-                {"entry": entry, "switch": f"`{field}={value}`", "data": data} | seeds | cells
-            )
+            named = {"entry": entry, "switch": f"`{field}={value}`", "data": data}
+            rows.append(named | {"seeds": len(difference)} | cells)
     return pd.DataFrame(rows)
 
 
-def _with(runs: pd.DataFrame, entry: str | None) -> pd.DataFrame:
+def _with(
+    runs: pd.DataFrame, switches: dict[str, tuple[str, Any]], entry: str | None
+) -> pd.DataFrame:
     """Return the rows in which this switch, and no other, has its other value."""
     chosen = pd.Series(True, index=runs.index)
-    for name, (field, value) in SWITCHES.items():
+    for name, (field, value) in switches.items():
         chosen &= (runs[field] == value) == (name == entry)
     return runs[chosen]
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -31,7 +32,9 @@ from rdrepro.models.reverse_distillation import (
     build_model,
     load_strictly,
 )
+from rdrepro.presets import PRESETS
 from rdrepro.progress import progress, say
+from rdrepro.provenance import environment
 from rdrepro.resolve import Run
 
 LONG = 3600  # seconds of training from which a cheaper preset is named
@@ -60,12 +63,13 @@ def fit(
     runs out.
     """
     device = torch.device(device)
-    with memory_errors_explained(config), full_precision_kernels():
+    with memory_errors_explained(config, device), full_precision_kernels():
         model.to(device, memory_format=torch.channels_last).train()
         features = TeacherFeatures(model.teacher, data, config, device)
         _check_last_batch(len(features), config)
         seconds = _estimate(model, features, config)
-        advice = "; preset=quick takes minutes" if seconds > LONG else ""
+        cheaper = any(getattr(config, k) != v for k, v in PRESETS["quick"].items())
+        advice = "; preset=quick takes minutes" if cheaper and seconds > LONG else ""
         say(
             f"Training {config.epochs} epochs takes about {duration(seconds)} "
             f"on {device} in {config.precision}{advice}."
@@ -179,6 +183,7 @@ class Trained:
 
     model: ReverseDistillation
     history: pd.DataFrame
+    environment: dict[str, Any]  # code, libraries and machine that trained it
     images: int
     data_hash: str  # of the training data
     reused: bool  # whether the student was kept by an earlier run
@@ -191,20 +196,22 @@ def train(
 ) -> Trained:
     """Train the run's model, or find its student where an earlier run has kept it.
 
-    `look` is given the model every `eval_every` epochs, and its answer goes into the history.
+    `look` is given the model every `eval_every` epochs, and its answer goes into the history: such
+    a curve needs training, whatever is kept. PermissionError where no result can be written.
     """
     model = build_model(run.config, run.weights)
     data_hash = data.fingerprint()
     kept = run.results_dir / "models" / f"{train_key(run.config, data_hash)}.safetensors"
-    _check_writable(kept.parent)
-    reused = kept.is_file()
-    if reused:
-        history = load_student(model, kept)
+    for folder in (kept.parent, run.rows_dir):
+        _check_writable(folder)
+    if kept.is_file() and not run.config.eval_every:
+        history, trainer = load_student(model, kept)
         model.to(run.device)
-    else:
-        history = fit(model, data, run.config, run.device, look)
-        save_student(model, history, kept)
-    return Trained(model, history, len(data), data_hash, reused)
+        return Trained(model, history, trainer, len(data), data_hash, reused=True)
+    history = fit(model, data, run.config, run.device, look)
+    trainer = environment(run.device)
+    save_student(model, history[["epoch", "loss", "seconds"]], trainer, kept)
+    return Trained(model, history, trainer, len(data), data_hash, reused=False)
 
 
 def _check_writable(folder: Path) -> None:
@@ -219,24 +226,30 @@ def _check_writable(folder: Path) -> None:
         ) from None
 
 
-def save_student(model: ReverseDistillation, history: pd.DataFrame, path: Path) -> None:
-    """Keep bottleneck, student and history in a file, written aside and then renamed."""
+def save_student(
+    model: ReverseDistillation, history: pd.DataFrame, trainer: dict[str, Any], path: Path
+) -> None:
+    """Keep bottleneck, student, history and what trained them; written aside and then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     state = {k: v.contiguous().cpu() for k, v in model.trainable().state_dict().items()}
-    save_file(state, aside, metadata={"history": history.to_json(orient="records")})
+    told = {"history": history.to_json(orient="records"), "trained": json.dumps(trainer)}
+    save_file(state, aside, metadata=told)
     aside.replace(path)
 
 
-def load_student(model: ReverseDistillation, path: Path) -> pd.DataFrame:
-    """Load bottleneck and student; return their history. ValueError if the file does not fit."""
+def load_student(model: ReverseDistillation, path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Load bottleneck and student; return their history and what trained them.
+
+    ValueError if the file does not fit.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a dict
-            history = json.loads(file.metadata()["history"])
+            history, trainer = (json.loads(file.metadata()[k]) for k in ("history", "trained"))
     except (SafetensorError, OSError, KeyError, TypeError) as error:
         raise ValueError(
             f"the kept student {path.name} cannot be read ({error}); delete it to train anew"
         ) from None
     load_strictly(model.trainable(), state, path.name)
-    return pd.DataFrame(history)
+    return pd.DataFrame(history), trainer

@@ -1,12 +1,15 @@
-"""Where a teacher's weights are found, and the name under which a result row knows them."""
+"""Where a teacher's weights are found, the name that a row gives them, and how files are read."""
 
 import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import timm
 import torch
 import torchvision
+from torch import Tensor, nn
 
 from rdrepro import paths
 from rdrepro.text import one_of
@@ -14,6 +17,7 @@ from rdrepro.text import one_of
 LITE0 = "efficientnet_lite0"
 TIMM = "timm/"
 RANDOM = "random"
+PRETRAINED = "pretrained"  # timm's own
 # torchvision has further models; these are the ones with three residual stages to distil.
 RESNETS = tuple(
     name
@@ -39,7 +43,7 @@ def default_weights(backbone: str) -> str:
     """Return what `weights` means where nobody named any."""
     if backbone == LITE0:
         return "shipped"
-    return "pretrained" if backbone.startswith(TIMM) else "IMAGENET1K_V1"  # the paper's
+    return PRETRAINED if backbone.startswith(TIMM) else "IMAGENET1K_V1"  # the paper's
 
 
 def find_weights(backbone: str, weights: str) -> Weights:
@@ -54,9 +58,9 @@ def find_weights(backbone: str, weights: str) -> Weights:
     published = published_names(backbone)
     if weights in published:
         if backbone == LITE0:
-            return _from_file(shipped_lite0())
+            return _from_file(shipped_lite0(), backbone)
         if backbone.startswith(TIMM):
-            return Weights(weights)
+            return _timm_weights(backbone.removeprefix(TIMM))
         return Weights(weights, _torchvision_file(backbone, weights))
     path = paths.existing(weights)
     if path is None or path.is_dir():
@@ -64,7 +68,7 @@ def find_weights(backbone: str, weights: str) -> Weights:
             f"weights={weights!r} is no file, and {backbone} has no weights of that name; "
             f"use {one_of((*published, RANDOM))} or the path of a state dict"
         )
-    return _from_file(path)
+    return _from_file(path, backbone)
 
 
 def published_names(backbone: str) -> tuple[str, ...]:
@@ -87,14 +91,38 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _from_file(path: Path) -> Weights:
+def _from_file(path: Path, backbone: str) -> Weights:
     digest = sha256(path)
-    return Weights(KNOWN_FILES.get(digest, f"sha256:{digest[:16]}"), path)
+    if backbone not in RESNETS:
+        return Weights(f"sha256:{digest[:16]}", path)
+    names = {
+        w.name: promised_digits(Path(w.url)) for w in torchvision.models.get_model_weights(backbone)
+    }
+    published = next((name for name, digits in names.items() if digest.startswith(digits)), None)
+    return Weights(published or KNOWN_FILES.get(digest, f"sha256:{digest[:16]}"), path)
+
+
+def promised_digits(path: Path) -> str:
+    """Return the first digits of a file's SHA-256, with which torchvision's names end."""
+    return path.stem.rsplit("-", 1)[-1]
+
+
+def _timm_weights(model: str) -> Weights:
+    """Return timm's own weights by their tag: a bare name's default moves between versions."""
+    try:
+        tag = timm.create_model(model, features_only=True).pretrained_cfg.get("tag")
+    except RuntimeError as error:
+        raise ValueError(f"timm has no such weights: {error}") from None
+    except AttributeError:
+        tag = None
+    if not tag:
+        raise ValueError(f"timm has no weights for {model!r}; use weights=random or a path")
+    return Weights(f"{PRETRAINED}:{tag}")
 
 
 def _torchvision_file(backbone: str, name: str) -> Path:
     url = torchvision.models.get_model_weights(backbone)[name].url
-    file_name = url.rsplit("/", 1)[-1]  # ends in the first digits of the file's SHA-256
+    file_name = url.rsplit("/", 1)[-1]
     cache = Path(torch.hub.get_dir()) / "checkpoints"
     for folder in filter(None, (paths.weights_dir(), cache)):
         if (folder / file_name).is_file():
@@ -103,7 +131,7 @@ def _torchvision_file(backbone: str, name: str) -> Path:
 
 
 def _checked(path: Path) -> Path:
-    expected = path.stem.rsplit("-", 1)[-1]
+    expected = promised_digits(path)
     if not sha256(path).startswith(expected):
         raise ValueError(
             f"the weights file {path.name} does not have the SHA-256 {expected}... that its name "
@@ -118,10 +146,9 @@ def download(url: str, folder: Path) -> Path:
     It is written under a temporary name, checked and renamed. ConnectionError without network.
     """
     target = folder / url.rsplit("/", 1)[-1]
-    folder.mkdir(parents=True, exist_ok=True)
     try:
-        expected = target.stem.rsplit("-", 1)[-1]
-        torch.hub.download_url_to_file(url, str(target), hash_prefix=expected)
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(target), hash_prefix=promised_digits(target))
     except (OSError, RuntimeError) as error:
         raise ConnectionError(
             f"cannot download {url} ({error}); fetch it elsewhere and put it into "
@@ -129,3 +156,40 @@ def download(url: str, folder: Path) -> Path:
             "or use weights=random, or backbone=efficientnet_lite0, which needs no download"
         ) from None
     return target
+
+
+def misfits(module: nn.Module, state: dict[str, Tensor]) -> tuple[list[str], list[str], list[str]]:
+    """Return the entries that a state dict lacks, that the module lacks, and of another shape.
+
+    The batch norms' counters may be missing: no result depends on them.
+    """
+    own = module.state_dict()
+    missing = [k for k in own if k not in state and not k.endswith("num_batches_tracked")]
+    unknown = [k for k in state if k not in own]
+    wrong = [k for k in own if k in state and state[k].shape != own[k].shape]
+    return missing, unknown, wrong
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Read a dictionary saved by PyTorch, running no code from it; ValueError if it is none."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises whatever a broken file makes it stumble over
+        reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
+        raise ValueError(f"the weights file {path.name} cannot be read: {reason}") from None
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f"the weights file {path.name} holds no state dict")
+    return content
+
+
+def require_tensors(state: Any, source: str) -> dict[str, Tensor]:
+    """Return a state dict; ValueError where it is none, with the entry that is no tensor."""
+    if not isinstance(state, dict):
+        raise ValueError(f"{source} holds no state dict")
+    other = [str(k) for k, v in state.items() if not isinstance(v, Tensor)]
+    if other:
+        inner = "; save its 'state_dict' by itself" if "state_dict" in other else ""
+        raise ValueError(
+            f"{source} has entries that are no tensors ({', '.join(other[:3])}){inner}"
+        )
+    return state

@@ -90,6 +90,7 @@ def test_a_new_method_version_moves_every_key(monkeypatch):
     [
         ("oce_width", "64", 64),
         ("epochs", 2.0, 2),
+        ("seed", 2**63 - 1, 2**63 - 1),
         ("lr", "1e-3", 0.001),
         ("sigma", 0, 0.0),
         ("mff_projection", "true", True),
@@ -112,6 +113,7 @@ def test_values_are_parsed_from_text_and_plain_values(name, text, value):
         ("epochs", float("inf"), "epochs=inf must be a whole number"),
         ("lr", "fast", "lr='fast' must be a number"),
         ("lr", float("nan"), "lr=nan must be a number"),
+        ("sigma", float("inf"), "sigma=inf must be a number"),
         ("mff_projection", 1, "mff_projection=1 must be True or False"),
         ("backbone", 3, "backbone=3 must be text"),
         ("train_layers", "1,4", "train_layers='1,4' must name layers among 1, 2 and 3"),
@@ -132,6 +134,9 @@ def test_values_of_another_kind_are_refused(name, value, message):
         ({"sigma": -1}, "sigma=-1.0 must be at least 0"),
         ({"beta2": 1}, r"beta2=1.0 must lie in \[0, 1\)"),
         ({"lr": 0}, "lr=0.0 must be positive"),
+        ({"seed": 2**64}, "seed=18446744073709551616 must be at most"),
+        ({"image_size": 32 * 10**9}, "image_size=32000000000 must be at most 4096"),
+        ({"sigma": 1e6}, "sigma=1000000.0 must be at most 256"),
         ({"train_layers": 3}, "map_layers=.* are not all among train_layers"),
         ({"score": "maximum"}, "score='maximum' is not max, sum, top1pct, kd_loss or mkd_loss"),
     ],
@@ -149,5 +154,7 @@ def test_overrides():
     assert parse_overrides("") == {}
     with pytest.raises(ValueError, match=r"'oce_with' is no setting\. Did you mean 'oce_width'"):
         parse_overrides("oce_with=64")
+    with pytest.raises(ValueError, match="epochs is given twice in overrides"):
+        parse_overrides("epochs=1 epochs=2")
     with pytest.raises(ValueError, match="'oce_width' is not of the form name=value"):
         parse_overrides("oce_width")

@@ -101,6 +101,14 @@ def shrink_mask(root):
     Image.new("L", (4, 8)).save(root / "ground_truth/bent/000_mask.png")
 
 
+def dim_mask(root):
+    Image.fromarray(np.eye(8, dtype=np.uint8)).save(root / "ground_truth/bent/000_mask.png")
+
+
+def deep_image(root):
+    Image.fromarray(np.full((8, 8), 9000, np.uint16)).save(root / "test/bent/000.png")
+
+
 def remove_defects(root):
     (root / "test/bent/000.png").unlink()
 
@@ -121,6 +129,8 @@ def empty_train(root):
         (cut_image, "test", r"the image .*bent/000\.png cannot be decoded"),
         (remove_mask, "test", r"bent/000\.png has no mask: .*000_mask\.png is missing"),
         (shrink_mask, "test", r"000_mask\.png has 4x8 pixels, its image 8x8"),
+        (dim_mask, "test", r"000_mask\.png has no value above 1; defects must be white"),
+        (deep_image, "test", r"000\.png cannot be decoded \(.*more than 8 bits"),
         (remove_defects, "test", "has no defects; AUROC and PRO need both"),
         (remove_normal, "test", r"has no normal images \(test/good\)"),
         (empty_train, "train", "train/good has no images to train on"),

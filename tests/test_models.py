@@ -107,6 +107,11 @@ def test_batch_statistics_refuse_folded_weights(tmp_path):
         Teacher("resnet18", Weights("sha256:0", tmp_path / "folded.pth"), "batch")
 
 
+def test_batch_statistics_need_batch_norms():
+    with pytest.raises(ValueError, match="has none"):
+        Teacher("timm/convnext_atto", RANDOM, "batch")
+
+
 def test_initialisation_is_the_official_one():
     torch.manual_seed(0)
     bottleneck, student = build_trainable("resnet18", CHANNELS["resnet18"], 64)
@@ -189,6 +194,9 @@ def test_official_checkpoints_that_do_not_fit_say_why(tmp_path):
     torch.save(checkpoint, tmp_path / "a.pth")
     with pytest.raises(ValueError, match=r"1 entries missing.*stages\.2\.1\.conv2\.weight"):
         model.load_official(tmp_path / "a.pth")
+    torch.save({"bn": 3, "decoder": {}}, tmp_path / "c.pth")
+    with pytest.raises(ValueError, match=r"c\.pth holds no state dict"):
+        model.load_official(tmp_path / "c.pth")
     torch.save({"model": torch.zeros(1)}, tmp_path / "b.pth")
     with pytest.raises(ValueError, match=r"b\.pth is no official checkpoint"):
         model.load_official(tmp_path / "b.pth")

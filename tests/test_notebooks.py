@@ -1,6 +1,5 @@
 """Every notebook runs under nbval with small parameters; parameters are resolved or refused."""
 
-import contextlib
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,11 +7,13 @@ from dataclasses import replace
 import matplotlib
 import matplotlib.pyplot as plt
 import nbformat
+import papermill
 import papermill.cli
 import pytest
 from click.testing import CliRunner
 
 from rdrepro import evaluation, resolve
+from rdrepro.config import FIELD_NAMES
 from rdrepro.paths import ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -101,7 +102,7 @@ CHOICE = {**TEXT, "''": "{}='' is not "}
 COUNT = {"0": "{}=0 must be at least ", **WHOLE}
 # How the sentence begins that refuses 0, False or ""; a value that is not listed is a legal one.
 REFUSED = {
-    "study": PLACE,
+    "study": {"False": "study=False must be text", "''": "study='' is empty"},
     "category": {**TEXT, "''": "category='' is none of"},
     "preset": PLACE,
     "method": CHOICE,
@@ -143,13 +144,22 @@ def test_each_parameter_at_0_false_empty_and_none(name, value, tmp_path):
         return
     config = run_cells(cells)["run"].config
     unset = resolve(category=resolve().config.category if name == "category" else "wood").config
-    assert config == (unset if value in (None, "") else replace(unset, **{name: value}))
+    changes = {name: value} if name in FIELD_NAMES and value not in (None, "") else {}
+    assert config == replace(unset, **changes)
 
 
 def test_a_misspelt_parameter_is_refused_with_the_nearest_name(tmp_path):
     cells = code_cells(prepare("01_mvtec", tmp_path / "p.ipynb", categroy="wood"))
     with pytest.raises(ValueError, match=r"'categroy' is no parameter\. Did you mean 'category'"):
         run_cells(cells[:RESOLVING_CELL])
+
+
+def test_a_misspelt_parameter_stops_a_kernel(tmp_path):
+    given = {"categroy": "wood", "results_dir": str(tmp_path)}
+    with pytest.raises(papermill.PapermillExecutionError, match="Did you mean 'category'"):
+        papermill.execute_notebook(
+            NOTEBOOKS / "01_mvtec.ipynb", tmp_path / "out.ipynb", given, progress_bar=False
+        )
 
 
 def test_the_same_in_ipython_where_other_variables_may_stand(tmp_path):
@@ -181,11 +191,20 @@ def test_a_few_are_run_whole(parameters, tmp_path):
     assert len(list((tmp_path / "results" / folder).glob("*.json"))) == 1
 
 
-def test_errors_leave_no_row(tmp_path, small_mvtec):
-    given = {**SMALL, "category": "wood", "data_root": small_mvtec, "weights": "random"}
+ENDINGS = {
+    "a category that is not there": ({"category": "wood"}, FileNotFoundError),
+    "a loss that is not finite": ({"category": "bottle", "overrides": "lr=1e30"}, RuntimeError),
+    "maps without spread": ({"category": "bottle", "overrides": "sigma=nan"}, ValueError),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_errors_leave_no_row_and_no_student(ending, tmp_path, small_mvtec):
+    changes, error = ENDINGS[ending]
+    given = {**SMALL, "preset": "quick", "data_root": small_mvtec, "weights": "random", **changes}
     cells = code_cells(
         prepare("01_mvtec", tmp_path / "r.ipynb", results_dir=tmp_path / "results", **given)
     )
-    with contextlib.suppress(FileNotFoundError):
+    with pytest.raises(error):
         run_cells(cells)
-    assert not list(tmp_path.rglob("results/**/*.json"))
+    assert not [p for p in tmp_path.rglob("results/**/*") if p.is_file()]

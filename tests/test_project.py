@@ -26,9 +26,10 @@ STANDARD = sys.stdlib_module_names
 
 
 def declared(extra=None):
+    """Return the declared dependencies, name -> version floor."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = project["optional-dependencies"][extra] if extra else project["dependencies"]
-    return {canonical(Requirement(line).name) for line in lines}
+    return {canonical(r.name): str(r.specifier) for r in map(Requirement, lines)}
 
 
 def canonical(name):
@@ -39,20 +40,20 @@ def test_environment_yml_names_the_dependencies_with_a_reason_each():
     text = (ROOT / "environment.yml").read_text()
     entries = yaml.safe_load(text)["dependencies"]
     pip = next(e["pip"] for e in entries if isinstance(e, dict))
-    conda = [e for e in entries if isinstance(e, str)]
-    names = {canonical(re.split(r"[<>=]", e)[0]) for e in conda + pip if not e.startswith("-e")}
-    renamed = {"pytorch": "torch"}
-    names = {renamed.get(n, n) for n in names} - {"python", "pip"}
-    assert names == declared() | declared("dev")
-    listed = [line for line in text.splitlines() if re.match(r"\s*- [a-z]", line)]
-    assert not [line for line in listed if "#" not in line and "pip:" not in line]
+    listed = [e for e in (*entries, *pip) if isinstance(e, str) and not e.startswith("-e")]
+    requirements = [Requirement(re.sub("^pytorch>", "torch>", e)) for e in listed if e != "pip"]
+    floors = {canonical(r.name): str(r.specifier) for r in requirements}
+    assert floors.pop("python") == ">=3.11"
+    assert floors == declared() | declared("dev")
+    lines = [line for line in text.splitlines() if re.match(r"\s*- [a-z]", line)]
+    assert not [line for line in lines if "#" not in line and "pip:" not in line]
 
 
 def test_the_lock_pins_every_dependency_with_a_hash_and_names_no_index():
     text = (ROOT / "requirements.lock").read_text()
     pins = re.findall(r"^([a-zA-Z0-9._-]+)==\S+.*\\$", text, flags=re.M)
     locked = {canonical(name) for name in pins}
-    assert declared() | declared("dev") <= locked
+    assert set(declared() | declared("dev")) <= locked
     assert text.count("--hash=sha256:") >= len(pins)
     assert "://" not in text and "--index" not in text and "--find-links" not in text
 
@@ -68,7 +69,7 @@ def test_every_import_is_declared():
                 found.add(node.module.split(".")[0])
     third_party = found - STANDARD - {"rdrepro"}
     names = {canonical(MODULES.get(name, name)) for name in third_party}
-    assert names <= declared() | declared("dev")
+    assert names <= set(declared() | declared("dev"))
 
 
 def test_the_version_is_one():

@@ -3,12 +3,13 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 import rdrepro as rd
-from rdrepro import paths, results, tables
+from rdrepro import paths, provenance, results, tables
 from rdrepro.config import FIELD_NAMES
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
 
@@ -86,10 +87,39 @@ def test_a_row_that_cannot_be_written_leaves_nothing(finished, tmp_path, monkeyp
         raise OSError("no space left on device")
 
     _, row, _ = finished
-    monkeypatch.setattr(results.Path, "replace", full)
+    monkeypatch.setattr(results.os, "link", full)
+    monkeypatch.setattr(results.Path, "rename", full)
     with pytest.raises(OSError, match="no space"):
         rd.save_row(row, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_system_without_hard_links_serves_too(finished, tmp_path, monkeypatch):
+    def unsupported(*_):
+        raise OSError("operation not supported")
+
+    monkeypatch.setattr(results.os, "link", unsupported)
+    files = [rd.save_row(finished[1], tmp_path) for _ in range(2)]
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f.name for f in files)
+
+
+def test_a_row_is_dirty_where_its_training_was(finished, monkeypatch):
+    run, row, predictions = finished
+    trained = rd.train(run, run.dataset("train"))
+    assert trained.reused and trained.environment == row["provenance"]["trained"]
+
+    def dirty_after(training, testing):
+        monkeypatch.setattr(
+            results, "environment", lambda _: trained.environment | {"dirty": testing}
+        )
+        earlier = replace(trained, environment=trained.environment | {"dirty": training})
+        made = rd.make_row(run, earlier, predictions, row["metrics"], rd.now())
+        return made["provenance"]["dirty"]
+
+    assert dirty_after(training=True, testing=False) is True
+    assert dirty_after(training=False, testing=True) is True
+    assert dirty_after(training=False, testing=False) is False
+    assert dirty_after(training=None, testing=False) is None
 
 
 def test_rows_are_read_back_as_a_table(finished, tmp_path):
@@ -112,19 +142,19 @@ def test_dirty_means_a_tracked_file_outside_results(tmp_path, monkeypatch):
         subprocess.run(["git", "-C", str(tmp_path), *arguments], check=True, capture_output=True)
 
     monkeypatch.setattr(paths, "ROOT", tmp_path)
-    assert results.git_state() == (None, None)
+    assert provenance.git_state() == (None, None)
     (tmp_path / "results").mkdir()
     for name in ("code.py", "results/table.md"):
         (tmp_path / name).write_text("a")
     git("init")
     git("add", ".")
     git("-c", "user.name=t", "-c", "user.email=t@t", "commit", "-m", "first")
-    assert results.git_state()[1] is False
+    assert provenance.git_state()[1] is False
     (tmp_path / "results/table.md").write_text("b")
     (tmp_path / "untracked.txt").write_text("b")
-    assert results.git_state()[1] is False
+    assert provenance.git_state()[1] is False
     (tmp_path / "code.py").write_text("b")
-    assert results.git_state()[1] is True
+    assert provenance.git_state()[1] is True
 
 
 def test_printed_numbers_average_to_the_printed_averages():
@@ -139,6 +169,7 @@ def test_printed_numbers_average_to_the_printed_averages():
 
 def test_a_real_category_stands_beside_its_printed_numbers(finished):
     run, row, _ = finished
+    run = replace(run, config=replace(run.config, image_size=256))
     table = rd.beside_print(row["metrics"], run)
     assert table["paper (%)"].dropna().to_dict() == {
         "image_auroc": 100.0,
@@ -148,6 +179,12 @@ def test_a_real_category_stands_beside_its_printed_numbers(finished):
     ours = 100 * row["metrics"]["pixel_auroc"]
     assert table.loc["pixel_auroc", "difference"] == pytest.approx(ours - 98.7, abs=0.051)
     assert "epochs=2 (paper 200)" in rd.protocol_differences(run.config)
+
+
+def test_another_resolution_stands_beside_nothing(finished):
+    run, row, _ = finished
+    assert run.config.image_size != 256
+    assert rd.beside_print(row["metrics"], run)["paper (%)"].isna().all()
 
 
 def test_embedded_data_stand_beside_nothing():

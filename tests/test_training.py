@@ -145,12 +145,24 @@ def test_a_student_is_kept_and_found_again(setting, monkeypatch):
     second = rd.train(run, train)
     assert second.reused
     pd.testing.assert_frame_equal(first.history, second.history)
+    assert second.environment == first.environment
     assert torch.equal(student(first.model), student(second.model))
     maps = [rd.predict(t.model, test, run.config).maps for t in (first, second)]
     np.testing.assert_array_equal(*maps)
 
     rescored = setting(epochs=2, score="sum", overrides="map_combine=product sigma=0")[0]
     assert rd.train(rescored, train).reused
+
+
+def test_a_curve_needs_training_and_is_of_this_runs_scoring(setting):
+    run, _, train, _ = setting(epochs=2, overrides="eval_every=1")
+    for value in (0.25, 0.75):
+        trained = rd.train(run, train, lambda model, value=value: {"image_auroc": value})
+        assert not trained.reused
+        assert trained.history["image_auroc"].tolist() == [value] * 2
+    plain = setting(epochs=2)[0]
+    found = rd.train(plain, train)
+    assert found.reused and "image_auroc" not in found.history
 
 
 def test_a_broken_kept_student_is_named(setting):

@@ -53,6 +53,19 @@ def test_a_file_known_to_be_equal_bears_the_published_name(resnet_file, monkeypa
     assert find_weights("resnet18", str(resnet_file)).name == "IMAGENET1K_V1"
 
 
+def test_torchvisions_own_file_is_known_wherever_it_lies(resnet_file, monkeypatch):
+    monkeypatch.setattr(weights_module, "sha256", lambda path: "f37072fd" + 56 * "0")
+    assert find_weights("resnet18", str(resnet_file)).name == "IMAGENET1K_V1"
+    assert find_weights("resnet34", str(resnet_file)).name == "sha256:f37072fd00000000"
+
+
+def test_timms_weights_bear_their_tag():
+    assert find_weights("timm/resnet18.tv_in1k", "pretrained").name == "pretrained:tv_in1k"
+    assert find_weights("timm/resnet18", "pretrained").name.startswith("pretrained:")
+    with pytest.raises(ValueError, match="timm has no such weights"):
+        find_weights("timm/resnet18.nope", "pretrained")
+
+
 def test_torchvisions_file_is_found_in_the_weights_folder_and_checked(tmp_path, monkeypatch):
     monkeypatch.setenv("RDREPRO_WEIGHTS", str(tmp_path))
     path = tmp_path / "resnet18-f37072fd.pth"
@@ -119,12 +132,40 @@ def test_files_that_do_not_fit_say_which_entries(resnet_file, tmp_path):
         Teacher("resnet18", find_weights("resnet18", str(tmp_path / "wrong.pth")))
 
 
-@pytest.mark.parametrize("content", [b"", b"no tensors", b"\x80\x02}q\x00."])
+@pytest.mark.parametrize(
+    "content", [b"", b"no tensors", b"plain text\n", b"\x80\x02}q\x00.", bytes(range(256)) * 9]
+)
 def test_files_that_hold_no_tensors_are_refused(content, tmp_path):
     path = tmp_path / "broken.pth"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"broken\.pth"):
         Teacher("resnet18", find_weights("resnet18", str(path)))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            {"epoch": 3, "state_dict": {}},
+            r"no tensors \(epoch, state_dict\); save its 'state_dict'",
+        ),
+        ({"conv1.weight": 3}, r"no tensors \(conv1\.weight\)"),
+        ([1, 2], "holds no state dict"),
+    ],
+)
+def test_other_dictionaries_are_refused(content, message, tmp_path):
+    torch.save(content, tmp_path / "other.pth")
+    for backbone in ("resnet18", "efficientnet_lite0"):
+        with pytest.raises(ValueError, match=message):
+            Teacher(backbone, find_weights(backbone, str(tmp_path / "other.pth")))
+
+
+def test_values_that_are_not_finite_are_refused(resnet_file, tmp_path):
+    state = torch.load(resnet_file)
+    state["layer1.0.conv1.weight"][0] = float("nan")
+    torch.save(state, tmp_path / "nan.pth")
+    with pytest.raises(ValueError, match=r"values that are not finite: layer1\.0\.conv1\.weight"):
+        Teacher("resnet18", find_weights("resnet18", str(tmp_path / "nan.pth")))
 
 
 def test_no_code_is_run_from_a_weights_file(tmp_path):

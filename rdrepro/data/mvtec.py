@@ -26,6 +26,7 @@ MVTEC_OBJECTS = (
 )
 MVTEC_CATEGORIES = (*MVTEC_TEXTURES, *MVTEC_OBJECTS)  # the order of Tables 1 and 2
 FOLDER_NAMES = ("mvtec", "mvtec_anomaly_detection")  # ours, and the archive's own
+DARKEST_DEFECT = 128  # a mask of zeros and ones would lose every defect without a word
 IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 HOW_TO_GET = (
     "get MVTec AD from https://www.mvtec.com/company/research/datasets/mvtec-ad and unpack it as "
@@ -138,6 +139,12 @@ class MVTecAD(Dataset):
                 f"the mask {mask_path.relative_to(self.root)} has {mask.size[0]}x{mask.size[1]} "
                 f"pixels, its image {size[0]}x{size[1]}"
             )
+        brightest = mask.getextrema()[1]
+        if 0 < brightest < DARKEST_DEFECT:
+            raise ValueError(
+                f"the mask {mask_path.relative_to(self.root)} has no value above {brightest}; "
+                "defects must be white (255)"
+            )
         return T.to_tensor(self._resize(mask))[0] > self.mask_threshold
 
     def mask_path(self, path: Path) -> Path:
@@ -164,6 +171,9 @@ class MVTecAD(Dataset):
 
 def _open(path: Path, mode: str) -> Image.Image:
     try:
-        return Image.open(path).convert(mode)
+        picture = Image.open(path)
+        if picture.mode.startswith(("I", "F")):
+            raise OSError(f"mode {picture.mode}: more than 8 bits a channel; convert it to 8")
+        return picture.convert(mode)
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise ValueError(f"the image {path} cannot be decoded ({error})") from None

@@ -11,8 +11,8 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 from rdrepro.config import RunConfig
 from rdrepro.models.bottleneck import OneClassBottleneck
 from rdrepro.models.student import StudentDecoder
-from rdrepro.models.teacher import Teacher, read_state_dict
-from rdrepro.weights import RESNETS, Weights
+from rdrepro.models.teacher import Teacher
+from rdrepro.weights import RESNETS, Weights, misfits, read_file, require_tensors
 
 # What the official forward pass never uses (their issue 36), or another variant left behind (D23).
 DEAD_ENTRIES = re.compile(r"conv4\.|bn4\.|.*memory")
@@ -40,15 +40,16 @@ class ReverseDistillation(nn.Module):
     def load_official(self, path: str | Path) -> None:
         """Load the authors' checkpoint, {'bn', 'decoder'}; ValueError if it does not fit."""
         path = Path(path)
-        checkpoint = read_state_dict(path)
+        checkpoint = read_file(path)
         if not {"bn", "decoder"} <= set(checkpoint):
             raise ValueError(
                 f"{path.name} is no official checkpoint: its entries are "
                 f"{', '.join(list(checkpoint)[:4])}, not bn and decoder"
             )
+        bn, decoder = (require_tensors(checkpoint[k], path.name) for k in ("bn", "decoder"))
         state = {
-            **{f"bottleneck.{k}": v for k, v in rename_bottleneck(checkpoint["bn"]).items()},
-            **{f"student.{k}": v for k, v in rename_decoder(checkpoint["decoder"]).items()},
+            **{f"bottleneck.{k}": v for k, v in rename_bottleneck(bn).items()},
+            **{f"student.{k}": v for k, v in rename_decoder(decoder).items()},
         }
         load_strictly(self.trainable(), state, path.name)
 
@@ -137,11 +138,7 @@ def rename_decoder(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str) -> None:
     """Load a state dict in which every entry must fit; ValueError names those that do not."""
-    own = module.state_dict()
-    counters = {k for k in own if k.endswith("num_batches_tracked")}
-    missing = [k for k in own if k not in state and k not in counters]
-    unknown = [k for k in state if k not in own]
-    wrong = [k for k in state if k in own and state[k].shape != own[k].shape]
+    missing, unknown, wrong = misfits(module, state)
     if missing or unknown or wrong:
         raise ValueError(
             f"{source} does not fit the model: {len(missing)} entries missing, {len(unknown)} "

@@ -1,6 +1,5 @@
 """The frozen teacher encoder E: three feature maps f_E at strides 4, 8 and 16 (Sec. 3.1)."""
 
-import pickle
 from pathlib import Path
 
 import timm
@@ -9,7 +8,16 @@ import torchvision
 from torch import Tensor, nn
 
 from rdrepro.text import nearest
-from rdrepro.weights import LITE0, RESNETS, TIMM, Weights
+from rdrepro.weights import (
+    LITE0,
+    PRETRAINED,
+    RESNETS,
+    TIMM,
+    Weights,
+    misfits,
+    read_file,
+    require_tensors,
+)
 
 STRIDES = (4, 8, 16)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -63,6 +71,8 @@ class Teacher(nn.Module):
 
     def _prepare_batch_statistics(self, from_file: bool) -> None:
         norms = self._batch_norms()
+        if not norms:
+            raise ValueError(f"teacher_bn='batch' needs batch norms; {self.backbone} has none")
         folded = all(not m.running_mean.any() and (m.running_var == 1).all() for m in norms)
         if from_file and folded:
             raise ValueError(
@@ -115,7 +125,7 @@ def _build(backbone: str, weights: Weights) -> tuple[nn.Module, tuple, tuple]:
             _load(encoder, weights.path, names=_lite0_names())
         return encoder, LITE0_MEAN, LITE0_STD
     name = backbone.removeprefix(TIMM)
-    encoder = _timm_encoder(name, pretrained=weights.name == "pretrained")
+    encoder = _timm_encoder(name, pretrained=weights.name.startswith(PRETRAINED))
     if weights.path:
         _load(encoder, weights.path)
     cfg = timm.get_pretrained_cfg(name)
@@ -152,28 +162,20 @@ def _load(encoder: nn.Module, path: Path, names: list[str] | None = None) -> Non
     Entries that the encoder does not have (layer4, fc) are passed over. `names`: the file's entries
     in other words, in its order.
     """
-    state = read_state_dict(path)
+    state = require_tensors(read_file(path), path.name)
     if names and not set(names) <= set(state):
         state = dict(zip(names, state.values()))  # noqa: B905 - missing entries are named below
-    own = encoder.state_dict()
-    missing = [k for k in own if k not in state and not k.endswith("num_batches_tracked")]
-    wrong = [k for k in own if k in state and state[k].shape != own[k].shape]
+    missing, _, wrong = misfits(encoder, state)
     if missing or wrong:
         what = f"lacks {', '.join(missing[:3])}" if missing else f"has another shape at {wrong[0]}"
         raise ValueError(
             f"the weights file {path.name} does not fit the backbone: it {what} "
             f"({len(missing)} entries missing, {len(wrong)} of another shape)"
         )
-    encoder.load_state_dict({k: v for k, v in state.items() if k in own}, strict=False)
-
-
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read a file of tensors by name, without running code from it; ValueError if it is none."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
-        raise ValueError(f"the weights file {path.name} cannot be read: {reason}") from None
-    if not isinstance(state, dict) or not state:
-        raise ValueError(f"the weights file {path.name} holds no state dict")
-    return state
+    own = {k: state[k] for k in encoder.state_dict() if k in state}
+    broken = [k for k, v in own.items() if not v.isfinite().all()]
+    if broken:
+        raise ValueError(
+            f"the weights file {path.name} has values that are not finite: {broken[0]}"
+        )
+    encoder.load_state_dict(own, strict=False)

@@ -1,0 +1,51 @@
+"""Which code, libraries and machine a result comes from; no path of the machine is in it."""
+
+import datetime
+import platform
+import subprocess
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from rdrepro import paths
+
+LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "scikit-image")
+
+
+def now() -> str:
+    """Return the time as rows store it: UTC, ISO 8601, whole seconds."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Return code, libraries and machine as they are now, and the time."""
+    commit, dirty = git_state()
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return {
+        "rdrepro": metadata.version("rdrepro"),
+        "git_commit": commit,
+        "dirty": dirty,
+        "python": platform.python_version(),
+        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        "device": gpu or device.type,
+        "threads": torch.get_num_threads(),
+        "finished": now(),
+    }
+
+
+def git_state() -> tuple[str | None, bool | None]:
+    """Return the commit, and whether a tracked file outside results/ differs; None without git."""
+    commit = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
+    return (commit, bool(changes)) if commit else (None, None)
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(paths.ROOT), *arguments], capture_output=True, text=True, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
