@@ -139,8 +139,10 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def generated_blocks(runs_dir: Path) -> dict[str, str]:
-    """Return the tables that stand in README.md and DEVIATIONS.md, by the name of their block."""
+    """Return what README.md and DEVIATIONS.md generate from rows, by the name of its block."""
+    demo = load_runs(runs_dir / "readme").iloc[-1]
     return {
+        "demo": f"```\n{row_table(demo)}\n```",
         "embedded": markdown(embedded_table(load_runs(runs_dir / "embedded"))),
         "effects": markdown(effects(load_runs(runs_dir / "deviations"))),
     }
@@ -154,16 +156,20 @@ def fill_block(text: str, name: str, content: str) -> str:
     return f"{before}{marks[0]}{content}{marks[1]}{after}" if rest else text
 
 
+def row_table(row: pd.Series) -> pd.DataFrame:
+    """Return the metrics of one row of `load_runs`, in percent."""
+    names = list(schema()["properties"]["metrics"]["properties"])
+    table = (100 * row[names].astype(float)).round(1).to_frame("%")
+    table.index.name = f"{row['category']} ({row['dataset']})"
+    return table
+
+
 def latest_row() -> pd.DataFrame:
     """Return the metrics, in percent, of the newest row on embedded data."""
     rows = load_runs(paths.results_dir() / "demo")
     if rows.empty:
         raise FileNotFoundError("there is no row on embedded data yet; run `make demo`")
-    last = rows.iloc[-1]
-    names = list(schema()["properties"]["metrics"]["properties"])
-    table = (100 * last[names].astype(float)).round(1).to_frame("%")
-    table.index.name = f"{last['category']} ({last['dataset']})"
-    return table
+    return row_table(rows.iloc[-1])
 
 
 if __name__ == "__main__":

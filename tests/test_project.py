@@ -17,6 +17,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from rdrepro.paths import ROOT
+from rdrepro.tables import fill_block, generated_blocks
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # What a module is called where the package that installs it is called otherwise.
@@ -70,6 +71,15 @@ def test_every_import_is_declared():
     third_party = found - STANDARD - {"rdrepro"}
     names = {canonical(MODULES.get(name, name)) for name in third_party}
     assert names <= set(declared() | declared("dev"))
+
+
+def test_the_generated_tables_are_those_of_the_rows():
+    blocks = generated_blocks(ROOT / "results" / "runs")
+    texts = [(ROOT / name).read_text() for name in ("README.md", "DEVIATIONS.md")]
+    for name, content in blocks.items():
+        marked = [text for text in texts if f"<!-- {name}:" in text]
+        assert len(marked) == 1
+        assert fill_block(marked[0], name, content) == marked[0], "run `make tables`"
 
 
 def test_the_version_is_one():
