@@ -33,7 +33,7 @@ from rdrepro.provenance import now
 from rdrepro.resolve import Run, resolve
 from rdrepro.results import execute, load_runs, make_row, save_row
 from rdrepro.scoring import anomaly_map, image_score, loss_score
-from rdrepro.tables import beside_print, protocol_differences
+from rdrepro.tables import beside_print, protocol_table
 from rdrepro.training import fit, train
 
 __version__ = "0.1.0"
@@ -79,7 +79,7 @@ __all__ = [
     "predict",
     "pro_curve",
     "progress",
-    "protocol_differences",
+    "protocol_table",
     "resolve",
     "resolve_notebook",
     "save_row",

@@ -128,8 +128,20 @@ EVAL_FIELDS = (
     "sigma",
     "score",
 )
+# Fields that the paper's protocol does not fix: the seed is free, the precision a footnote.
+FREE_FIELDS = ("category", "seed", "data_seed", "precision", "eval_every")
 FIELD_NAMES = tuple(f.name for f in fields(RunConfig))
 _TYPES = {f.name: f.type for f in fields(RunConfig)}
+
+
+def protocol_differences(config: RunConfig) -> dict[str, tuple[Any, Any]]:
+    """Return the fields that leave the paper's protocol: {name: (value, the paper's)}."""
+    default = {f.name: f.default for f in fields(config)}
+    return {
+        name: (value, default[name])
+        for name, value in asdict(config).items()
+        if name not in FREE_FIELDS and value != default[name]
+    }
 
 
 def parse(name: str, value: Any) -> Any:

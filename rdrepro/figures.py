@@ -8,6 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from rdrepro.data.mvtec import MVTecAD
 from rdrepro.evaluation import Predictions
@@ -42,7 +43,7 @@ def show_image(ax: Axes, item: dict) -> None:
     """Draw a test image with its ground truth outlined."""
     ax.imshow(item["image"].permute(1, 2, 0).numpy())
     if item["gt_mask"].any():
-        ax.contour(item["gt_mask"].numpy(), levels=[0.5], colors="#56B4E9", linewidths=1)
+        ax.contour(item["gt_mask"].numpy(), levels=[0.5], colors="#56B4E9", linewidths=0.8)
     ax.axis("off")
 
 
@@ -54,6 +55,8 @@ def plot_history(history: pd.DataFrame) -> Figure:
     )
     ax.set(xlabel="epoch", ylabel="loss (mean over images)", title="Training loss")
     ax.set_yscale("log")
+    for axis_formatter in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
+        axis_formatter(ScalarFormatter())
     ax.grid(alpha=0.3)
     return figure
 
@@ -81,14 +84,17 @@ def show_maps(data: MVTecAD, predictions: Predictions, groups: dict[str, Sequenc
     figure, axes = plt.subplots(
         len(groups),
         2 * width,
-        figsize=(3.4 * width, 2.1 * len(groups)),
+        figsize=(4.2 * width, 2.4 * len(groups)),
         squeeze=False,
         layout="constrained",
     )
     for ax in axes.flat:
         ax.axis("off")
     for row, (title, indices) in zip(axes, groups.items(), strict=True):
-        row[0].text(0, 1.22, title, transform=row[0].transAxes, fontsize=10, weight="bold")
+        # Outside the layout, which would widen the first column to hold it.
+        row[0].text(
+            0, 1.2, title, transform=row[0].transAxes, fontsize=10, weight="bold", in_layout=False
+        )
         for pair, index in zip(row.reshape(-1, 2), indices, strict=False):
             item = data[index]
             show_image(pair[0], item)
@@ -99,6 +105,7 @@ def show_maps(data: MVTecAD, predictions: Predictions, groups: dict[str, Sequenc
             )
             pair[1].set_title(f"score {predictions.scores[index]:.3g}", fontsize=8)
     figure.colorbar(shown, ax=axes, label="anomaly map, one scale for all", shrink=0.6)
+    figure.get_layout_engine().set(hspace=0.14)  # room for the titles
     return figure
 
 

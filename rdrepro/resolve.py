@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,13 @@ import pandas as pd
 import torch
 
 from rdrepro import paths
-from rdrepro.config import FIELD_NAMES, RunConfig, parse, parse_overrides
+from rdrepro.config import (
+    FIELD_NAMES,
+    RunConfig,
+    parse,
+    parse_overrides,
+    protocol_differences,
+)
 from rdrepro.data.mvtec import MVTecAD, check_category, find_mvtec
 from rdrepro.data.synthetic import DRAWING_VERSION, write_category
 from rdrepro.models.reverse_distillation import residual_design
@@ -52,18 +58,14 @@ class Run:
         return self.results_dir / "runs" / (self.study or self.preset)
 
     def settings(self) -> pd.DataFrame:
-        """Return every field of the configuration beside its default, the paper's protocol."""
-        default = {f.name: f.default for f in fields(RunConfig)}
+        """Return every field of the configuration, and the paper's protocol where it differs."""
+        differs = protocol_differences(self.config)
         rows = [
-            {
-                "setting": k,
-                "value": _plain(v),
-                "paper": _plain(default[k]),
-                "differs": v != default[k],
-            }
-            for k, v in asdict(self.config).items()
+            (name, _plain(value), _plain(differs[name][1]) if name in differs else "")
+            for name, value in asdict(self.config).items()
         ]
-        return pd.DataFrame(rows).set_index("setting")
+        columns = ["setting", "value", "paper, where it differs"]
+        return pd.DataFrame(rows, columns=columns).set_index("setting")
 
     def dataset(self, split: str) -> MVTecAD:
         """Return the run's images of a split, "train" or "test"; embedded ones are drawn once."""
@@ -73,11 +75,10 @@ class Run:
         return MVTecAD(root, c.category, split, c.image_size, c.mask_threshold, c.label_source)
 
     def _repr_html_(self) -> str:
-        table = self.settings()
-        table["differs"] = table["differs"].map({True: "yes", False: ""})
         banner = f"<p style='background:#fe6;padding:.5em'><b>{self.banner}</b></p>"
         return (banner if self.banner else "") + (
-            f"<p>preset <b>{self.preset}</b>, device <b>{self.device}</b></p>{table.to_html()}"
+            f"<p>preset <b>{self.preset}</b>, device <b>{self.device}</b></p>"
+            f"{self.settings().to_html()}"
         )
 
     def __repr__(self) -> str:

@@ -1,7 +1,6 @@
 """Tables: metrics in percent, beside the numbers that the paper prints."""
 
 import sys
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import pandas as pd
 from scipy.stats import ttest_1samp
 
 from rdrepro import paths
-from rdrepro.config import RunConfig
+from rdrepro.config import protocol_differences
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
 from rdrepro.resolve import BANNER, Run
 from rdrepro.results import load_runs, schema
@@ -20,8 +19,6 @@ PRINTED_METRICS = {
     "pixel_auroc": ("2", "pixel_auroc"),
     "pixel_aupro_official": ("2", "pro"),
 }
-# Fields that a printed number does not fix: the seed is free, the precision a footnote.
-FREE_FIELDS = ("category", "seed", "data_seed", "precision", "eval_every")
 
 
 def printed(table: str, category: str, metric: str, image_size: int) -> float | None:
@@ -37,7 +34,7 @@ def printed(table: str, category: str, metric: str, image_size: int) -> float | 
 
 
 def beside_print(metrics: dict[str, float], run: Run) -> pd.DataFrame:
-    """Return every metric in percent beside the paper's number for the category.
+    """Return every metric in percent, beside the paper's number where it prints one.
 
     Embedded data have no number beside them. A difference is no verdict: one seed gives none.
     """
@@ -51,17 +48,13 @@ def beside_print(metrics: dict[str, float], run: Run) -> pd.DataFrame:
     result = pd.DataFrame(rows).set_index("metric")
     result["paper (%)"] = result["paper (%)"].astype(float)
     result["difference"] = result["ours (%)"] - result["paper (%)"]
-    return result.round(1)
+    return result.round(1).dropna(axis="columns", how="all")
 
 
-def protocol_differences(config: RunConfig) -> list[str]:
-    """Return, as "epochs=20 (paper 200)", each setting that leaves the paper's protocol."""
-    default = {f.name: f.default for f in fields(RunConfig)}
-    return [
-        f"{name}={value} (paper {default[name]})"
-        for name, value in asdict(config).items()
-        if name not in FREE_FIELDS and value != default[name]
-    ]
+def protocol_table(run: Run) -> pd.DataFrame:
+    """Return each setting in which a run leaves the paper's protocol; empty where none does."""
+    rows = [(name, *map(str, values)) for name, values in protocol_differences(run.config).items()]
+    return pd.DataFrame(rows, columns=["setting", "this run", "paper"]).set_index("setting")
 
 
 # Switches whose effect DEVIATIONS.md states, by entry: a field and its other value.
