@@ -105,7 +105,7 @@ def show_maps(data: MVTecAD, predictions: Predictions, groups: dict[str, Sequenc
             )
             pair[1].set_title(f"score {predictions.scores[index]:.3g}", fontsize=8)
     figure.colorbar(shown, ax=axes, label="anomaly map, one scale for all", shrink=0.6)
-    figure.get_layout_engine().set(hspace=0.14)  # room for the titles
+    figure.get_layout_engine().set(hspace=0.14, rect=(0, 0, 1, 0.96))  # room for the titles
     return figure
 
 

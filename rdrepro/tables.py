@@ -112,9 +112,9 @@ def _by_seed(runs: pd.DataFrame) -> pd.DataFrame:
 
 def _interval(differences: pd.Series) -> str:
     if differences.nunique() == 1:
-        return f"{differences.iloc[0]:+.1f} (all seeds)"
+        return f"{differences.iloc[0]:+.2f} (all seeds)"
     interval = ttest_1samp(differences, 0).confidence_interval(0.95)
-    return f"{differences.mean():+.1f} [{interval.low:+.1f}, {interval.high:+.1f}]"
+    return f"{differences.mean():+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
 
 
 def embedded_table(runs: pd.DataFrame) -> pd.DataFrame:
