@@ -71,22 +71,23 @@ def pro_curve(
     maps, masks = np.asarray(maps), np.asarray(masks) > 0
     scores, defective = _flatten(maps, masks)
     regions, areas = _label_regions(masks)
-    n_normal = defective.size - regions.size
-
-    normal = scores[~defective]
-    keep = min(n_normal, int(np.ceil(limit * n_normal)))
-    lowest = np.partition(normal, n_normal - keep)[n_normal - keep] if keep else np.inf
-    above = scores >= lowest  # the curve beyond the limit needs no sorting
     weights = np.zeros(scores.size)
     weights[defective] = 1 / (areas.size * areas[regions])
-    scores, defective, weights = scores[above], defective[above], weights[above]
+    n_normal = scores.size - regions.size
 
+    needed = scores >= _score_at_fpr(limit, scores[~defective])  # the rest needs no sorting
+    scores, defective, weights = scores[needed], defective[needed], weights[needed]
     order = np.argsort(scores)[::-1]
-    scores = scores[order]
-    last_of_tie = np.append(scores[1:] != scores[:-1], True)
+    last_of_tie = np.append(np.diff(scores[order]) != 0, True)
     fpr = np.cumsum(~defective[order])[last_of_tie] / n_normal
     pro = np.cumsum(weights[order])[last_of_tie]
     return np.append(0.0, fpr), np.append(0.0, pro)
+
+
+def _score_at_fpr(limit: float, normal: np.ndarray) -> float:
+    """Return the highest threshold (score >= t is anomalous) at which the FPR reaches `limit`."""
+    rank = normal.size - max(1, int(np.ceil(limit * normal.size)))
+    return np.partition(normal, rank)[rank]
 
 
 def aupro(maps: ArrayLike, masks: ArrayLike, limit: float = 0.3) -> float:
