@@ -26,7 +26,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 demo: $(VENV)/.installed  ## run the main notebook on embedded data and print its row
 	@mkdir -p $(NOTEBOOKS)
 	$(BIN)/papermill notebooks/01_mvtec.ipynb $(NOTEBOOKS)/demo.ipynb -p preset demo -p category wood
-	@$(BIN)/python -m rdrepro.tables
+	@$(BIN)/python -m rdrepro
 	@echo "The executed notebook, with its figures: $(NOTEBOOKS)/demo.ipynb"
 
 test: $(VENV)/.installed  ## lint, then all tests and notebooks

@@ -91,21 +91,17 @@ def show_maps(data: MVTecAD, predictions: Predictions, groups: dict[str, Sequenc
     for ax in axes.flat:
         ax.axis("off")
     for row, (title, indices) in zip(axes, groups.items(), strict=True):
-        # Outside the layout, which would widen the first column to hold it.
-        row[0].text(
-            0, 1.2, title, transform=row[0].transAxes, fontsize=10, weight="bold", in_layout=False
-        )
         for pair, index in zip(row.reshape(-1, 2), indices, strict=False):
             item = data[index]
             show_image(pair[0], item)
-            pair[0].set_title(item["defect"], fontsize=8)
+            pair[0].set_title(item["defect"], fontsize=8, loc="left")
             pair[1].imshow(item["image"].mean(dim=0).numpy(), cmap="gray")
             shown = pair[1].imshow(
                 predictions.maps[index], cmap=MAP_COLOURS, alpha=MAP_OPACITY, **scale
             )
             pair[1].set_title(f"score {predictions.scores[index]:.3g}", fontsize=8)
+        row[0].set_title(f"{title.upper()}\n{row[0].get_title('left')}", fontsize=8, loc="left")
     figure.colorbar(shown, ax=axes, label="anomaly map, one scale for all", shrink=0.6)
-    figure.get_layout_engine().set(hspace=0.14, rect=(0, 0, 1, 0.96))  # room for the titles
     return figure
 
 

@@ -1,6 +1,5 @@
 """Tables: metrics in percent, beside the numbers that the paper prints."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from scipy.stats import ttest_1samp
 from rdrepro import paths
 from rdrepro.config import protocol_differences
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
-from rdrepro.resolve import BANNER, Run
+from rdrepro.resolve import Run
 from rdrepro.results import load_runs, schema
 
 # What the paper prints for a category, and where; its PRO is the official formula's.
@@ -163,7 +162,3 @@ def latest_row() -> pd.DataFrame:
     if rows.empty:
         raise FileNotFoundError("there is no row on embedded data yet; run `make demo`")
     return row_table(rows.iloc[-1])
-
-
-if __name__ == "__main__":
-    sys.stdout.write(f"{BANNER}\n{latest_row()}\n")
