@@ -107,6 +107,15 @@ def test_aupro_by_hand():
     assert auroc(maps, masks) == pytest.approx(0.25)  # pixels, not regions, count here
 
 
+def test_pixels_that_touch_at_a_corner_are_one_region():
+    masks = np.zeros((1, 6, 6), bool)
+    masks[0, 0, 0] = masks[0, 1, 1] = masks[0, 4, 4] = True
+    maps = np.where(masks, 0.0, np.linspace(0.1, 0.9, 36).reshape(1, 6, 6))
+    maps[0, 0, 0] = 1.0
+    assert aupro(maps, masks) == pytest.approx((1 / 2 + 0) / 2)  # half of one region of two
+    assert aupro_official(maps, masks) == pytest.approx(official_pro(maps, masks))
+
+
 def test_constant_maps_lie_on_the_diagonal():
     masks = np.zeros((2, 8, 8), bool)
     masks[0, 2:4, 2:4] = True
