@@ -9,7 +9,7 @@ import argparse
 import os
 
 import rdrepro as rd
-from rdrepro.tables import SWITCHES
+from rdrepro.deviations import SWITCHES
 
 SEEDS = (1, 2, 3)
 # Textures, where the papers' numbers part most (RD4AD issue 22; the extension's Table 1).

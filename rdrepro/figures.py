@@ -1,127 +1,298 @@
-"""Figures of a run: samples, loss curve, maps beside the truth, score histogram (Figs. 1, 5-7)."""
+"""Figures of runs, drawn into given axes: Figs. 1 and 5-7, curves, and ours beside the paper's."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib import rc_params_from_file
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+from numpy.typing import ArrayLike
+from skimage.measure import label as connected_components
+from sklearn.metrics import auc, roc_curve
 
+from rdrepro import paths
 from rdrepro.data.mvtec import MVTecAD
 from rdrepro.evaluation import Predictions
+from rdrepro.metrics import EIGHT_CONNECTED, auroc, pro_curve
+from rdrepro.text import one_of
 
-# The Okabe-Ito palette, which colour-blind readers can tell apart.
-NORMAL, ANOMALOUS = "#0072B2", "#D55E00"
+STYLE = Path(__file__).with_name("style.mplstyle")
+styled = plt.style.context(STYLE)  # as a decorator, it leaves a reader's own style alone
+COLOURS = rc_params_from_file(STYLE)["axes.prop_cycle"].by_key()["color"]
+NORMAL, ANOMALOUS, OUTLINE = COLOURS[:3]
 MAP_COLOURS = "inferno"  # perceptually uniform, and its order survives in grey
 MAP_OPACITY = 0.6
+DELTA_COLOURS = "RdBu"  # blue: ours is higher; ColorBrewer's, told apart by the colour-blind
+NOT_RUN = "0.88"  # grey
+SCORE_BINS = np.linspace(0, 1, 26)
+PRO_LIMIT = 0.3  # Sec. 4.1
+# Where nearly every region is found whole, as at the PRO's own limit, its size says nothing.
+REGION_FPR = 0.05
+FORMATS = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+RULES = ("defect", "smallest", "best and worst")
 
 
-def show_samples(data: MVTecAD, per_defect: int = 1, columns: int = 6) -> Figure:
-    """Draw images of every kind, defects outlined."""
-    kinds = {}
-    for index, path in enumerate(data.paths):
-        kinds.setdefault(path.parent.name, []).append(index)
-    kinds = {"good": kinds.pop("good")} | kinds
-    items = [data[i] for indices in kinds.values() for i in indices[:per_defect]]
-    rows = -(-len(items) // columns)
-    width = min(columns, len(items))
-    figure, axes = plt.subplots(
-        rows, width, figsize=(2 * width, 2.2 * rows), squeeze=False, layout="constrained"
-    )
-    for ax in axes.flat:
-        ax.axis("off")
-    for ax, item in zip(axes.flat, items, strict=False):
-        show_image(ax, item)
-        ax.set_title(item["defect"], fontsize=9)
-    return figure
+@styled
+def new_figure(
+    rows: int = 1, columns: int = 1, size: tuple[float, float] = (5, 3)
+) -> tuple[Figure, Axes | np.ndarray]:
+    """Return a figure and its axes: one, or an array (rows, columns). size: inches of each."""
+    inches = (size[0] * columns, size[1] * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=inches, squeeze=False)
+    return figure, axes if axes.size > 1 else axes[0, 0]
 
 
-def show_image(ax: Axes, item: dict) -> None:
-    """Draw a test image with its ground truth outlined."""
+@styled
+def save_figure(figure: Figure, name: str, folder: Path | None = None) -> list[Path]:
+    """Write a figure as PNG, SVG and PDF to `folder` (default: results/figures); return the files.
+
+    Each is written aside and then renamed, and the same figure gives the same bytes.
+    """
+    folder = folder or paths.results_dir() / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"{name}.{ending}" for ending in FORMATS]
+    for file, (ending, dates) in zip(files, FORMATS.items(), strict=True):
+        aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+        figure.savefig(aside, format=ending, metadata=dates)
+        aside.replace(file)
+    return files
+
+
+@styled
+def plot_image(ax: Axes, item: dict) -> Axes:
+    """Draw a test image, an item of MVTecAD, with its ground truth outlined."""
     ax.imshow(item["image"].permute(1, 2, 0).numpy())
     if item["gt_mask"].any():
-        ax.contour(item["gt_mask"].numpy(), levels=[0.5], colors="#56B4E9", linewidths=0.8)
+        ax.contour(item["gt_mask"].numpy(), levels=[0.5], colors=OUTLINE, linewidths=0.8)
     ax.axis("off")
+    return ax
 
 
-def plot_history(history: pd.DataFrame) -> Figure:
-    """Draw the training loss per epoch."""
-    figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
-    ax.plot(
-        history["epoch"], history["loss"], color=NORMAL, marker="." if len(history) < 40 else ""
-    )
-    ax.set(xlabel="epoch", ylabel="loss (mean over images)", title="Training loss")
-    ax.set_yscale("log")
-    for axis_formatter in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
-        axis_formatter(ScalarFormatter())
-    ax.grid(alpha=0.3)
-    return figure
+@styled
+def plot_samples(axes: np.ndarray, data: MVTecAD) -> np.ndarray:
+    """Draw the first images of every kind, good ones first, defects outlined.
+
+    axes: (images of each kind, kinds), as many kinds as `data.counts()` has.
+    """
+    kinds = {"good": []}
+    for index, path in enumerate(data.paths):
+        kinds.setdefault(path.parent.name, []).append(index)
+    for column, (kind, indices) in zip(axes.T, kinds.items(), strict=True):
+        column[0].set_title(kind)
+        for ax in column:
+            ax.axis("off")
+        for ax, index in zip(column, indices, strict=False):
+            plot_image(ax, data[index])
+    return axes
 
 
-def best_and_worst(predictions: Predictions, each: int = 2) -> dict[str, list[int]]:
-    """Return indices of the images that the score ranks best and worst, by what they show."""
-    order = np.argsort(predictions.scores, kind="stable")
-    normal = [int(i) for i in order if predictions.gt_labels[i] == 0]
-    anomalous = [int(i) for i in order if predictions.gt_labels[i] == 1]
-    return {
-        "best: anomalous, highest scores": anomalous[::-1][:each],
-        "best: normal, lowest scores": normal[:each],
-        "worst: anomalous, lowest scores": anomalous[:each],
-        "worst: normal, highest scores": normal[::-1][:each],
-    }
+def choose_cases(predictions: Predictions, by: str) -> dict[str, int]:
+    """Choose images by rule: {what it is: index}. ValueError for an unknown rule.
 
-
-def show_maps(data: MVTecAD, predictions: Predictions, groups: dict[str, Sequence[int]]) -> Figure:
-    """Draw image with outlined truth, and its map over it, per group; one colour scale for all."""
-    scale = {
-        "vmin": float(predictions.maps.min()),
-        "vmax": float(np.quantile(predictions.maps, 0.999)),
-    }
-    width = max(len(indices) for indices in groups.values())
-    figure, axes = plt.subplots(
-        len(groups),
-        2 * width,
-        figsize=(4.2 * width, 2.4 * len(groups)),
-        squeeze=False,
-        layout="constrained",
-    )
-    for ax in axes.flat:
-        ax.axis("off")
-    for row, (title, indices) in zip(axes, groups.items(), strict=True):
-        for pair, index in zip(row.reshape(-1, 2), indices, strict=False):
-            item = data[index]
-            show_image(pair[0], item)
-            pair[0].set_title(item["defect"], fontsize=8, loc="left")
-            pair[1].imshow(item["image"].mean(dim=0).numpy(), cmap="gray")
-            shown = pair[1].imshow(
-                predictions.maps[index], cmap=MAP_COLOURS, alpha=MAP_OPACITY, **scale
-            )
-            pair[1].set_title(f"score {predictions.scores[index]:.3g}", fontsize=8)
-        row[0].set_title(f"{title.upper()}\n{row[0].get_title('left')}", fontsize=8, loc="left")
-    figure.colorbar(shown, ax=axes, label="anomaly map, one scale for all", shrink=0.6)
-    return figure
-
-
-def plot_scores(predictions: Predictions) -> Figure:
-    """Draw the histogram of image scores, normal beside anomalous (Fig. 5)."""
-    figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
-    table = pd.DataFrame(
-        {
-            "image score": predictions.scores,
-            "images": np.where(predictions.gt_labels == 1, "anomalous", "normal"),
+    by: "defect", of each kind of defect the image whose score is the (lower) median; "smallest",
+    the image with the smallest defect region (Fig. 7); "best and worst", the four that the score
+    ranks best and worst.
+    """
+    p = predictions
+    order = np.argsort(p.scores, kind="stable")
+    normal, anomalous = (order[p.gt_labels[order] == kind].tolist() for kind in (0, 1))
+    if by == "defect":
+        kinds = sorted({p.defects[i] for i in anomalous})
+        of_kind = {kind: [i for i in anomalous if p.defects[i] == kind] for kind in kinds}
+        return {kind: indices[(len(indices) - 1) // 2] for kind, indices in of_kind.items()}
+    if by == "smallest":
+        regions = region_overlaps(p.maps, p.gt_masks)
+        return {"smallest region": int(regions["image"][regions["size_px"].idxmin()])}
+    if by == "best and worst":
+        return {
+            "best: anomalous, highest score": anomalous[-1],
+            "best: normal, lowest score": normal[0],
+            "worst: anomalous, lowest score": anomalous[0],
+            "worst: normal, highest score": normal[-1],
         }
+    raise ValueError(f"by={by!r} is not {one_of(RULES)}")
+
+
+def plot_cases(
+    axes: np.ndarray, data: MVTecAD, predictions: Predictions, cases: Mapping[str, int]
+) -> np.ndarray:
+    """Draw the cases of `choose_cases`, with the score of each; axes as for `plot_overlays`."""
+    p, indices = predictions, list(cases.values())
+    items = [data[i] for i in indices]
+    assert [item["path"] for item in items] == [p.paths[i] for i in indices], "not the same images"
+    shown = [f"{p.defects[i]}, score {p.scores[i]:.3g}" for i in indices]
+    titles = [s if s.startswith(n) else f"{n}\n{s}" for n, s in zip(cases, shown, strict=True)]
+    return plot_overlays(axes, items, p.maps[indices], titles)
+
+
+@styled
+def plot_overlays(
+    axes: np.ndarray, items: Sequence[dict], maps: np.ndarray, titles: Sequence[str]
+) -> np.ndarray:
+    """Draw input, outlined ground truth and map of N images, all maps on one colour scale.
+
+    axes: any array of 3 N axes, filled row by row; maps: (N, H, W), higher = more anomalous.
+    """
+    scale = {"vmin": float(maps.min()), "vmax": float(np.quantile(maps, 0.999))}
+    cases = zip(axes.reshape(-1, 3), items, maps, titles, strict=True)
+    for row, item, anomaly_map, title in cases:
+        for ax, text in zip(row, (title, "ground truth", "anomaly map"), strict=True):
+            ax.set_title(text, loc="left", fontsize=8)
+            ax.axis("off")
+        row[0].imshow(item["image"].permute(1, 2, 0).numpy())
+        plot_image(row[1], item)
+        row[2].imshow(item["image"].mean(dim=0).numpy(), cmap="gray")
+        shown = row[2].imshow(anomaly_map, cmap=MAP_COLOURS, alpha=MAP_OPACITY, **scale)
+    label = "anomaly map, one scale for all\nhigher = more anomalous"
+    axes.flat[0].figure.colorbar(shown, ax=axes, label=label, shrink=0.6)
+    return axes
+
+
+@styled
+def plot_history(ax: Axes, history: Mapping | pd.DataFrame, name: str | None = None) -> Axes:
+    """Draw the training loss per epoch, of a row's `history` or `fit`'s; again for a second run."""
+    few = len(history["epoch"]) < 40
+    ax.plot(history["epoch"], history["loss"], marker="." if few else "", label=name)
+    ax.set(xlabel="epoch", ylabel="loss (mean over images)", yscale="log")
+    _plain_numbers(ax.yaxis)
+    if name:
+        ax.legend()
+    return ax
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """Label a logarithmic axis 1, 2, 5, 10, ...; a power per tick would run into the next."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(ScalarFormatter())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def scale_scores(scores: ArrayLike) -> np.ndarray:
+    """Return scores moved and stretched to [0, 1], all 0 where they have no spread (Fig. 5)."""
+    scores = np.asarray(scores, dtype=float)
+    return (scores - scores.min()) / (np.ptp(scores) or 1.0)
+
+
+@styled
+def plot_scores(ax: Axes, scores: ArrayLike, labels: ArrayLike, title: str = "") -> Axes:
+    """Draw the histogram of one category's image scores, normal and anomalous (Fig. 5)."""
+    scaled, labels = scale_scores(scores), np.asarray(labels)
+    ax.margins(y=0.25)  # room for the legend above the bars
+    for label, (name, colour) in enumerate((("normal", NORMAL), ("anomalous", ANOMALOUS))):
+        ax.hist(scaled[labels == label], SCORE_BINS, color=colour, alpha=0.6, label=name)
+    xlabel = "image score, scaled to 0-1\n(higher = more anomalous)"
+    ax.set(xlabel=xlabel, ylabel="number of images", title=title)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(loc="upper center", ncols=2)
+    return ax
+
+
+@styled
+def plot_roc(ax: Axes, scores: ArrayLike, labels: ArrayLike, name: str) -> Axes:
+    """Draw the ROC curve of image scores and, in the legend, AUROC; again for a second curve."""
+    if not ax.lines:
+        ax.axline((0, 0), slope=1, color="0.5", linestyle=":", label="chance")
+    fpr, tpr, _ = roc_curve(labels, scores)
+    ax.plot(fpr, tpr, label=f"{name}: AUROC {100 * auroc(scores, labels):.1f} %")
+    ax.set(xlabel="false positive rate (normal images)", ylabel="true positive rate")
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    ax.legend(loc="lower right")
+    return ax
+
+
+@styled
+def plot_pro(ax: Axes, maps: ArrayLike, gt_masks: ArrayLike, name: str) -> Axes:
+    """Draw the PRO curve of maps (N, H, W) up to the limit and, in the legend, AUPRO (Sec. 4.1)."""
+    if not ax.lines:
+        ax.axvline(PRO_LIMIT, color="0.5", linestyle=":", label=f"limit, FPR {PRO_LIMIT}")
+    fpr, pro = pro_curve(maps, gt_masks, PRO_LIMIT)
+    inside = fpr < PRO_LIMIT
+    pro = np.append(pro[inside], np.interp(PRO_LIMIT, fpr, pro))
+    fpr = np.append(fpr[inside], PRO_LIMIT)
+    ax.plot(fpr, pro, label=f"{name}: AUPRO {100 * auc(fpr, pro) / PRO_LIMIT:.1f} %")
+    ax.set(xlabel="false positive rate (normal pixels)", ylabel="per-region overlap, mean")
+    ax.set(xlim=(-0.005, PRO_LIMIT + 0.01), ylim=(-0.02, 1.02))
+    ax.legend(loc="lower right", bbox_to_anchor=(0.95, 0))
+    return ax
+
+
+def region_overlaps(
+    maps: ArrayLike, gt_masks: ArrayLike, fpr_limit: float = REGION_FPR
+) -> pd.DataFrame:
+    """Return, of each 8-connected defect region, its image, `size_px` and `overlap` in [0, 1].
+
+    maps, gt_masks: (N, H, W). The overlap is the share of the region above the threshold that
+    `fpr_limit` of the test set's normal pixels exceed.
+    """
+    maps, gt_masks = np.asarray(maps), np.asarray(gt_masks) > 0
+    found = maps > np.quantile(maps[~gt_masks], 1 - fpr_limit)
+    rows = []
+    for image, mask in enumerate(gt_masks):
+        numbers = connected_components(mask, connectivity=EIGHT_CONNECTED)
+        for number in range(1, numbers.max() + 1):
+            region = numbers == number
+            rows.append((image, int(region.sum()), found[image][region].mean()))
+    return pd.DataFrame(rows, columns=["image", "size_px", "overlap"])
+
+
+@styled
+def plot_region_overlap(ax: Axes, table: pd.DataFrame, name: str | None = None) -> Axes:
+    """Draw each region's overlap against its size, from `region_overlaps`; again for a second."""
+    ax.scatter(table["size_px"], table["overlap"], s=12, alpha=0.5, linewidths=0, label=name)
+    ax.set(xlabel="size of the defect region (pixels)", xscale="log", ylim=(-0.03, 1.03))
+    ax.set(ylabel="share of the region found")
+    _plain_numbers(ax.xaxis)
+    if name:
+        ax.legend()
+    return ax
+
+
+@styled
+def plot_paper_against_ours(ax: Axes, cells: pd.DataFrame) -> Axes:
+    """Draw the paper's numbers and ours with 95 % intervals, a line per cell, verdicts at its end.
+
+    cells: label, metric, printed, ours, low, high (percent; NaN where not run), verdict. A quarter
+    of an inch of height for each cell keeps the lines apart.
+    """
+    y = np.arange(len(cells))
+    several = cells["metric"].nunique() > 1
+    names = cells["label"] + ", " + cells["metric"] if several else cells["label"]
+    interval = [cells["ours"] - cells["low"], cells["high"] - cells["ours"]]
+    ax.errorbar(cells["ours"], y, xerr=interval, fmt="o", color=NORMAL, label="ours, 95 % interval")
+    ax.plot(cells["printed"], y, "D", color=ANOMALOUS, fillstyle="none", label="paper")
+    for line, verdict in zip(y, cells["verdict"], strict=True):
+        ax.text(1.01, line, verdict, va="center", fontsize=8, transform=ax.get_yaxis_transform())
+    xlabel = "percent" if several else f"{cells['metric'].iloc[0]} (percent)"
+    ax.set(xlabel=xlabel, yticks=y, yticklabels=names, ylim=(len(cells) - 0.5, -0.5))
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+    return ax
+
+
+@styled
+def plot_deltas(ax: Axes, cells: pd.DataFrame) -> Axes:
+    """Draw ours minus the paper's, in points, by label and metric; grey where there is no delta.
+
+    cells: as for `plot_paper_against_ours`, each (label, metric) once.
+    """
+    labels, metrics = cells["label"].unique(), cells["metric"].unique()
+    table = cells.assign(delta=cells["ours"] - cells["printed"]).set_index(["label", "metric"])
+    delta, printed = (
+        table[c].unstack().reindex(index=labels, columns=metrics) for c in ("delta", "printed")
     )
-    sns.histplot(
-        table,
-        x="image score",
-        hue="images",
-        hue_order=["normal", "anomalous"],
-        palette={"normal": NORMAL, "anomalous": ANOMALOUS},
-        bins=25,
-        ax=ax,
-    )
-    ax.set(ylabel="number of images", title="Image scores, higher = more anomalous")
-    return figure
+    limit = np.nanmax([*delta.abs().to_numpy().flat, 0.1])  # 0.1: no delta, or none but 0
+    look = {"cmap": DELTA_COLOURS, "vmin": -limit, "vmax": limit, "linewidths": 1}
+    look["cbar_kws"] = {"label": "ours - paper (points)"}
+    sns.heatmap(delta, annot=True, fmt="+.1f", ax=ax, **look)
+    for row, column in np.argwhere(delta.isna().to_numpy()):
+        text = "not printed" if np.isnan(printed.iat[row, column]) else "not run"
+        ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=7)
+    ax.set(xlabel="", ylabel="", facecolor=NOT_RUN)
+    ax.grid(False)
+    return ax

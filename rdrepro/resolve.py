@@ -25,7 +25,7 @@ from rdrepro.presets import AUTO, preset_settings
 from rdrepro.text import nearest
 from rdrepro.weights import Weights, default_weights, find_weights
 
-PLACES = ("study", "preset", "data_root", "results_dir", "device", "overrides")
+PLACES = ("study", "preset", "data_root", "results_dir", "device", "keep_maps", "overrides")
 PARAMETERS = (*PLACES, *FIELD_NAMES)
 BANNER = (
     "EMBEDDED DATA: these images are drawn by rdrepro and are not MVTec AD. "
@@ -44,6 +44,7 @@ class Run:
     weights: Weights
     results_dir: Path
     device: torch.device
+    keep_maps: bool
 
     @property
     def banner(self) -> str:
@@ -96,12 +97,14 @@ def resolve(**parameters: Any) -> Run:
     """Resolve parameters (None = as the preset says) to a Run.
 
     Parameters are RunConfig's fields and `study, preset, data_root, results_dir, device,
-    overrides`. ValueError or FileNotFoundError, in one sentence, for anything that is off.
+    keep_maps, overrides`. ValueError or FileNotFoundError, in one sentence, for anything that is
+    off.
     """
     given = {k: v for k, v in parameters.items() if v is not None}
     for name in given:
         if name not in PARAMETERS:
             raise ValueError(f"{name!r} is no parameter.{nearest(name, PARAMETERS)}")
+    keep_maps = _flag("keep_maps", given.pop("keep_maps", False))
     places = {k: _text(k, v) for k, v in given.items() if k in PLACES}
     chosen = {k: v for k, v in given.items() if k not in PLACES}
     overrides = parse_overrides(places.get("overrides", ""))
@@ -123,7 +126,13 @@ def resolve(**parameters: Any) -> Run:
     data = _data_root(config, places.get("data_root"), results)
     weights = find_weights(config.backbone, config.weights)
     config = replace(config, weights=weights.name)
-    return Run(config, preset, study, data, weights, results, device)
+    return Run(config, preset, study, data, weights, results, device, keep_maps)
+
+
+def _flag(name: str, value: Any) -> bool:
+    if str(value).lower() not in ("true", "false"):
+        raise ValueError(f"{name}={value!r} must be True or False")
+    return str(value).lower() == "true"
 
 
 def _text(name: str, value: Any) -> str:

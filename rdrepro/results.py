@@ -9,8 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pandas as pd
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 
 from rdrepro import paths
 from rdrepro.config import eval_key, train_key
@@ -30,6 +31,18 @@ METRIC_DIGITS = 6
 def schema() -> dict:
     """Return the JSON schema of a row."""
     return json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator(schema())
+
+
+@cache
+def later_fields() -> dict[str, Any]:
+    """Return the configuration fields that a row may lack, with what their absence means."""
+    config = schema()["properties"]["config"]["properties"]
+    return {name: entry["default"] for name, entry in config.items() if "default" in entry}
 
 
 def execute(run: Run) -> dict[str, Any]:
@@ -96,11 +109,10 @@ def _rounded(value: float, digits: int) -> float | int | None:
 
 def check_row(row: dict[str, Any]) -> None:
     """Raise ValueError where a row does not fit schema.json."""
-    try:
-        jsonschema.validate(row, schema())
-    except jsonschema.ValidationError as error:
+    error = best_match(_validator().iter_errors(row))
+    if error:
         place = ".".join(map(str, error.absolute_path)) or "the row"
-        raise ValueError(f"the row does not fit schema.json: {place}: {error.message}") from None
+        raise ValueError(f"the row does not fit schema.json: {place}: {error.message}")
 
 
 def provenance(
@@ -185,7 +197,7 @@ def load_runs(folder: Path | None = None) -> pd.DataFrame:
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    flat = {"status": row["status"], **row["config"], **row["metrics"]}
+    flat = {"status": row["status"], **later_fields(), **row["config"], **row["metrics"]}
     for part in ("counts", "cost", "provenance"):
         flat |= {f"{part}.{k}": v for k, v in row[part].items()}
     return flat | {"history": row["history"], "scores": row["scores"]}

@@ -1,16 +1,198 @@
-"""Tables: metrics in percent, beside the numbers that the paper prints."""
+"""Tables: the papers' layouts with our columns beside theirs, and what README.md shows."""
 
+import functools
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pandas as pd
-from scipy.stats import ttest_1samp
 
 from rdrepro import paths
+from rdrepro.cells import Cell, load_print, paper_cells
+from rdrepro.compare import ORDERED_TABLES, compare, other_protocols
 from rdrepro.config import protocol_differences
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
+from rdrepro.deviations import REGISTER_PARTS, effects, effects_table, register
 from rdrepro.resolve import Run
 from rdrepro.results import load_runs, schema
+
+TITLES = {
+    "image_auroc": "image AUROC",
+    "pixel_auroc": "pixel AUROC",
+    "pro": "PRO",
+    "pixel_aupro": "AUPRO",
+    "seconds_per_image": "seconds per image",
+    "memory_mb": "memory (MB)",
+    "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+    "caltech256": "Caltech-256",
+}
+OURS = ["ours", "delta", "n_seeds", "interval", "verdict"]
+# What a printed table's rows and columns are, beside the metric.
+LAYOUTS: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
+    ("rd4ad", "1"): ("category", ("method", "image_size")),
+    ("rd4ad", "2"): ("category", ("method", "image_size")),
+    ("rd4ad", "3"): ("method", ("metric",)),
+    ("rd4ad", "4"): ("method", ("dataset",)),
+    ("rd4ad", "5"): ("metric", ("method",)),
+    ("rd4ad", "6"): ("metric", ("method",)),
+    ("rd4ad", "7"): ("metric", ("method",)),
+    ("rkd_medical", "1"): ("category", ("method",)),
+    ("rkd_medical", "2"): ("category", ("method",)),
+    ("rkd_medical", "3"): ("dataset", ("method",)),
+    ("rkd_medical", "4"): ("category", ("method",)),
+}
+
+
+def printed_table(paper: str, table: str, runs: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return a printed table in its layout, our columns beside the paper's.
+
+    Columns have two levels: ("printed", column) holds the cells as printed, and each block
+    ("ours: column", ...) holds `ours` (percent, seconds or MiB), `delta`, `n_seeds`, `interval`
+    (95 %, over seeds) and `verdict`; Tables 5-7 add `order`. Cells without a run say so.
+    """
+    row_key, column_keys = LAYOUTS[paper, table]
+    cells = paper_cells(paper, table)
+    results = compare(cells, runs)
+    rows = list(dict.fromkeys(getattr(c, row_key) for c in cells))
+    parts = [_printed(cells, row_key, column_keys, rows)]
+    merged = len({c.metric for c in cells}) > 1 and "metric" not in (row_key, *column_keys)
+    keys = [*column_keys, *(["metric"] if merged else [])]
+    for values, group in results.groupby(keys, sort=False, dropna=False):
+        block = _ours(group.set_index(row_key).reindex(rows))
+        block.columns = pd.MultiIndex.from_product([[f"ours: {_title(values)}"], block.columns])
+        parts.append(block)
+    if table in ORDERED_TABLES:
+        order = results.drop_duplicates("metric").set_index("metric")["order"]
+        parts.append(order.reindex(rows).to_frame(("ours", "order")))
+    return pd.concat(parts, axis="columns").rename_axis(row_key)
+
+
+def _printed(
+    cells: Sequence[Cell], row_key: str, column_keys: Sequence[str], rows: Sequence[str]
+) -> pd.DataFrame:
+    """Return the cells as printed; metrics that share a cell are joined as the papers join them."""
+    table: dict[str, dict[str, str]] = {}
+    for cell in cells:
+        column = table.setdefault(_title([getattr(cell, k) for k in column_keys]), {})
+        row = getattr(cell, row_key)
+        column[row] = f"{column[row]}/{cell.printed}" if row in column else cell.printed
+    frame = pd.DataFrame(table).reindex(rows)
+    frame.columns = pd.MultiIndex.from_product([["printed"], frame.columns])
+    return frame
+
+
+def _title(values: Sequence) -> str:
+    known = [v for v in values if not pd.isna(v)]
+    return ", ".join(f"{v:.0f} px" if not isinstance(v, str) else TITLES.get(v, v) for v in known)
+
+
+def _ours(lines: pd.DataFrame) -> pd.DataFrame:
+    block = lines.assign(interval=[interval(*x) for x in lines[["low", "high"]].to_numpy(float)])
+    block["n_seeds"] = block["n_seeds"].astype("Int64")
+    return block[OURS]
+
+
+def interval(low: float, high: float, digits: int = 1) -> str:
+    """Return an interval as text; nothing where there is none."""
+    return "" if np.isnan(low) else f"[{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _table_function(paper: str, table: str) -> Callable[..., pd.DataFrame]:
+    named = f"the extension's Table {table}" if paper == "rkd_medical" else f"Table {table}"
+    function = functools.partial(printed_table, paper, table)
+    function.__doc__ = f"Return {named} with our columns; see `printed_table`."
+    return function
+
+
+table1, table2, table3, table4, table5, table6, table7 = (
+    _table_function("rd4ad", number) for number in "1234567"
+)
+medical1, medical2, medical3, medical4 = (
+    _table_function("rkd_medical", number) for number in "1234"
+)
+
+
+def beside_table(runs: pd.DataFrame | None = None, study: str | None = None) -> pd.DataFrame:
+    """Return runs of other protocols beside the paper's numbers, one line each, in percent."""
+    lines = other_protocols(runs, study)
+    if lines.empty:
+        return lines
+    lines["interval"] = [interval(*x) for x in lines[["low", "high"]].to_numpy(float)]
+    lines["metric"] = lines["metric"].map(TITLES)
+    names = {"mean": "ours", "n": "seeds"}
+    columns = ["study", "category", "backbone", "epochs", "metric", "printed", "mean", "sd"]
+    return lines[[*columns, "interval", "delta", "n"]].rename(columns=names)
+
+
+def save_table(table: pd.DataFrame, name: str, folder: Path | None = None) -> list[Path]:
+    """Write a table as CSV, Markdown and LaTeX (booktabs) to results/tables/; return the files."""
+    folder = folder or paths.results_dir() / "tables"
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = rounded(table)
+    index = not isinstance(table.index, pd.RangeIndex)
+    flat = flattened(shown)
+    texts = {
+        "csv": flat.to_csv(index=index),
+        "md": markdown(flat.reset_index() if index else flat) + "\n",
+        "tex": shown.to_latex(index=index, escape=True, na_rep=""),
+    }
+    files = []
+    for ending, text in texts.items():
+        file = folder / f"{name}.{ending}"
+        aside = file.with_name(f".{file.name}.tmp")
+        aside.write_text(text, encoding="utf-8")
+        files.append(aside.replace(file))
+    return files
+
+
+def rounded(table: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
+    """Return a table with its numbers as text of so many digits, and nothing where one lacks."""
+
+    def text(value: object) -> str:
+        if pd.isna(value):
+            return ""
+        return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+
+    return table.map(text)
+
+
+def flattened(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose two column levels are one."""
+    if table.columns.nlevels == 1:
+        return table
+    names = [tail if head == "printed" else f"{head}: {tail}" for head, tail in table.columns]
+    return table.set_axis(names, axis="columns")
+
+
+def claims_table(runs: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return each claim of both papers, the print that bears on it, and what our runs say."""
+    runs = load_runs() if runs is None else runs
+    claims = load_print("claims").fillna("")
+    results = compare([c for paper in LAYOUTS for c in paper_cells(*paper)], runs)
+    keys = ["paper", "table", "dataset", "category", "method", "image_size", "metric"]
+    names = results[keys].apply(lambda r: "/".join(_key_text(v) for v in r), axis="columns")
+    said = [_said(evidence, names, results["verdict"]) for evidence in claims["evidence"]]
+    return claims.assign(**{"our runs": said}).drop(columns="paper").set_index("id")
+
+
+def _key_text(value: object) -> str:
+    if pd.isna(value):
+        return ""
+    return f"{value:.0f}" if isinstance(value, float) else str(value)
+
+
+def _said(evidence: str, names: pd.Series, verdicts: pd.Series) -> str:
+    """Return what our runs say of the cells that evidence names: verdicts and how many of each."""
+    patterns = [word for word in evidence.split() if word.count("/") == 6]
+    if not patterns:
+        return "-"
+    fits = names.map(lambda name: any(fnmatchcase(name, pattern) for pattern in patterns))
+    counts = verdicts[fits & (verdicts != "not printed")].value_counts()
+    return "; ".join(f"{verdict} ({n})" for verdict, n in counts.items()) or "other methods' cells"
+
 
 # What the paper prints for a category, and where; its PRO is the official formula's.
 PRINTED_METRICS = {
@@ -22,14 +204,10 @@ PRINTED_METRICS = {
 
 def printed(table: str, category: str, metric: str, image_size: int) -> float | None:
     """Return the paper's own result in percent (method "Ours"), or None where none is printed."""
-    file = paths.PAPER / "rd4ad.csv"
-    if not file.is_file():
-        return None
-    rows = pd.read_csv(file, dtype={"table": str}).query(
-        "table == @table and category == @category and metric == @metric "
-        "and image_size == @image_size and method == 'Ours'"
-    )
-    return float(rows["value"].iloc[0]) if len(rows) else None
+    wanted = (category, "Ours", image_size, metric)
+    cells = paper_cells("rd4ad", table)
+    found = [c.value for c in cells if (c.category, c.method, c.image_size, c.metric) == wanted]
+    return found[0] if found else None
 
 
 def beside_print(metrics: dict[str, float], run: Run) -> pd.DataFrame:
@@ -56,88 +234,36 @@ def protocol_table(run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["setting", "this run", "paper"]).set_index("setting")
 
 
-# Switches whose effect DEVIATIONS.md states, by entry: a field and its other value.
-SWITCHES: dict[str, tuple[str, Any]] = {
-    "D1": ("loss_reduction", "pointwise"),
-    "D2": ("mff_projection", True),
-    "D14": ("align_corners", False),
-    "D15": ("map_combine", "product"),
-    "D18": ("label_source", "mask"),
-    "D19": ("mask_threshold", 0.0),
-    "E4": ("teacher_bn", "batch"),
-    "O1": ("precision", "float32"),
-}
-EFFECT_METRICS = {
-    "image_auroc": "image AUROC",
-    "pixel_auroc": "pixel AUROC",
-    "pixel_aupro": "AUPRO",
-}
-
-
-def effects(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return what each switch changes, in points: mean over seeds and 95 % t-interval.
-
-    runs: rows of one protocol per (dataset, backbone), paired by seed; categories are averaged
-    before seeds are compared. An interval that holds 0 is "not resolvable on the data at hand".
-    """
-    rows = []
-    for (dataset, backbone), group in runs.groupby(["dataset", "backbone"]):
-        # A field that does not vary here was not measured here.
-        varied = {k: v for k, v in SWITCHES.items() if group[v[0]].nunique() > 1}
-        base = _with(group, varied, None)
-        for entry, (field, value) in varied.items():
-            changed = _with(group, varied, entry)
-            difference = 100 * (_by_seed(changed) - _by_seed(base)).dropna()
-            cells = {title: _interval(difference[m]) for m, title in EFFECT_METRICS.items()}
-            data = f"{dataset} ({changed['category'].nunique()}), {backbone}"
-            named = {"entry": entry, "switch": f"`{field}={value}`", "data": data}
-            rows.append(named | {"seeds": len(difference)} | cells)
-    return pd.DataFrame(rows)
-
-
-def _with(
-    runs: pd.DataFrame, switches: dict[str, tuple[str, Any]], entry: str | None
-) -> pd.DataFrame:
-    """Return the rows in which this switch, and no other, has its other value."""
-    chosen = pd.Series(True, index=runs.index)
-    for name, (field, value) in switches.items():
-        chosen &= (runs[field] == value) == (name == entry)
-    return runs[chosen]
-
-
-def _by_seed(runs: pd.DataFrame) -> pd.DataFrame:
-    return runs.groupby("seed")[list(EFFECT_METRICS)].mean()
-
-
-def _interval(differences: pd.Series) -> str:
-    if differences.nunique() == 1:
-        return f"{differences.iloc[0]:+.2f} (all seeds)"
-    interval = ttest_1samp(differences, 0).confidence_interval(0.95)
-    return f"{differences.mean():+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
+EMBEDDED_METRICS = ("image_auroc", "pixel_auroc", "pixel_aupro")
 
 
 def embedded_table(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the metrics of the embedded benchmark, in percent, by category and on average."""
     table = runs.drop_duplicates("category", keep="last").set_index("category")
-    table = 100 * table.loc[list(MVTEC_CATEGORIES), list(EFFECT_METRICS)]
+    table = 100 * table.loc[list(MVTEC_CATEGORIES), list(EMBEDDED_METRICS)]
     table.loc["mean"] = table.mean()
-    return table.rename(columns=EFFECT_METRICS).round(1).reset_index()
+    return table.rename(columns=TITLES).round(1).reset_index()
 
 
 def markdown(table: pd.DataFrame) -> str:
     """Return a table in Markdown."""
     lines = [list(table.columns), ["---"] * table.shape[1], *table.values.tolist()]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    cells = [[str(value).replace("|", "\\|") for value in line] for line in lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
 
 
 def generated_blocks(runs_dir: Path) -> dict[str, str]:
     """Return what README.md and DEVIATIONS.md generate from rows, by the name of its block."""
-    demo = load_runs(runs_dir / "readme").iloc[-1]
-    return {
+    runs = load_runs(runs_dir)
+    demo = runs[runs["provenance.study"] == "readme"].iloc[-1]
+    measured = effects(runs[runs["provenance.study"] == "deviations"])
+    blocks = {
         "demo": f"```\n{row_table(demo)}\n```",
-        "embedded": markdown(embedded_table(load_runs(runs_dir / "embedded"))),
-        "effects": markdown(effects(load_runs(runs_dir / "deviations"))),
+        "embedded": markdown(embedded_table(runs[runs["provenance.study"] == "embedded"])),
+        "results": markdown(rounded(beside_table(runs, "small-backbones"))),
+        "effects": markdown(effects_table(measured)),
     }
+    return blocks | {part: markdown(register(measured, part)) for part in REGISTER_PARTS}
 
 
 def fill_block(text: str, name: str, content: str) -> str:
@@ -150,7 +276,7 @@ def fill_block(text: str, name: str, content: str) -> str:
 
 def row_table(row: pd.Series) -> pd.DataFrame:
     """Return the metrics of one row of `load_runs`, in percent."""
-    names = list(schema()["properties"]["metrics"]["properties"])
+    names = [n for n in schema()["properties"]["metrics"]["properties"] if n in row]
     table = (100 * row[names].astype(float)).round(1).to_frame("%")
     table.index.name = f"{row['category']} ({row['dataset']})"
     return table

@@ -12,7 +12,7 @@ import papermill.cli
 import pytest
 from click.testing import CliRunner
 
-from rdrepro import evaluation, resolve
+from rdrepro import evaluation, load_maps, resolve
 from rdrepro.config import FIELD_NAMES
 from rdrepro.paths import ROOT
 
@@ -88,8 +88,9 @@ def test_a_broken_anomaly_map_turns_the_notebook_red(prepared_cells, monkeypatch
 
 
 def test_a_missing_figure_turns_the_notebook_red(prepared_cells):
-    cells = [c.replace("rd.plot_scores(predictions)", "plt.figure()") for c in prepared_cells]
-    cells[0] = f"import matplotlib.pyplot as plt\n{cells[0]}"
+    drawn = "rd.plot_scores(ax, predictions.scores, predictions.gt_labels);"
+    assert any(drawn in cell for cell in prepared_cells)
+    cells = [cell.replace(drawn, "") for cell in prepared_cells]
     with pytest.raises(AssertionError, match="3 of 4 figures"):
         run_cells(cells)
 
@@ -122,6 +123,7 @@ REFUSED = {
     "score": CHOICE,
     "precision": CHOICE,
     "device": PLACE,
+    "keep_maps": {value: f"keep_maps={value} must be True or False" for value in ("0", "''")},
     "overrides": TEXT,
 }
 
@@ -178,7 +180,13 @@ def test_the_same_in_ipython_where_other_variables_may_stand(tmp_path):
     [
         {"train_layers": "2,3", "map_layers": 3, "loss_reduction": "pointwise"},
         {"overrides": "map_combine=product teacher_bn=batch", "score": "mkd_loss", "loss": "mkd"},
-        {"weights": "random", "backbone": "resnet18", "score": "top1pct", "study": "mine"},
+        {
+            "weights": "random",
+            "backbone": "resnet18",
+            "score": "top1pct",
+            "study": "mine",
+            "keep_maps": True,
+        },
     ],
     ids=str,
 )
@@ -188,7 +196,9 @@ def test_a_few_are_run_whole(parameters, tmp_path):
     run_cells(code_cells(prepare("01_mvtec", tmp_path / "run.ipynb", **given)))
     plt.close("all")
     folder = "runs/mine" if "study" in parameters else "demo"
-    assert len(list((tmp_path / "results" / folder).glob("*.json"))) == 1
+    rows = list((tmp_path / "results" / folder).glob("*.json"))
+    assert len(rows) == 1
+    assert (load_maps(rows[0]) is not None) == ("keep_maps" in parameters)
 
 
 ENDINGS = {

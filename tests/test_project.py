@@ -125,7 +125,10 @@ def test_the_schema_knows_every_field_of_the_configuration():
     from rdrepro.config import FIELD_NAMES
 
     config = json.loads((ROOT / "rdrepro/schema.json").read_text())["properties"]["config"]
-    assert tuple(config["properties"]) == tuple(config["required"]) == FIELD_NAMES
+    assert tuple(config["required"]) == FIELD_NAMES
+    later = [config["properties"][n] for n in config["properties"] if n not in FIELD_NAMES]
+    assert list(config["properties"])[: len(FIELD_NAMES)] == list(FIELD_NAMES)
+    assert all("default" in field for field in later)
 
 
 def lines_of_code(path):

@@ -1,0 +1,88 @@
+"""Anomaly maps kept beside a row, so that figures need no second training."""
+
+import os
+import re
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rdrepro.config import FIELD_NAMES, RunConfig
+from rdrepro.evaluation import Predictions
+from rdrepro.models.reverse_distillation import residual_design
+from rdrepro.presets import preset_settings
+from rdrepro.weights import LITE0, default_weights
+
+
+def maps_file(row_file: Path) -> Path:
+    """Return where the maps of a row lie; rows that differ in their number only share them."""
+    stem = re.sub(r"-\d{1,7}$", "", row_file.stem)  # a key has eight digits, a number fewer
+    return row_file.with_name(f"{stem}.maps.npz")
+
+
+def save_maps(predictions: Predictions, row_file: Path) -> Path:
+    """Keep maps (float16), masks, labels and scores beside a row, whole or not; return the file."""
+    p, target = predictions, maps_file(row_file)
+    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    content = {**vars(p), "maps": p.maps.astype(np.float16), "gt_masks": np.packbits(p.gt_masks)}
+    with open(aside, "wb") as file:
+        np.savez_compressed(file, **content)
+    aside.replace(target)
+    return target
+
+
+def load_maps(row_file: Path) -> Predictions | None:
+    """Return what `save_maps` kept of a row, the maps to float16's three digits; None if nothing.
+
+    ValueError where the file is damaged.
+    """
+    file = maps_file(row_file)
+    if not file.is_file():
+        return None
+    try:
+        with np.load(file) as kept:
+            maps = kept["maps"].astype(np.float32)  # (N, H, W)
+            masks = np.unpackbits(kept["gt_masks"], count=maps.size).reshape(maps.shape) > 0
+            scores, labels = kept["scores"], kept["gt_labels"]
+            told = [kept[n].tolist() for n in ("defects", "paths", "data_hash", "seconds")]
+    except Exception as error:  # zipfile, zlib and numpy each raise their own
+        raise ValueError(
+            f"the kept maps {file.name} cannot be read ({error}); delete the file and make them "
+            "anew with keep_maps=true"
+        ) from None
+    return Predictions(maps, scores, masks, labels, *told)
+
+
+def keep_maps_command(row: pd.Series) -> str:
+    """Return the sentence that says which command makes the maps of a row of `load_runs`."""
+    config = RunConfig(**row[list(FIELD_NAMES)])
+    preset, study = row["provenance.preset"], row["provenance.study"]
+    given = {"preset": preset, "category": config.category, "seed": config.seed}
+    given |= {} if pd.isna(study) else {"study": study}
+    given |= {"keep_maps": "true", "overrides": _overrides(config, preset)}
+    words = " ".join(f"-p {name} {shlex.quote(str(value))}" for name, value in given.items())
+    where = f", with FILE the weights {config.weights}" if "weights=FILE" in words else ""
+    return (
+        f"The maps of {config.category}, seed {config.seed}, are not kept; this makes them: "
+        f"`papermill notebooks/01_mvtec.ipynb out.ipynb {words}`{where}."
+    )
+
+
+def _overrides(config: RunConfig, preset: str) -> str:
+    """Return what a configuration has otherwise than its preset; the precision, always.
+
+    What `auto` means, of a precision, depends on the machine. A row has of a file of weights its
+    digest, and of timm's own also their tag; neither can be given as `weights`.
+    """
+    backbone, usual_weights = config.backbone, default_weights(config.backbone)
+    own_file = config.weights.startswith("sha256:") and backbone != LITE0
+    published = config.weights if ":" not in config.weights else usual_weights
+    usual = asdict(RunConfig()) | preset_settings(preset) | {"weights": usual_weights}
+    usual |= {"oce_width": residual_design(backbone)[2], "map_layers": config.train_layers}
+    usual |= {"category": config.category, "seed": config.seed, "precision": None}
+    settings = asdict(config) | {"weights": "FILE" if own_file else published}
+    changed = {k: v for k, v in settings.items() if v != usual[k]}
+    texts = {k: ",".join(map(str, v)) if isinstance(v, tuple) else v for k, v in changed.items()}
+    return " ".join(f"{k}={v}" for k, v in texts.items())

@@ -1,0 +1,311 @@
+"""Printed tables: which row enters which cell, and what delta and verdict come out."""
+
+import copy
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import rdrepro as rd
+from rdrepro import tables
+from rdrepro.cells import Cell, paper_cells, printed_cells, protocol_defaults
+from rdrepro.compare import compare, left_out, other_protocols
+from rdrepro.config import FREE_FIELDS, RunConfig
+from rdrepro.data.mvtec import MVTEC_CATEGORIES
+from rdrepro.paths import ROOT
+from rdrepro.results import later_fields
+from rdrepro.stats import cell_matches
+
+SEEDS = (1, 2, 3)
+TEMPLATE = json.loads(next((ROOT / "results/runs/readme").glob("*.json")).read_text())
+
+
+def row(category="carpet", seed=1, dirty=False, finished="2026-01-01", metrics=(), **changes):
+    """A made-up row of the paper's protocol, or one that leaves it in the fields named."""
+    made = copy.deepcopy(TEMPLATE)
+    config = asdict(RunConfig(category=category, seed=seed))
+    config |= {name: list(config[name]) for name in ("train_layers", "map_layers")}
+    cost = {k: changes.pop(k) for k in list(changes) if k in ("checkpoint_mib", "image_seconds")}
+    made["config"] = config | changes
+    made["cost"] |= cost
+    made["metrics"] = made["metrics"] | dict(metrics)
+    made["provenance"] |= {"dirty": dirty, "finished": f"{finished}T00:00:{seed:02d}+00:00"}
+    return made
+
+
+def runs(rows, folder):
+    for made in rows:
+        rd.save_row(made, folder / "made-up")
+    return rd.load_runs(folder)
+
+
+def as_printed(category, shift=0.0):
+    """The paper's own numbers for a category, as a row's metrics, shifted by so many points."""
+    metrics = {}
+    for table in "12":
+        for cell in paper_cells("rd4ad", table):
+            if (cell.method, cell.image_size, cell.category) == ("Ours", 256, category):
+                metrics[cell.row_metric] = min((cell.value + shift) / 100, 1.0)
+    return metrics
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """All categories, three seeds, a tenth of a point around print."""
+    rows = [
+        row(c, s, metrics=as_printed(c, 0.1 * (s - 2))) for c in MVTEC_CATEGORIES for s in SEEDS
+    ]
+    return runs(rows, tmp_path_factory.mktemp("whole"))
+
+
+def test_rows_around_print_reproduce_tables_1_and_2(whole):
+    first, second = tables.table1(whole), tables.table2(whole)
+    detection = first["ours: Ours, 256 px"]
+    assert (detection.loc[list(MVTEC_CATEGORIES), "verdict"] == "reproduced").all()
+    assert detection.loc["average", "verdict"] == "reproduced"
+    assert detection.loc["average_textures", "verdict"] == "no verdict"  # no margin is declared
+    assert detection.loc["cable", "ours"] == pytest.approx(95.0)
+    assert detection.loc["cable", "delta"] == pytest.approx(0, abs=1e-9)
+    assert (detection["n_seeds"] == 3).all()
+    half = 0.1 * 4.302652729911275 / np.sqrt(3)  # t at 97.5 %, two degrees of freedom
+    assert detection.loc["cable", "interval"] == f"[{95 - half:.1f}, {95 + half:.1f}]"
+    assert (first["ours: Ours, 128 px"]["verdict"] == "not run").all()
+    for metric in ("pixel AUROC", "PRO"):
+        block = second[f"ours: Ours, 256 px, {metric}"]
+        assert block.loc["average", "verdict"] == "reproduced"
+    assert second["printed", "US, 256 px"]["carpet"] == "-/87.9"
+
+
+def test_the_average_over_categories_is_taken_within_seeds(whole):
+    block = tables.table1(whole)["ours: Ours, 256 px"]
+    metrics = [
+        np.mean([as_printed(c, 0.1 * (s - 2))["image_auroc"] for c in MVTEC_CATEGORIES])
+        for s in SEEDS
+    ]
+    assert block.loc["average", "ours"] == pytest.approx(100 * np.mean(metrics))
+    first = compare(paper_cells("rd4ad", "1"), whole).set_index(["image_size", "category"])
+    width = first.loc[(256, "average"), "high"] - first.loc[(256, "average"), "low"]
+    half = 4.302652729911275 * 100 * np.std(metrics, ddof=1) / np.sqrt(3)
+    assert width == pytest.approx(2 * half)
+
+
+def test_the_same_runs_fill_the_last_columns_of_tables_5_to_7(whole):
+    for table, column in (("5", "Pre+OCE+MFM"), ("6", "WResNet50"), ("7", "M1,2,3")):
+        block = tables.printed_table("rd4ad", table, whole)
+        assert (block[f"ours: {column}"]["verdict"] == "reproduced").all()
+        assert (block["ours", "order"] == "not run").all()
+
+
+@pytest.mark.parametrize(
+    ("shift", "expected"), [(-0.3, "reproduced"), (-2.8, "close"), (-4.0, "differs")]
+)
+def test_a_verdict_follows_the_margin(tmp_path, shift, expected):
+    made = runs(
+        [row("cable", s, metrics=as_printed("cable", shift + 0.1 * s)) for s in SEEDS], tmp_path
+    )
+    assert tables.table1(made)["ours: Ours, 256 px"].loc["cable", "verdict"] == expected
+
+
+def test_two_seeds_are_no_verdict_and_one_has_no_interval(tmp_path):
+    made = [row("cable", s) for s in (1, 2)] + [row("pill", 1)]
+    block = tables.table1(runs(made, tmp_path))["ours: Ours, 256 px"]
+    assert block.loc[["cable", "pill"], "verdict"].tolist() == ["no verdict"] * 2
+    assert block.loc[["cable", "pill"], "n_seeds"].tolist() == [2, 1]
+    assert block.loc["cable", "interval"] and not block.loc["pill", "interval"]
+    assert not np.isnan(block.loc["pill", "delta"])
+
+
+def test_fourteen_categories_are_no_average(tmp_path):
+    made = [row(c, s) for c in MVTEC_CATEGORIES[1:] for s in SEEDS]
+    block = tables.table1(runs(made, tmp_path))["ours: Ours, 256 px"]
+    assert block.loc["average", "verdict"] == "incomplete (14/15)"
+    assert np.isnan(block.loc["average", "delta"])
+    assert block.loc["average_textures", "verdict"] == "incomplete (4/5)"
+    assert block.loc["average_objects", "n_seeds"] == 3
+    assert block.loc["carpet", "verdict"] == "not run"
+
+
+def another(value):
+    """Return a value of the same kind that differs."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1
+    if isinstance(value, tuple | list):
+        return [3]
+    return 7 if value is None else f"{value}-other"
+
+
+ODD = {"normalise": "none", "early_stopping": "train", "validation_fraction": 0.25}
+
+
+@pytest.mark.parametrize("name", sorted(protocol_defaults()))
+def test_every_field_that_affects_a_result_takes_a_row_out_of_its_table(name, tmp_path):
+    value = protocol_defaults()[name]
+    changed = {name: ODD.get(name, another(value))}
+    fits, leaves = row("carpet", 1), row("carpet", 2, **changed)
+    cell = next(
+        c
+        for c in paper_cells("rd4ad", "1")
+        if (c.category, c.method, c.image_size) == ("carpet", "Ours", 256)
+    )
+    assert cell_matches(fits, cell) and not cell_matches(leaves, cell)
+    block = tables.table1(runs([fits, leaves], tmp_path))["ours: Ours, 256 px"]
+    assert block.loc["carpet", "n_seeds"] == 1
+
+
+def test_no_field_of_a_row_is_forgotten():
+    free = {"category", "seed", "normal_class", *FREE_FIELDS}
+    assert set(protocol_defaults()) == (set(asdict(RunConfig())) | set(later_fields())) - free
+
+
+@pytest.mark.parametrize("name", ["seed", "precision", "eval_every"])
+def test_what_affects_no_result_keeps_a_row(name, tmp_path):
+    changed = {"seed": 9, "precision": "bfloat16", "eval_every": 10}[name]
+    block = tables.table1(runs([row("carpet", **{name: changed})], tmp_path))["ours: Ours, 256 px"]
+    assert block.loc["carpet", "n_seeds"] == 1
+
+
+def test_of_two_rows_for_a_seed_the_newest_clean_one_counts(tmp_path):
+    made = [
+        row("carpet", 1, finished="2026-01-01", metrics={"image_auroc": 0.90}),
+        row("carpet", 1, finished="2026-01-02", metrics={"image_auroc": 0.95}),
+        row("carpet", 1, finished="2026-01-03", metrics={"image_auroc": 0.99}, dirty=True),
+        row("grid", 1, dirty=None),
+    ]
+    table = runs(made, tmp_path)
+    block = tables.table1(table)["ours: Ours, 256 px"]
+    assert block.loc["carpet", "ours"] == pytest.approx(95.0)
+    assert block.loc["carpet", "n_seeds"] == 1 and block.loc["grid", "verdict"] == "not run"
+    reasons = left_out(table)["reason"].value_counts()
+    assert reasons.to_dict() == {"not from a clean tree": 2, "superseded by a newer row": 1}
+
+
+def test_embedded_rows_enter_no_table(tmp_path):
+    made = runs(
+        [row(c, s, dataset="synthetic") for c in ("carpet", "wood") for s in SEEDS], tmp_path
+    )
+    assert set(compare(printed_cells(), made)["verdict"]) == {"not run", "not printed"}
+    assert other_protocols(made).empty
+
+
+def test_other_protocols_stand_beside_print_without_a_verdict(tmp_path):
+    made = [row("bottle", s, epochs=10, metrics={"image_auroc": 0.99}) for s in SEEDS]
+    beside = other_protocols(runs(made, tmp_path)).set_index("metric")
+    assert beside.loc["image_auroc", "delta"] == pytest.approx(-1.0)
+    assert beside.loc["image_auroc", "n"] == 3 and "verdict" not in beside
+
+
+def test_the_printed_order_is_judged(tmp_path):
+    def made(values):
+        layers = ([1], [2], [3], [2, 3], [1, 2, 3])
+        return [
+            row(c, 1, map_layers=k, metrics={"image_auroc": v})
+            for k, v in zip(layers, values, strict=True)
+            for c in MVTEC_CATEGORIES
+        ]
+
+    kept = tables.table7(runs(made((0.90, 0.95, 0.94, 0.96, 0.97)), tmp_path / "kept"))
+    assert kept["ours", "order"]["image_auroc"] == "as printed"
+    turned = tables.table7(runs(made((0.90, 0.94, 0.95, 0.96, 0.97)), tmp_path / "turned"))
+    assert turned["ours", "order"]["image_auroc"] == "differs"
+
+
+def test_table_3_holds_the_checkpoint_in_mib_and_no_verdict_on_time(tmp_path):
+    cost = {"checkpoint_mib": 351.7, "image_seconds": [0.2, 0.25, 0.3]}
+    block = tables.table3(runs([row("bottle", 1, image_size=224, **cost)], tmp_path))
+    assert block["ours: memory (MB)"].loc["Ours", "verdict"] == "reproduced"
+    assert block["ours: seconds per image"].loc["Ours", "verdict"] == "no verdict"
+    assert block["ours: seconds per image"].loc["Ours", "ours"] == 0.25
+    trained = tables.table3(runs([row("bottle", 1, checkpoint_mib=319.7)], tmp_path / "trained"))
+    assert trained["ours: memory (MB)"].loc["Ours", "verdict"] == "differs"
+
+
+def novelty(digit, seed=1, **changes):
+    settings = {"dataset": "mnist", "score": "sum", "normalise": "none", "backbone": "resnet18"}
+    return row("carpet", seed, **(settings | {"image_size": 32, "normal_class": digit} | changes))
+
+
+def test_table_4_averages_ten_classes_and_pools_no_two_protocols(tmp_path):
+    long = [
+        novelty(k, s, epochs=20, metrics={"image_auroc": 0.993}) for k in range(10) for s in SEEDS
+    ]
+    short = [
+        novelty(k, epochs=2, metrics={"image_auroc": 0.5}, finished="2026-02-01") for k in range(9)
+    ]
+    block = tables.table4(runs(long + short, tmp_path))["ours: MNIST"]
+    assert block.loc["Ours", ["ours", "n_seeds", "verdict"]].tolist() == [99.3, 3, "reproduced"]
+    missing = tables.table4(runs(short, tmp_path / "short"))["ours: MNIST"]
+    assert missing.loc["Ours", "verdict"] == "incomplete (9/10)"
+    tuned = tables.table4(
+        runs([novelty(k, normalise="imagenet") for k in range(10)], tmp_path / "tuned")
+    )
+    assert tuned["ours: MNIST"].loc["Ours", "verdict"] == "not run"
+
+
+def scan(fold, value, **changes):
+    coded = {"image_size": 224, "loss_reduction": "pointwise", "map_combine": "product"}
+    coded |= {"oce_width": 64, "teacher_bn": "batch", "epochs": 199, "split": "kfold"}
+    settings = {"dataset": "head_ct", "fold": fold} | coded | changes
+    return row("carpet", 1, metrics={"image_auroc": value}, **settings)
+
+
+def test_medical_folds_are_repetitions_and_intervals_overlap(tmp_path):
+    rows = [scan(k, v) for k, v in enumerate((0.80, 0.82, 0.84))]
+    rows += [
+        scan(k, 0.99 + k / 1000, early_stopping="train", patience=15, validation_fraction=0.25)
+        for k in range(3)
+    ]
+    table = tables.medical3(runs(rows, tmp_path))
+    ours = table["ours: Ours"].loc["head_ct"]
+    assert ours[["n_seeds", "verdict"]].tolist() == [3, "overlaps"]
+    assert ours["ours"] == pytest.approx(82.0)
+    stopped = table["ours: Ours+ES"].loc["head_ct"]
+    assert stopped[["n_seeds", "verdict"]].tolist() == [3, "does not overlap"]
+
+
+def test_cells_are_the_papers_and_each_of_ours_has_a_protocol():
+    cells = printed_cells()
+    assert len(cells) == 758 and len({(*asdict(c).values(),)[:7] for c in cells}) == 758
+    ours = [c for c in cells if c.method.startswith("Ours") or c.table in "567"]
+    assert all(isinstance(c, Cell) for c in ours)
+    assert all(c.protocol for c in cells if c.paper == "rd4ad" and c.method == "Ours")
+    assert not any(c.protocol for c in cells if c.method in ("MKD", "RKD", "US", "CutPaste"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "table1",
+        "table2",
+        "table3",
+        "table4",
+        "table5",
+        "table6",
+        "table7",
+        "medical1",
+        "medical2",
+        "medical3",
+        "medical4",
+    ],
+)
+def test_tables_without_rows_show_every_printed_cell(name, tmp_path):
+    table = getattr(tables, name)(rd.load_runs(tmp_path))
+    verdicts = [table[c] for c in table.columns if c[1] == "verdict"]
+    said = set(pd.concat(verdicts).dropna())
+    assert said <= {"not run", "not printed"} and "not run" in said
+    files = tables.save_table(table, name, tmp_path / "tables")
+    assert [f.suffix for f in files] == [".csv", ".md", ".tex"]
+    assert "\\toprule" in files[2].read_text() and "not run" in files[0].read_text()
+    back = pd.read_csv(files[0], index_col=0)
+    assert list(back.index) == list(table.index)
+
+
+def test_a_claim_says_what_our_runs_say_of_its_cells(whole):
+    claims = tables.claims_table(whole)
+    about_r18 = claims[claims["evidence"].str.contains("rd4ad/6/mvtec/average/ResNet18")]
+    assert "not run" in about_r18["our runs"].iloc[0]
+    assert claims["our runs"].str.contains("reproduced").any()
+    assert (claims.loc[claims["evidence"] == "untested by the paper", "our runs"] == "-").all()
