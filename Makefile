@@ -6,7 +6,7 @@ NOTEBOOKS := results/notebooks
 # uv then trusts the machine's certificates, as pip does.
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help demo test lab lint bench benchmark deviations tables picture lock clean
+.PHONY: help demo test report lab lint bench benchmark deviations coverage tables picture lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -34,6 +34,12 @@ test: $(VENV)/.installed  ## lint, then all tests and notebooks
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/python -m pytest
 
+report: $(VENV)/.installed  ## every table and figure from rows, as one HTML file
+	@mkdir -p $(NOTEBOOKS)
+	$(BIN)/papermill notebooks/10_report.ipynb $(NOTEBOOKS)/report.ipynb
+	$(BIN)/python benchmarks/write_report.py $(NOTEBOOKS)/report.ipynb results/report/report.html
+	@echo "Open results/report/report.html; tables and figures are in results/tables and results/figures"
+
 lab: $(VENV)/.installed  ## open JupyterLab
 	$(BIN)/jupyter lab notebooks
 
@@ -51,6 +57,9 @@ benchmark: $(VENV)/.installed  ## how hard the embedded data are, and rows for R
 deviations: $(VENV)/.installed  ## measure the effect of each switch
 	$(BIN)/python benchmarks/deviations.py
 
+coverage: $(VENV)/.installed  ## simulate how often intervals of one AUROC hold the truth
+	$(BIN)/python benchmarks/coverage.py
+
 tables: $(VENV)/.installed  ## write the tables of README.md and DEVIATIONS.md from rows
 	$(BIN)/python benchmarks/write_tables.py
 
@@ -63,4 +72,4 @@ lock: $(VENV)/.installed  ## pin every dependency anew
 	  -o requirements.lock pyproject.toml
 
 clean:  ## remove what the targets made, but for result rows
-	rm -rf $(VENV) $(NOTEBOOKS) results/demo results/models results/synthetic
+	rm -rf $(VENV) $(NOTEBOOKS) results/demo results/models results/synthetic results/report results/tables

@@ -49,6 +49,7 @@ from rdrepro.provenance import now
 from rdrepro.resolve import Run, resolve
 from rdrepro.results import execute, load_runs, make_row, save_row
 from rdrepro.scoring import anomaly_map, image_score, loss_score
+from rdrepro.stats import auroc_interval
 from rdrepro.tables import beside_print, protocol_table
 from rdrepro.training import fit, train
 
@@ -70,6 +71,7 @@ __all__ = [
     "aupro",
     "aupro_official",
     "auroc",
+    "auroc_interval",
     "average_precision",
     "beside_print",
     "build_model",

@@ -27,6 +27,11 @@ EFFECT_METRICS = {
 }
 SATURATED = 99.0  # percent: above it an interval that holds 0 says nothing of harder data
 REGISTER_PARTS = {"register": "D", "extension": "E", "choices": "O"}
+REGISTER_TITLES = {
+    "register": "The paper and the authors' code",
+    "extension": "The extension's report and its code",
+    "choices": "Our own choices",
+}
 REGISTER = Path(__file__).with_suffix(".csv")
 PROTOCOL = ["dataset", "backbone", "epochs"]
 
@@ -125,6 +130,7 @@ def _stated(measured: pd.DataFrame, entry: str, otherwise: str) -> str:
     lines = measured[measured["entry"] == entry] if len(measured) else measured
     stated = []
     for data, group in lines.groupby("data") if len(lines) else ():
-        texts = (f"{EFFECT_METRICS[x['metric']]} {effect_text(x)}" for _, x in group.iterrows())
-        stated.append(f"{data}: {', '.join(texts)}")
+        texts = [f"{EFFECT_METRICS[x['metric']]} {effect_text(x)}" for _, x in group.iterrows()]
+        moved = group[["mean", "low", "high"]].to_numpy().any()
+        stated.append(f"{data}: {', '.join(texts) if moved else 'no change'}")
     return "; ".join(stated) or otherwise

@@ -294,5 +294,6 @@ def plot_deltas(ax: Axes, cells: pd.DataFrame) -> Axes:
         text = "not printed" if np.isnan(printed.iat[row, column]) else "not run"
         ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=7)
     ax.set(xlabel="", ylabel="", facecolor=NOT_RUN)
+    ax.tick_params(axis="y", rotation=0)
     ax.grid(False)
     return ax

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from rdrepro import paths
-from rdrepro.cells import Cell, load_print, paper_cells
-from rdrepro.compare import ORDERED_TABLES, compare, other_protocols
+from rdrepro.cells import Cell, load_print, paper_cells, printed_cells
+from rdrepro.compare import KEYS, ORDERED_TABLES, compare, other_protocols
 from rdrepro.config import protocol_differences
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
 from rdrepro.deviations import REGISTER_PARTS, effects, effects_table, register
@@ -169,24 +170,42 @@ def flattened(table: pd.DataFrame) -> pd.DataFrame:
 
 def claims_table(runs: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return each claim of both papers, the print that bears on it, and what our runs say."""
-    runs = load_runs() if runs is None else runs
+    results = compare(printed_cells(), runs)
+    names = pd.Series([_name(line) for line in results.to_dict("records")])
     claims = load_print("claims").fillna("")
-    results = compare([c for paper in LAYOUTS for c in paper_cells(*paper)], runs)
-    keys = ["paper", "table", "dataset", "category", "method", "image_size", "metric"]
-    names = results[keys].apply(lambda r: "/".join(_key_text(v) for v in r), axis="columns")
-    said = [_said(evidence, names, results["verdict"]) for evidence in claims["evidence"]]
+    print_names = {_name(asdict(cell)): cell for cell in printed_cells()}
+    said = [_said(words, names, results["verdict"]) for words in claims["evidence"]]
+    claims["evidence"] = [_evidence(words, print_names) for words in claims["evidence"]]
     return claims.assign(**{"our runs": said}).drop(columns="paper").set_index("id")
 
 
-def _key_text(value: object) -> str:
-    if pd.isna(value):
-        return ""
-    return f"{value:.0f}" if isinstance(value, float) else str(value)
+def _name(line: dict) -> str:
+    """Return a cell's name as evidence writes it: paper/table/dataset/.../metric."""
+    size = line["image_size"]
+    keys = line | {"image_size": "" if pd.isna(size) else f"{size:.0f}"}
+    return "/".join(keys[k] for k in KEYS)
+
+
+def _patterns(evidence: str) -> list[str]:
+    return [word for word in evidence.split() if word.count("/") == len(KEYS) - 1]
+
+
+def _evidence(words: str, cells: dict[str, Cell], most: int = 6) -> str:
+    """Return evidence as a reader wants it: where, and the printed values where they are few."""
+    patterns, texts = _patterns(words), []
+    if not patterns:
+        return words
+    found = [c for n, c in cells.items() if any(fnmatchcase(n, p) for p in patterns)]
+    for table in dict.fromkeys(c.table for c in found):
+        group = [c for c in found if c.table == table and not np.isnan(c.value)]
+        values = ", ".join(f"{c.method} {c.printed}" for c in group)
+        texts.append(f"Table {table}: {values if len(group) <= most else f'{len(group)} cells'}")
+    return "; ".join(texts)
 
 
 def _said(evidence: str, names: pd.Series, verdicts: pd.Series) -> str:
     """Return what our runs say of the cells that evidence names: verdicts and how many of each."""
-    patterns = [word for word in evidence.split() if word.count("/") == 6]
+    patterns = _patterns(evidence)
     if not patterns:
         return "-"
     fits = names.map(lambda name: any(fnmatchcase(name, pattern) for pattern in patterns))

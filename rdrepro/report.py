@@ -1,0 +1,267 @@
+"""What the report shows: tables with captions, verdicts, and figures from rows and kept maps."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import HTML, Markdown
+from matplotlib.figure import Figure
+
+from rdrepro import figures, paths, tables
+from rdrepro.cells import paper_cells, printed_cells
+from rdrepro.compare import compare, left_out, other_protocols
+from rdrepro.data.mvtec import MVTEC_CATEGORIES
+from rdrepro.evaluation import Predictions
+from rdrepro.maps import keep_maps_command, load_maps
+from rdrepro.resolve import resolve
+from rdrepro.stats import auroc_interval
+from rdrepro.tables import TITLES, interval, rounded
+
+CAPTIONS = {
+    ("rd4ad", "1"): "image AUROC (%) on MVTec AD, by category and input resolution",
+    ("rd4ad", "2"): "pixel AUROC / PRO (%) on MVTec AD; PRO by the authors' formula",
+    ("rd4ad", "3"): "seconds per image, memory (printed as MB, held in MiB) and averages (%)",
+    ("rd4ad", "4"): "image AUROC (%) of one-class novelty detection, averaged over classes",
+    ("rd4ad", "5"): "ablation of the bottleneck, averages over fifteen categories (%)",
+    ("rd4ad", "6"): "teacher backbones, averages over fifteen categories (%)",
+    ("rd4ad", "7"): "layers whose maps are summed, averages over fifteen categories (%)",
+    ("rkd_medical", "1"): 'pixel AUROC / "PRO" (%) on textures; its "PRO" is recall at Youden\'s J',
+    ("rkd_medical", "2"): 'pixel AUROC / "PRO" (%) on objects; its "PRO" is recall at Youden\'s J',
+    ("rkd_medical", "3"): "image AUROC (%) on medical images",
+    ("rkd_medical", "4"): 'pixel AUROC / "PRO" (%) on textures, with its loss L_MKD',
+}
+FAILED = ("differs", "does not overlap")
+CSS = (
+    "<style>.rd{overflow-x:auto;margin:1em 0}.rd table{font-size:11px;border-collapse:collapse}"
+    ".rd td,.rd th{padding:2px 6px;text-align:right;border-bottom:1px solid #ddd}"
+    ".rd .text td,.rd .text th{text-align:left;vertical-align:top}"
+    ".rd caption{text-align:left;font-size:13px;padding:4px 0;caption-side:top}</style>"
+)
+
+
+def html_table(
+    table: pd.DataFrame, caption: str, prose: bool = False, digits: int = 1, empty: str = "No rows."
+) -> HTML:
+    """Return a table with a caption, or the sentence `empty`; prose: cells of text, to the left."""
+    if table.empty:
+        return HTML(f"<p>{caption}: {empty}</p>")
+    index = not isinstance(table.index, pd.RangeIndex)
+    head = "text" if prose else "numbers"
+    html = rounded(table, digits).to_html(index=index, classes=head, border=0, sparsify=True)
+    html = re.sub("`([^`]+)`", r"<code>\1</code>", html)
+    html = html.replace("<thead>", f"<caption>{caption}</caption><thead>", 1)
+    return HTML(f'{CSS}<div class="rd">{html}</div>')
+
+
+def printed_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
+    """Save every printed table to `folder` and yield it, and below it the rows it leaves out."""
+    for (paper, number), caption in CAPTIONS.items():
+        table = tables.printed_table(paper, number, runs)
+        name = f"table{number}" if paper == "rd4ad" else f"medical{number}"
+        tables.save_table(table, name, folder)
+        whose = "" if paper == "rd4ad" else " of the extension"
+        yield html_table(compact(table), f"<b>Table {number}{whose}</b>: {caption}.")
+        out = left_out(runs, paper_cells(paper, number))
+        if len(out):
+            yield html_table(out, f"Rows that Table {number}{whose} leaves out", prose=True)
+
+
+def compact(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a printed table for reading: a block without any run is one column that says so."""
+    columns = {}
+    for head in dict.fromkeys(table.columns.get_level_values(0)):
+        block = table[head]
+        if head != "printed" and "verdict" in block and block["ours"].isna().all():
+            block = block[["verdict"]]
+        for name in block:
+            columns[head, name] = block[name]
+    shown = pd.DataFrame(columns, index=table.index)
+    return shown.rename(index=lambda key: TITLES.get(key, key.replace("_", " ")))
+
+
+def verdicts(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return how many cells of each printed table have each verdict, misses first."""
+    results = compare(printed_cells(), runs)
+    results["verdict"] = results["verdict"].str.replace(r" \(.*", "", regex=True)
+    counts = results.groupby(["paper", "table"])["verdict"].value_counts().unstack(fill_value=0)
+    order = [*FAILED, "close", "incomplete", "no verdict", "reproduced", "overlaps", "not run"]
+    counts = counts.reindex(columns=[*order, "not printed"], fill_value=0)
+    return counts.loc[:, counts.any()].rename_axis(columns=None).reset_index()
+
+
+def misses(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells that differ from print or stand in another order, widest first."""
+    results = compare(printed_cells(), runs)
+    missed = results[results["verdict"].isin(FAILED) | (results["order"] == "differs")].copy()
+    missed = missed.sort_values("delta", key=abs, ascending=False)
+    missed["interval"] = [interval(*x) for x in missed[["low", "high"]].to_numpy(float)]
+    columns = ["paper", "table", "dataset", "category", "method", "image_size", "metric"]
+    columns += ["printed", "ours", "interval", "delta", "n_seeds", "verdict", "order"]
+    return missed[columns].reset_index(drop=True)
+
+
+def show(figure: Figure | str, name: str, folder: Path) -> Figure | Markdown:
+    """Save a figure under a name and return it for display, or the sentence that stands for it."""
+    if isinstance(figure, str):
+        return Markdown(f"*{figure}*")
+    figures.save_figure(figure, name, folder)
+    plt.close(figure)  # shown by the cell that returns it, not twice
+    return figure
+
+
+def cells_with_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return what the comparison figures draw: cells of Tables 1-2 with runs, and runs beside."""
+    results = compare([c for n in "12" for c in paper_cells("rd4ad", n)], runs)
+    results = results[results["ours"].notna()]
+    size = results["image_size"].astype("Int64").astype(str)
+    results = results.assign(label=results["category"] + ", " + size + " px")
+    beside = other_protocols(runs, "small-backbones")
+    if len(beside):
+        label = beside["category"] + ", " + beside["backbone"]
+        beside = beside.assign(label=label, ours=beside["mean"], verdict="beside print")
+    shown = pd.concat([results, beside], ignore_index=True)
+    return shown.assign(metric=shown["metric"].map(TITLES))
+
+
+NO_ROWS = "Left out: no row on MVTec AD."
+
+
+def against_print(runs: pd.DataFrame) -> Figure | str:
+    """Draw printed numbers and ours with intervals, wherever there is a run."""
+    cells = cells_with_runs(runs)
+    if cells.empty:
+        return NO_ROWS
+    figure, ax = figures.new_figure(size=(6.5, 1.2 + 0.25 * len(cells)))
+    figures.plot_paper_against_ours(ax, cells)
+    return figure
+
+
+def deltas(runs: pd.DataFrame) -> Figure | str:
+    """Draw ours minus print by category and metric."""
+    cells = cells_with_runs(runs)
+    if cells.empty:
+        return NO_ROWS
+    figure, ax = figures.new_figure(size=(6.5, 1.8 + 0.3 * cells["label"].nunique()))
+    figures.plot_deltas(ax, cells)
+    return figure
+
+
+def study(runs: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the rows of a study; the table as it is where it is empty."""
+    return runs[runs["file"].str.startswith(f"{name}/")] if len(runs) else runs
+
+
+def newest(runs: pd.DataFrame, name: str, column: str) -> list[pd.Series]:
+    """Return the newest row of a study for each value of a column, in the order of print."""
+    rows = study(runs, name)
+    if rows.empty:
+        return []
+    rows = rows.drop_duplicates(column, keep="last")
+    place = rows["category"].map({c: i for i, c in enumerate(MVTEC_CATEGORIES)})
+    return [row for _, row in rows.iloc[place.argsort()].iterrows()]
+
+
+def row_counts(runs: pd.DataFrame) -> HTML:
+    """Return how many rows each study has."""
+    if runs.empty:
+        return html_table(runs, "Result rows")
+    counts = runs["file"].str.split("/").str[0].value_counts(sort=False)
+    return html_table(counts.rename_axis("study").reset_index(name="rows"), "Result rows", True)
+
+
+def score_histograms(rows: list[pd.Series], columns: int = 5) -> Figure | str:
+    """Draw the image scores of each row, five histograms to a line (Fig. 5)."""
+    if not rows:
+        return "Left out: no rows."
+    lines = -(-len(rows) // columns)
+    figure, axes = figures.new_figure(lines, min(columns, len(rows)), size=(2.4, 2.1))
+    panels = np.ravel(axes)
+    for ax, row in zip(panels, rows, strict=False):
+        figures.plot_scores(ax, row["scores"]["score"], row["scores"]["label"], row["category"])
+    for ax in panels[len(rows) :]:
+        ax.set_axis_off()
+    return figure
+
+
+def curves(rows: list[pd.Series]) -> Figure | str:
+    """Draw the loss curves of rows, their ROC curves, and the scores of the last one."""
+    if not rows:
+        return NO_ROWS
+    figure, axes = figures.new_figure(1, 3, size=(4.4, 3.4))
+    for row in rows:
+        figures.plot_history(axes[0, 0], row["history"], row["backbone"])
+        figures.plot_roc(
+            axes[0, 1], row["scores"]["score"], row["scores"]["label"], row["backbone"]
+        )
+    title = f"{row['category']}, {row['backbone']}"
+    figures.plot_scores(axes[0, 2], row["scores"]["score"], row["scores"]["label"], title)
+    return figure
+
+
+def kept_maps(
+    rows: list[pd.Series], runs_dir: Path
+) -> tuple[list[tuple[pd.Series, Predictions]], Markdown]:
+    """Return the rows that have kept their maps, and a sentence on those that have not."""
+    found = [(row, load_maps(runs_dir / row["file"])) for row in rows]
+    lacking = [row for row, maps in found if maps is None]
+    note = f"{len(lacking)} of {len(rows)} runs have kept no maps."
+    note += f" {keep_maps_command(lacking[0])}" if lacking else ""
+    return [(row, maps) for row, maps in found if maps is not None], Markdown(f"*{note}*")
+
+
+def regions(kept: list[tuple[pd.Series, Predictions]]) -> Figure | str:
+    """Draw PRO curves, and each region's overlap against its size."""
+    if not kept:
+        return "Left out: no run has kept its maps."
+    figure, axes = figures.new_figure(1, 2, size=(4.2, 3.2))
+    for row, p in kept:
+        name = f"{row['category']} ({row['dataset']})"
+        figures.plot_pro(axes[0, 0], p.maps, p.gt_masks, name)
+        overlaps = figures.region_overlaps(p.maps, p.gt_masks)
+        figures.plot_region_overlap(axes[0, 1], overlaps, name)
+    return figure
+
+
+def overlays(
+    kept: list[tuple[pd.Series, Predictions]], results_dir: Path
+) -> Iterator[tuple[str, Figure | str]]:
+    """Draw, of kept maps, each kind of defect and the smallest region (Figs. 1, 6 and 7)."""
+    if not kept:
+        yield "overlays", "Left out: no run has kept its maps."
+    for row, p in kept:
+        yield f"overlays_{row['dataset']}_{row['category']}", _overlay(row, p, results_dir)
+
+
+def _overlay(row: pd.Series, p: Predictions, results_dir: Path) -> Figure | str:
+    settings = {name: row[name] for name in ("category", "data_seed", "image_size")}
+    embedded = row["dataset"] == "synthetic"
+    settings |= {"preset": "demo"} if embedded else {"preset": "quick", "weights": "random"}
+    try:
+        data = resolve(**settings, results_dir=str(results_dir)).dataset("test")
+    except (ValueError, FileNotFoundError) as error:
+        return f"Left out, since the images of {row['category']} are not here: {error}"
+    cases = figures.choose_cases(p, "defect") | figures.choose_cases(p, "smallest")
+    figure, axes = figures.new_figure(len(cases), 3, size=(1.9, 2.1))
+    figures.plot_cases(axes, data, p, cases)
+    return figure
+
+
+def single_intervals(rows: list[pd.Series]) -> pd.DataFrame:
+    """Return the image AUROC of each row with its 95 % interval over images, in percent."""
+    lines = []
+    for row in rows:
+        counts = row["counts.test_normal"], row["counts.test_anomalous"]
+        low, high = auroc_interval(row["image_auroc"], *counts)
+        numbers = {"image AUROC": row["image_auroc"], "low": low, "high": high}
+        lines.append({"row": row["file"]} | {k: 100 * v for k, v in numbers.items()})
+    return pd.DataFrame(lines)
+
+
+def coverage_table() -> pd.DataFrame:
+    """Return the simulated coverage of intervals, those outside 93-97 % named."""
+    table = pd.read_csv(paths.ROOT / "results" / "coverage.csv")
+    inside = table["coverage"].between(0.93, 0.97)
+    return table.assign(**{"outside 93-97 %": np.where(inside, "", "outside")})
