@@ -3,6 +3,7 @@
 from rdrepro import progress  # before anything else imports tqdm, whose warning it silences
 
 # isort: split
+from rdrepro.cells import load_print
 from rdrepro.config import RunConfig
 from rdrepro.data.mvtec import MVTEC_CATEGORIES, MVTEC_OBJECTS, MVTEC_TEXTURES, MVTecAD
 from rdrepro.evaluation import Predictions, evaluate, predict
@@ -49,8 +50,23 @@ from rdrepro.provenance import now
 from rdrepro.resolve import Run, resolve
 from rdrepro.results import execute, load_runs, make_row, save_row
 from rdrepro.scoring import anomaly_map, image_score, loss_score
-from rdrepro.stats import auroc_interval
-from rdrepro.tables import beside_print, protocol_table
+from rdrepro.stats import auroc_interval, cell_matches
+from rdrepro.tables import (
+    beside_print,
+    medical1,
+    medical2,
+    medical3,
+    medical4,
+    protocol_table,
+    save_table,
+    table1,
+    table2,
+    table3,
+    table4,
+    table5,
+    table6,
+    table7,
+)
 from rdrepro.training import fit, train
 
 __version__ = "0.1.0"
@@ -75,6 +91,7 @@ __all__ = [
     "average_precision",
     "beside_print",
     "build_model",
+    "cell_matches",
     "check_figures",
     "check_maps",
     "check_metrics",
@@ -89,9 +106,14 @@ __all__ = [
     "kd_loss",
     "keep_maps_command",
     "load_maps",
+    "load_print",
     "load_runs",
     "loss_score",
     "make_row",
+    "medical1",
+    "medical2",
+    "medical3",
+    "medical4",
     "mkd_loss",
     "new_figure",
     "now",
@@ -115,6 +137,14 @@ __all__ = [
     "save_figure",
     "save_maps",
     "save_row",
+    "save_table",
+    "table1",
+    "table2",
+    "table3",
+    "table4",
+    "table5",
+    "table6",
+    "table7",
     "train",
     "value_loss",
     "youden_threshold",

@@ -121,7 +121,7 @@ def beside_table(runs: pd.DataFrame | None = None, study: str | None = None) -> 
     lines = other_protocols(runs, study)
     if lines.empty:
         return lines
-    lines["interval"] = [interval(*x) for x in lines[["low", "high"]].to_numpy(float)]
+    lines["interval"] = [interval(*x, 2) for x in lines[["low", "high"]].to_numpy(float)]
     lines["metric"] = lines["metric"].map(TITLES)
     names = {"mean": "ours", "n": "seeds"}
     columns = ["study", "category", "backbone", "epochs", "metric", "printed", "mean", "sd"]

@@ -21,6 +21,7 @@ SMALL = {"image_size": 64, "epochs": 20}
 RUNS = {
     "00_quickstart": {"category": "hazelnut", **SMALL},
     "01_mvtec": {"category": "bottle", "preset": "demo", **SMALL},
+    "10_report": {},  # with no rows at all
 }
 RESOLVING_CELL = 3  # code cells up to the resolving one: parameters, injected ones, resolving
 

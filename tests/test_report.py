@@ -1,0 +1,60 @@
+"""The report: what it says with no rows, with misses, and with rows that do not count."""
+
+from test_tables import SEEDS, as_printed, row, runs
+
+import rdrepro as rd
+from rdrepro import report
+from rdrepro.data.mvtec import MVTEC_CATEGORIES
+
+
+def test_without_rows_everything_says_so(tmp_path):
+    empty = rd.load_runs(tmp_path)
+    assert "No rows." in report.row_counts(empty).data
+    assert report.misses(empty).empty
+    assert set(report.verdicts(empty)) == {"paper", "table", "not run", "not printed"}
+    assert report.against_print(empty) == report.deltas(empty) == report.NO_ROWS
+    assert report.newest(empty, "embedded", "category") == []
+    assert len(list(report.printed_tables(empty, tmp_path))) == len(report.CAPTIONS)
+    assert len(list(tmp_path.glob("*.tex"))) == len(report.CAPTIONS)
+
+
+def test_misses_come_first_and_widest_first(tmp_path):
+    made = [row("cable", s, metrics=as_printed("cable", -5 + s / 10)) for s in SEEDS]
+    made += [row("pill", s, metrics=as_printed("pill", -9 + s / 10)) for s in SEEDS]
+    made += [row("wood", s, metrics=as_printed("wood", s / 100)) for s in SEEDS]
+    table = runs(made, tmp_path)
+    missed = report.misses(table)
+    assert missed["category"].tolist() == ["pill"] * 3 + ["cable"] * 3
+    assert set(missed["verdict"]) == {"differs"}
+    counts = report.verdicts(table).set_index(["paper", "table"])
+    assert counts.loc[("rd4ad", "1"), ["differs", "reproduced"]].tolist() == [2, 1]
+
+
+def test_a_table_names_the_rows_that_it_leaves_out(tmp_path):
+    made = runs([row("cable", 1, dirty=True), row("cable", 1)], tmp_path)
+    shown = [part.data for part in report.printed_tables(made, tmp_path)]
+    first = next(i for i, html in enumerate(shown) if "<b>Table 1</b>" in html)
+    assert "not from a clean tree" in shown[first + 1]
+
+
+def test_a_block_without_runs_is_one_column_and_stays_visible(tmp_path):
+    made = runs([row(c, 1) for c in MVTEC_CATEGORIES], tmp_path)
+    table = report.compact(rd.table1(made))
+    assert list(table["ours: Ours, 128 px"]) == ["verdict"]
+    assert "delta" in table["ours: Ours, 256 px"]
+    assert "metal nut" in table.index
+
+
+def test_figures_come_from_rows_alone(tmp_path):
+    made = runs([row("bottle", s, metrics=as_printed("bottle")) for s in SEEDS], tmp_path)
+    figure = report.against_print(made)
+    labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert labels[0] == "bottle, 256 px, image AUROC"
+    shown = report.show(
+        report.curves(report.newest(made, "made-up", "backbone")), "curves", tmp_path
+    )
+    assert len(shown.axes) == 3
+    assert {f.suffix for f in tmp_path.glob("curves.*")} == {".png", ".svg", ".pdf"}
+    kept, note = report.kept_maps(report.newest(made, "made-up", "backbone"), tmp_path)
+    assert kept == [] and "keep_maps true" in note.data
+    assert "Left out" in report.regions(kept)
