@@ -198,7 +198,9 @@ def _evidence(words: str, cells: dict[str, Cell], most: int = 6) -> str:
     found = [c for n, c in cells.items() if any(fnmatchcase(n, p) for p in patterns)]
     for table in dict.fromkeys(c.table for c in found):
         group = [c for c in found if c.table == table and not np.isnan(c.value)]
-        values = ", ".join(f"{c.method} {c.printed}" for c in group)
+        several = len({c.metric for c in group}) > 1
+        names = (f"{c.method} {TITLES[c.metric]}" if several else c.method for c in group)
+        values = ", ".join(f"{n} {c.printed}" for n, c in zip(names, group, strict=True))
         texts.append(f"Table {table}: {values if len(group) <= most else f'{len(group)} cells'}")
     return "; ".join(texts)
 

@@ -50,11 +50,10 @@ def test_figures_come_from_rows_alone(tmp_path):
     figure = report.against_print(made)
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert labels[0] == "bottle, 256 px, image AUROC"
-    shown = report.show(
-        report.curves(report.newest(made, "made-up", "backbone")), "curves", tmp_path
-    )
+    rows = report.newest(made, "made-up", "backbone")
+    shown = report.show(report.curves(rows), "curves", tmp_path)
     assert len(shown.axes) == 3
     assert {f.suffix for f in tmp_path.glob("curves.*")} == {".png", ".svg", ".pdf"}
-    kept, note = report.kept_maps(report.newest(made, "made-up", "backbone"), tmp_path)
+    kept, note = report.kept_maps(rows, tmp_path)
     assert kept == [] and "keep_maps true" in note.data
     assert "Left out" in report.regions(kept)
