@@ -16,7 +16,8 @@ def main() -> None:
     parser.add_argument("notebook", type=Path)
     parser.add_argument("target", type=Path)
     arguments = parser.parse_args()
-    exporter = HTMLExporter(exclude_input=True, exclude_output_prompt=True, embed_images=True)
+    hidden = dict.fromkeys(("input", "input_prompt", "output_prompt"), True)
+    exporter = HTMLExporter(embed_images=True, **{f"exclude_{k}": v for k, v in hidden.items()})
     # Addresses of libraries for formulas, widgets and diagrams, none of which the report has.
     for name in ("mathjax_url", "require_js_url", "mermaid_js_url", "mermaid_layout_elk_js_url"):
         setattr(exporter, name, "")

@@ -244,7 +244,7 @@ def _overlay(row: pd.Series, p: Predictions, results_dir: Path) -> Figure | str:
     except (ValueError, FileNotFoundError) as error:
         return f"Left out, since the images of {row['category']} are not here: {error}"
     cases = figures.choose_cases(p, "defect") | figures.choose_cases(p, "smallest")
-    figure, axes = figures.new_figure(len(cases), 3, size=(1.9, 2.1))
+    figure, axes = figures.new_figure(len(cases), 3, size=(1.9, 1.9))
     figures.plot_cases(axes, data, p, cases)
     return figure
 

@@ -71,7 +71,7 @@ def test_every_import_is_declared():
             elif isinstance(node, ast.ImportFrom) and node.module:
                 found.add(node.module.split(".")[0])
     beside = {path.stem for path in (ROOT / "tests").glob("*.py")}
-        third_party = found - STANDARD - beside - {"rdrepro"}
+    third_party = found - STANDARD - beside - {"rdrepro"}
     names = {canonical(MODULES.get(name, name)) for name in third_party}
     assert names <= set(declared() | declared("dev"))
 
