@@ -21,7 +21,8 @@ def compare(cells: Iterable[Cell], runs: pd.DataFrame | None = None) -> pd.DataF
 
     runs: lines of `load_runs` (default: all). Columns: the cell's keys, `printed` and `ours`
     (percent; seconds or MiB for costs), `delta`, `n_seeds`, `low` and `high` (95 % t-interval over
-    seeds), `verdict`, `order`, `footnotes` (open fields), `collapsed` (how many repetitions).
+    seeds), `verdict`, `order`, `footnotes` (precision, device, open fields), `collapsed` (how many
+    repetitions).
     """
     cells = [cell for cell in cells if cell.protocol is not None]
     runs = load_runs() if runs is None else runs
@@ -82,6 +83,14 @@ def _footnotes(cell: Cell, rows: pd.DataFrame) -> pd.Series:
     return pd.Series(texts, index=rows.index, dtype=object)
 
 
+def _told(cell: Cell, rows: pd.DataFrame) -> str:
+    """Return a cell's footnote: what ran, in the fields that no verdict depends on."""
+    if rows.empty:
+        return ""
+    ran = (", ".join(sorted(set(rows[name]))) for name in ("precision", "provenance.device"))
+    return " on ".join(ran) + f"; {_footnotes(cell, rows).iloc[0]}".rstrip("; ")
+
+
 def _largest_group(cell: Cell, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of one protocol: where the print leaves fields open, that of most runs.
 
@@ -100,9 +109,8 @@ def _line(cell: Cell, sorter: _Sorter) -> dict[str, Any]:
     s = summary(values)
     line = {key: getattr(cell, key) for key in KEYS} | {"printed": cell.value, "ours": s.mean}
     line |= {"delta": s.mean - cell.value, "n_seeds": s.n, "low": s.low, "high": s.high}
-    notes = _footnotes(cell, rows).iloc[0] if len(rows) else ""
     fallen = int(collapsed(values).sum()) if s.n else 0
-    line |= {"order": "", "footnotes": notes, "collapsed": fallen}
+    line |= {"order": "", "footnotes": _told(cell, rows), "collapsed": fallen}
     return line | {"verdict": _verdict(cell, values, units)}
 
 

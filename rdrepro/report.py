@@ -64,9 +64,23 @@ def printed_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
         tables.save_table(table, name, folder)
         whose = "" if paper == "rd4ad" else " of the extension"
         yield html_table(compact(table), f"<b>Table {number}{whose}</b>: {caption}.")
-        out = left_out(runs, paper_cells(paper, number))
-        if len(out):
-            yield html_table(out, f"Rows that Table {number}{whose} leaves out", prose=True)
+        below = {"Footnotes to": footnotes(runs, paper, number)}
+        below["Rows left out of"] = left_out(runs, paper_cells(paper, number))
+        for what, table in below.items():
+            if len(table):
+                yield html_table(table, f"{what} Table {number}{whose}", prose=True)
+
+
+def footnotes(runs: pd.DataFrame, paper: str, number: str) -> pd.DataFrame:
+    """Return what ran in the fields that a table's verdicts do not depend on, and collapses."""
+    results = compare(paper_cells(paper, number), runs)
+    notes = results[results["footnotes"] != ""].groupby("footnotes", sort=False)
+    names = {"collapsed": "collapsed repetitions", "footnotes": "what ran"}
+    return (
+        notes.agg(cells=("ours", "size"), collapsed=("collapsed", "sum"))
+        .reset_index()
+        .rename(columns=names)
+    )
 
 
 def compact(table: pd.DataFrame) -> pd.DataFrame:

@@ -34,7 +34,7 @@ def test_a_table_names_the_rows_that_it_leaves_out(tmp_path):
     made = runs([row("cable", 1, dirty=True), row("cable", 1)], tmp_path)
     shown = [part.data for part in report.printed_tables(made, tmp_path)]
     first = next(i for i, html in enumerate(shown) if "<b>Table 1</b>" in html)
-    assert "not from a clean tree" in shown[first + 1]
+    assert "float32 on cpu" in shown[first + 1] and "not from a clean tree" in shown[first + 2]
 
 
 def test_a_block_without_runs_is_one_column_and_stays_visible(tmp_path):

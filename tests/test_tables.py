@@ -183,6 +183,19 @@ def test_of_two_rows_for_a_seed_the_newest_clean_one_counts(tmp_path):
     assert reasons.to_dict() == {"not from a clean tree": 2, "superseded by a newer row": 1}
 
 
+def test_a_collapsed_repetition_counts_and_is_flagged(tmp_path):
+    made = [
+        row("cable", s, metrics={"image_auroc": v})
+        for s, v in zip(SEEDS, (0.95, 0.94, 0.4), strict=True)
+    ]
+    line = (
+        compare(paper_cells("rd4ad", "1"), runs(made, tmp_path))
+        .set_index(["category", "image_size"])
+        .loc[("cable", 256)]
+    )
+    assert line["collapsed"] == 1 and line["ours"] == pytest.approx(100 * (0.95 + 0.94 + 0.4) / 3)
+
+
 def test_embedded_rows_enter_no_table(tmp_path):
     made = runs(
         [row(c, s, dataset="synthetic") for c in ("carpet", "wood") for s in SEEDS], tmp_path
@@ -237,6 +250,8 @@ def test_table_4_averages_ten_classes_and_pools_no_two_protocols(tmp_path):
     ]
     block = tables.table4(runs(long + short, tmp_path))["ours: MNIST"]
     assert block.loc["Ours", ["ours", "n_seeds", "verdict"]].tolist() == [99.3, 3, "reproduced"]
+    told = compare(paper_cells("rd4ad", "4"), runs(long, tmp_path / "long"))["footnotes"]
+    assert any("epochs=20" in note and "float32 on cpu" in note for note in told)
     missing = tables.table4(runs(short, tmp_path / "short"))["ours: MNIST"]
     assert missing.loc["Ours", "verdict"] == "incomplete (9/10)"
     tuned = tables.table4(
