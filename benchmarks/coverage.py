@@ -13,6 +13,7 @@ from rdrepro.progress import progress
 from rdrepro.stats import coverage, delong_interval, score_interval, stratified_bootstrap
 
 REGIMES = ((20, 63, 0.99), (10, 100, 0.85), (10, 155, 0.93), (20, 20, 0.7))
+DRAWS = 2000
 INTERVALS = {
     "score interval (ours)": score_interval,
     "DeLong, logit scale": delong_interval,
@@ -25,7 +26,8 @@ def main() -> None:
     for regime in progress(REGIMES, "coverage"):
         for name, interval in INTERVALS.items():
             named = dict(zip(("normal", "anomalous", "AUROC"), regime, strict=True))
-            lines.append(named | {"interval": name} | coverage(interval, *regime).to_dict())
+            found = coverage(interval, *regime, draws=DRAWS)
+            lines.append(named | {"interval": name, "draws": DRAWS} | found.to_dict())
     pd.DataFrame(lines).round(4).to_csv(ROOT / "results" / "coverage.csv", index=False)
 
 

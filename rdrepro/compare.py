@@ -7,10 +7,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rdrepro.cells import COSTS, SPLITS, Cell, printed_cells
-from rdrepro.config import FREE_FIELDS
-from rdrepro.results import load_runs, schema
-from rdrepro.stats import ANY, cell_matches, collapsed, overlap_verdict, summary, verdict
+from rdrepro.cells import (
+    COSTS,
+    ROW_METRICS,
+    SPLITS,
+    Cell,
+    paper_cells,
+    printed_cells,
+    protocol_defaults,
+)
+from rdrepro.models.reverse_distillation import residual_design
+from rdrepro.results import load_runs
+from rdrepro.stats import ANY, admits, cell_matches, collapsed, overlap_verdict, summary, verdict
 
 ORDERED_TABLES = ("5", "6", "7")  # whose printed order is part of the claim
 KEYS = ("paper", "table", "dataset", "category", "method", "image_size", "metric")
@@ -28,10 +36,12 @@ def compare(cells: Iterable[Cell], runs: pd.DataFrame | None = None) -> pd.DataF
     runs = load_runs() if runs is None else runs
     sorter = _Sorter(runs)
     table = pd.DataFrame([_line(cell, sorter) for cell in cells], columns=_COLUMNS)
-    for _, group in table[table["table"].isin(ORDERED_TABLES)].groupby(
-        ["paper", "table", "metric"]
-    ):
+    ordered = table[table["table"].isin(ORDERED_TABLES)]
+    for _, group in ordered.groupby(["table", "metric"]):
         table.loc[group.index, "order"] = _order(group)
+    # To reproduce Tables 5-7 takes their printed order too.
+    turned = (table["order"] == "differs") & (table["verdict"] == "reproduced")
+    table.loc[turned, "verdict"] = "close"
     return table
 
 
@@ -40,36 +50,39 @@ _COLUMNS += ["footnotes", "collapsed"]
 
 
 class _Sorter:
-    """Rows by protocol, each protocol looked up once; and the rows that a table leaves out."""
+    """Rows by protocol, each protocol looked up once; and why rows do not count."""
 
     def __init__(self, runs: pd.DataFrame):
         self.runs, self.records, self.matches = runs, runs.to_dict("records"), {}
-        self.dirty, self.used, self.superseded = set(), set(), set()
+        self.used: set[str] = set()  # in a cell that has a value
+        self.reasons: dict[str, str] = {}  # of rows that fit a cell and do not count there
 
     def admitted(self, cell: Cell) -> pd.DataFrame:
-        """Return the clean rows of a cell's protocol and units; of two for a seed, the newest."""
-        if self.runs.empty:
-            return self.runs
+        """Return the clean rows of a cell's protocol and units, the newest of each repetition."""
+        if self.runs.empty or cell.row_metric not in self.runs:
+            return self.runs.iloc[:0]
         key = tuple(sorted((k, str(v)) for k, v in cell.protocol.items()))
         if key not in self.matches:
             self.matches[key] = self.runs[[cell_matches(r, cell) for r in self.records]]
         rows = self.matches[key]
+        rows = rows[rows[cell.row_metric].notna()]
         if cell.unit_field:
             rows = rows[rows[cell.unit_field].isin(cell.units)]
-        clean = rows["provenance.dirty"].eq(False)  # unknown, without git, is not clean
-        self.dirty |= set(rows["file"][~clean])
-        rows = rows[clean]
-        newest = rows.drop_duplicates(_identity(cell, rows), keep="last")
-        self.superseded |= set(rows["file"]) - set(newest["file"])
-        chosen = _largest_group(cell, newest)
-        self.used |= set(chosen["file"])
-        return chosen
+        rows = self._without(rows, rows["provenance.dirty"].eq(False), DIRTY)
+        identity = rows[[*_open_fields(cell), *IDENTITY]].map(str)
+        rows = self._without(rows, ~identity.duplicated(keep="last"), "superseded by a newer row")
+        return self._without(
+            rows, _largest_group(cell, rows), "another choice of what print leaves open"
+        )
+
+    def _without(self, rows: pd.DataFrame, kept: pd.Series, reason: str) -> pd.DataFrame:
+        """Return the rows that are kept, and remember why the others are not."""
+        self.reasons |= dict.fromkeys(rows["file"][~kept], reason)
+        return rows[kept]
 
 
-def _identity(cell: Cell, rows: pd.DataFrame) -> list[pd.Series] | list[str]:
-    """Return the columns that tell the runs of a cell apart."""
-    names = [*_open_fields(cell), "seed", "fold", *([cell.unit_field] if cell.unit_field else [])]
-    return [name for name in names if name in rows]
+IDENTITY = ("category", "normal_class", "seed", "fold")  # what tells a protocol's runs apart
+DIRTY = "not from a clean tree"  # known to be changed or, without git, not known at all
 
 
 def _open_fields(cell: Cell) -> list[str]:
@@ -79,8 +92,14 @@ def _open_fields(cell: Cell) -> list[str]:
 def _footnotes(cell: Cell, rows: pd.DataFrame) -> pd.Series:
     """Return the values of the fields that the print leaves open, as text, per row."""
     names = [name for name in _open_fields(cell) if name != "fold"]
-    texts = [" ".join(f"{n}={row[n]}" for n in names) for row in rows.to_dict("records")]
+    texts = [_settings({n: row[n] for n in names}) for row in rows.to_dict("records")]
     return pd.Series(texts, index=rows.index, dtype=object)
+
+
+def _settings(values: dict[str, Any]) -> str:
+    """Return settings as text; pandas makes 20.0 of 20 and NaN of null in a mixed column."""
+    whole = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in values.items()}
+    return " ".join(f"{k}={v}" for k, v in whole.items() if v is not None and v == v)
 
 
 def _told(cell: Cell, rows: pd.DataFrame) -> str:
@@ -91,51 +110,58 @@ def _told(cell: Cell, rows: pd.DataFrame) -> str:
     return " on ".join(ran) + f"; {_footnotes(cell, rows).iloc[0]}".rstrip("; ")
 
 
-def _largest_group(cell: Cell, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of one protocol: where the print leaves fields open, that of most runs.
+def _largest_group(cell: Cell, rows: pd.DataFrame) -> pd.Series:
+    """Return which rows are of one protocol: where print leaves fields open, that of most runs.
 
     Runs that differ in an open field are no repetitions of each other; among equals the newest.
     """
     if rows.empty or not _open_fields(cell):
-        return rows
+        return pd.Series(True, index=rows.index)
     notes = _footnotes(cell, rows)
     size = notes.map(notes.value_counts())
-    return rows[notes == notes[size[size == size.max()].index[-1]]]
+    return notes == notes[size[size == size.max()].index[-1]]
 
 
 def _line(cell: Cell, sorter: _Sorter) -> dict[str, Any]:
     rows = sorter.admitted(cell)
-    values, units = _repetitions(cell, rows)
+    values, missing = _repetitions(cell, rows)
+    if values:
+        sorter.used |= set(rows["file"])
     s = summary(values)
     line = {key: getattr(cell, key) for key in KEYS} | {"printed": cell.value, "ours": s.mean}
     line |= {"delta": s.mean - cell.value, "n_seeds": s.n, "low": s.low, "high": s.high}
     fallen = int(collapsed(values).sum()) if s.n else 0
+    fallen = max(fallen, int((rows["status"] == "collapsed").sum())) if len(rows) else 0
     line |= {"order": "", "footnotes": _told(cell, rows), "collapsed": fallen}
-    return line | {"verdict": _verdict(cell, values, units)}
+    return line | {"verdict": _verdict(cell, values, missing)}
 
 
-def _repetitions(cell: Cell, rows: pd.DataFrame) -> tuple[list[float], int]:
-    """Return the cell's value per repetition, in its unit, and the most units that one covers.
+def _repetitions(cell: Cell, rows: pd.DataFrame) -> tuple[list[float], str]:
+    """Return the cell's value per repetition, in its unit, or what is missing for one.
 
     A repetition is a seed (and fold) that has every unit; its value is the mean over them.
     """
-    if rows.empty or cell.row_metric not in rows:
-        return [], 0
+    if rows.empty:
+        return [], "not run"
     values = rows[cell.row_metric]
     if cell.metric == "seconds_per_image":
-        values = values.map(lambda quartiles: quartiles[1] if isinstance(quartiles, list) else None)
-    scale = 1 if cell.metric in COSTS else 100
-    rows = rows.assign(value=scale * values.astype(float)).dropna(subset="value")
+        values = values.map(lambda quartiles: quartiles[1])  # the median
+    rows = rows.assign(value=(1 if cell.metric in COSTS else 100) * values.astype(float))
+    if not cell.unit_field:
+        return list(rows["value"]), ""
     groups = rows.groupby(["seed", "fold"], dropna=False)["value"]
-    sizes, needed = groups.size(), max(len(cell.units), 1)
-    return list(groups.mean()[sizes == needed]), int(sizes.max()) if len(sizes) else 0
+    complete = list(groups.mean()[groups.size() == len(cell.units)])
+    present = rows[cell.unit_field].nunique()
+    if present < len(cell.units):
+        return complete, f"incomplete ({present}/{len(cell.units)})"
+    return complete, f"incomplete (no seed has all {len(cell.units)})"
 
 
-def _verdict(cell: Cell, values: Sequence[float], units: int) -> str:
+def _verdict(cell: Cell, values: Sequence[float], missing: str) -> str:
     if np.isnan(cell.value):
         return "not printed"
     if not values:
-        return f"incomplete ({units}/{len(cell.units)})" if units else "not run"
+        return missing
     if cell.metric == "memory_mb" and cell.method == "Ours":
         # A count of weights, rounded as printed: no seed changes it (D3).
         return "reproduced" if round(values[-1]) == cell.value else "differs"
@@ -154,56 +180,72 @@ def _order(group: pd.DataFrame) -> str:
 
 
 def left_out(runs: pd.DataFrame | None = None, cells: Iterable[Cell] | None = None) -> pd.DataFrame:
-    """Return the rows that fit a printed cell and do not count, and why: file, study, reason."""
+    """Return the rows that fit a cell (default: any) and do not count: row, study, reason.
+
+    Without cells, also every other row that is not from a clean tree.
+    """
     runs = load_runs() if runs is None else runs
-    sorter = _Sorter(runs)
-    for cell in printed_cells() if cells is None else cells:
-        if cell.protocol is not None:
-            sorter.admitted(cell)
-    reasons = dict.fromkeys(sorter.superseded - sorter.used, "superseded by a newer row")
-    reasons |= dict.fromkeys(sorter.dirty, "not from a clean tree")
+    sorter = _sorted(runs, printed_cells() if cells is None else cells)
+    reasons = {f: reason for f, reason in sorter.reasons.items() if f not in sorter.used}
+    if cells is None and len(runs):
+        reasons |= dict.fromkeys(runs["file"][~runs["provenance.dirty"].eq(False)], DIRTY)
     rows = [(f, f.split("/")[0], reason) for f, reason in sorted(reasons.items())]
     return pd.DataFrame(rows, columns=["row", "study", "reason"])
 
 
-def other_protocols(runs: pd.DataFrame | None = None, study: str | None = None) -> pd.DataFrame:
-    """Return clean rows on real data of any other protocol, beside the paper's number: no verdict.
+def _sorted(runs: pd.DataFrame, cells: Iterable[Cell]) -> _Sorter:
+    sorter = _Sorter(runs)
+    for cell in cells:
+        if cell.protocol is not None:
+            _line(cell, sorter)
+    return sorter
 
-    One line per protocol and category: mean and 95 % t-interval over seeds, in percent. Printed is
-    the paper's own number for the category, got by its own protocol.
+
+def other_protocols(runs: pd.DataFrame | None = None, study: str | None = None) -> pd.DataFrame:
+    """Return clean rows on real data beside the paper's numbers, without verdicts.
+
+    With a study all of its rows; without, those of every protocol that no cell has. One line per
+    protocol, category and metric: mean and 95 % t-interval over seeds, in percent. Printed is the
+    paper's own number for the category and size, got by its own protocol; NaN where there is none.
     """
     runs = load_runs() if runs is None else runs
     if runs.empty:
         return pd.DataFrame()
-    sorter = _Sorter(runs)
-    for cell in printed_cells():
-        if cell.protocol is not None:
-            sorter.admitted(cell)
+    sorter = _sorted(runs, printed_cells())
     rows = runs[runs["dataset"].isin({c.dataset for c in printed_cells()})]
-    rows = rows[rows["provenance.dirty"].eq(False) & ~rows["file"].isin(sorter.used)]
-    rows = rows.assign(study=rows["file"].str.split("/").str[0])
-    rows = rows[rows["study"] == study] if study else rows
-    return pd.DataFrame([x for _, g in rows.groupby(_protocol(rows)) for x in _beside(g)])
+    rows = rows[rows["provenance.dirty"].eq(False)]
+    if study:
+        rows = rows[rows["study"] == study]
+    else:
+        rows = rows[~rows["file"].isin(sorter.used | set(sorter.reasons))]
+    groups = rows.groupby(_protocol(rows), sort=False)
+    return pd.DataFrame([line for _, group in groups for line in _beside(group)])
 
 
 def _protocol(rows: pd.DataFrame) -> list[pd.Series]:
     """Return what tells protocols apart: the study, the data and every field that is not free."""
-    config = schema()["properties"]["config"]["properties"]
-    free = {*FREE_FIELDS, "fold"} - {"category"}
-    names = ["study", *(name for name in config if name not in free)]
-    return [rows[name].map(str).rename(name) for name in names]
+    names = ["study", "category", *protocol_defaults()]
+    return [rows[name].map(str).rename(name) for name in names if name != "fold"]
+
+
+SHOWN = ("dataset", "category", "backbone", "epochs", "image_size")
 
 
 def _beside(group: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the lines of one protocol, one per printed metric."""
+    """Return the lines of one protocol, one per metric that a paper prints."""
     first = group.iloc[-1]
-    newest = group.drop_duplicates(["seed", "fold"], keep="last")
+    newest = group[~group[list(IDENTITY)].map(str).duplicated(keep="last")]
+    ours = [c for n in "12" for c in paper_cells("rd4ad", n) if c.method == "Ours"]
+    place = (first["dataset"], first["category"], first["image_size"])
+    printed = {c.metric: c.value for c in ours if (c.dataset, c.category, c.image_size) == place}
+    usual = protocol_defaults() | {"oce_width": residual_design(first["backbone"])[2]}
+    other = {k: first[k] for k, v in usual.items() if k not in SHOWN and not admits(v, first[k])}
+    named = {k: first[k] for k in ("study", *SHOWN)} | {"differs in": _settings(other)}
     lines = []
-    for cell in printed_cells():
-        ours = cell.paper == "rd4ad" and cell.table in "12" and cell.method == "Ours"
-        if ours and (cell.category, cell.image_size) == (first["category"], first["image_size"]):
-            s = summary(100 * newest[cell.row_metric].astype(float).dropna())
-            named = {k: first[k] for k in ("study", "dataset", "category", "backbone", "epochs")}
-            found = {"metric": cell.metric, "printed": cell.value, **s._asdict()}
-            lines.append(named | found | {"delta": s.mean - cell.value})
+    for metric in ("image_auroc", "pixel_auroc", "pro"):
+        values = 100 * newest[ROW_METRICS[metric]].dropna().astype(float)
+        if len(values):
+            s, value = summary(values), printed.get(metric, np.nan)
+            found = {"metric": metric, "printed": value, **s._asdict(), "delta": s.mean - value}
+            lines.append(named | found)
     return lines

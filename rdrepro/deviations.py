@@ -44,6 +44,7 @@ def effects(runs: pd.DataFrame) -> pd.DataFrame:
     mean, low, high (95 % t-interval).
     """
     lines = []
+    runs = runs[runs["provenance.dirty"].eq(False)] if len(runs) else runs
     for protocol, group in runs.groupby(PROTOCOL) if len(runs) else ():
         # A field that does not vary here was not measured here.
         varied = {k: v for k, v in SWITCHES.items() if group[v[0]].nunique() > 1}
@@ -92,6 +93,8 @@ def _with(
 
 def effect_text(line: pd.Series) -> str:
     """Return an effect as the register states it."""
+    if np.isnan(line["low"]):
+        return "not measured yet" if np.isnan(line["mean"]) else f"{line['mean']:+.2f} (one seed)"
     if line["low"] <= 0 <= line["high"] and line["base"] >= SATURATED and line["mean"]:
         return "not resolvable"
     if np.isclose(line["low"], line["high"], atol=5e-3):

@@ -33,27 +33,41 @@ CAPTIONS = {
     ("rkd_medical", "3"): "image AUROC (%) on medical images",
     ("rkd_medical", "4"): 'pixel AUROC / "PRO" (%) on textures, with its loss L_MKD',
 }
+FOLDED = 10  # lines
+READABLE = {"image_size": "px", "n_seeds": "seeds"}
 FAILED = ("differs", "does not overlap")
 CSS = (
     "<style>.rd{overflow-x:auto;margin:1em 0}.rd table{font-size:11px;border-collapse:collapse}"
     ".rd td,.rd th{padding:2px 6px;text-align:right;border-bottom:1px solid #ddd}"
+    ".rd thead tr:first-child th[colspan]{text-align:center;border-left:1px solid #999}"
     ".rd .text td,.rd .text th{text-align:left;vertical-align:top}"
     ".rd caption{text-align:left;font-size:13px;padding:4px 0;caption-side:top}</style>"
 )
 
 
 def html_table(
-    table: pd.DataFrame, caption: str, prose: bool = False, digits: int = 1, empty: str = "No rows."
+    table: pd.DataFrame,
+    caption: str,
+    prose: bool = False,
+    digits: int = 1,
+    empty: str = "No rows.",
+    fold: bool = False,
 ) -> HTML:
-    """Return a table with a caption, or the sentence `empty`; prose: cells of text, to the left."""
+    """Return a table with a caption, or the sentence `empty`.
+
+    prose: cells of text, to the left; fold: a long table opens on a click.
+    """
     if table.empty:
         return HTML(f"<p>{caption}: {empty}</p>")
     index = not isinstance(table.index, pd.RangeIndex)
-    head = "text" if prose else "numbers"
+    head, long = "text" if prose else "numbers", fold and len(table) > FOLDED
     html = rounded(table, digits).to_html(index=index, classes=head, border=0, sparsify=True)
     html = re.sub("`([^`]+)`", r"<code>\1</code>", html)
     html = html.replace("<thead>", f"<caption>{caption}</caption><thead>", 1)
-    return HTML(f'{CSS}<div class="rd">{html}</div>')
+    html = f'<div class="rd">{html}</div>'
+    if long:
+        html = f"<details><summary>{caption}: {len(table)} lines</summary>{html}</details>"
+    return HTML(CSS + html)
 
 
 def printed_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
@@ -63,12 +77,13 @@ def printed_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
         name = f"table{number}" if paper == "rd4ad" else f"medical{number}"
         tables.save_table(table, name, folder)
         whose = "" if paper == "rd4ad" else " of the extension"
-        yield html_table(compact(table), f"<b>Table {number}{whose}</b>: {caption}.")
+        digits = 2 if number == "3" and paper == "rd4ad" else 1
+        yield html_table(compact(table), f"<b>Table {number}{whose}</b>: {caption}.", digits=digits)
         below = {"Footnotes to": footnotes(runs, paper, number)}
         below["Rows left out of"] = left_out(runs, paper_cells(paper, number))
         for what, table in below.items():
             if len(table):
-                yield html_table(table, f"{what} Table {number}{whose}", prose=True)
+                yield html_table(table, f"{what} Table {number}{whose}", prose=True, fold=True)
 
 
 def footnotes(runs: pd.DataFrame, paper: str, number: str) -> pd.DataFrame:
@@ -114,7 +129,9 @@ def misses(runs: pd.DataFrame) -> pd.DataFrame:
     missed["interval"] = [interval(*x) for x in missed[["low", "high"]].to_numpy(float)]
     columns = ["paper", "table", "dataset", "category", "method", "image_size", "metric"]
     columns += ["printed", "ours", "interval", "delta", "n_seeds", "verdict", "order"]
-    return missed[columns].reset_index(drop=True)
+    missed["image_size"] = missed["image_size"].astype("Int64")
+    missed["metric"] = missed["metric"].map(TITLES)
+    return missed[columns].rename(columns=READABLE).reset_index(drop=True)
 
 
 def show(figure: Figure | str, name: str, folder: Path) -> Figure | Markdown:
@@ -134,7 +151,9 @@ def cells_with_runs(runs: pd.DataFrame) -> pd.DataFrame:
     results = results.assign(label=results["category"] + ", " + size + " px")
     beside = other_protocols(runs, "small-backbones")
     if len(beside):
-        label = beside["category"] + ", " + beside["backbone"]
+        label = beside["category"] + ", " + beside["backbone"] + ", "
+        label += beside["epochs"].astype(str) + " epochs " + beside["differs in"]
+        label = label.str.strip()
         beside = beside.assign(label=label, ours=beside["mean"], verdict="beside print")
     shown = pd.concat([results, beside], ignore_index=True)
     return shown.assign(metric=shown["metric"].map(TITLES))
@@ -164,8 +183,8 @@ def deltas(runs: pd.DataFrame) -> Figure | str:
 
 
 def study(runs: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return the rows of a study; the table as it is where it is empty."""
-    return runs[runs["file"].str.startswith(f"{name}/")] if len(runs) else runs
+    """Return the clean rows of a study; the table as it is where it is empty."""
+    return runs[(runs["study"] == name) & runs["provenance.dirty"].eq(False)] if len(runs) else runs
 
 
 def newest(runs: pd.DataFrame, name: str, column: str) -> list[pd.Series]:
@@ -173,6 +192,7 @@ def newest(runs: pd.DataFrame, name: str, column: str) -> list[pd.Series]:
     rows = study(runs, name)
     if rows.empty:
         return []
+    rows = rows[["score" in scores for scores in rows["scores"]]]  # in the row itself
     rows = rows.drop_duplicates(column, keep="last")
     place = rows["category"].map({c: i for i, c in enumerate(MVTEC_CATEGORIES)})
     return [row for _, row in rows.iloc[place.argsort()].iterrows()]
@@ -182,8 +202,8 @@ def row_counts(runs: pd.DataFrame) -> HTML:
     """Return how many rows each study has."""
     if runs.empty:
         return html_table(runs, "Result rows")
-    counts = runs["file"].str.split("/").str[0].value_counts(sort=False)
-    return html_table(counts.rename_axis("study").reset_index(name="rows"), "Result rows", True)
+    counts = runs["study"].value_counts(sort=False).reset_index(name="rows")
+    return html_table(counts, "Result rows", prose=True)
 
 
 def score_histograms(rows: list[pd.Series], columns: int = 5) -> Figure | str:
@@ -221,6 +241,8 @@ def kept_maps(
     """Return the rows that have kept their maps, and a sentence on those that have not."""
     found = [(row, load_maps(runs_dir / row["file"])) for row in rows]
     lacking = [row for row, maps in found if maps is None]
+    if not rows:
+        return [], Markdown("*No runs, and so no maps.*")
     note = f"{len(lacking)} of {len(rows)} runs have kept no maps."
     note += f" {keep_maps_command(lacking[0])}" if lacking else ""
     return [(row, maps) for row, maps in found if maps is not None], Markdown(f"*{note}*")

@@ -180,20 +180,29 @@ def load_runs(folder: Path | None = None) -> pd.DataFrame:
     """Return all rows below `folder` (default: results/runs), one per line, newest last.
 
     Columns are the configuration's fields, the metrics, and `counts.*`, `cost.*`, `provenance.*`;
-    `history` and `scores` hold each run's own dict; `file` is relative to the folder. ValueError
-    names a file that is no row.
+    `history` and `scores` hold each run's own dict; `file` is relative to the folder, `study` its
+    first part. ValueError names a file that is no row.
     """
     folder = folder or paths.results_dir() / "runs"
     rows = []
     for path in sorted(folder.rglob("*.json")):
         try:
-            row = json.loads(path.read_text(encoding="utf-8"))
+            row = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
             check_row(row)
         except (ValueError, OSError) as error:
             raise ValueError(f"{path} is no result row: {error}") from None
-        rows.append(_flat(row) | {"file": path.relative_to(folder).as_posix()})
+        file = path.relative_to(folder)
+        study = file.parts[0] if len(file.parts) > 1 else row["provenance"]["study"] or ""
+        rows.append(_flat(row) | {"file": file.as_posix(), "study": study})
     table = pd.DataFrame(rows)
-    return table.sort_values("provenance.finished", ignore_index=True) if rows else table
+    if not rows:
+        return table
+    order = pd.to_datetime(table["provenance.finished"], utc=True, format="ISO8601")
+    return table.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON; an undefined metric is null")
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

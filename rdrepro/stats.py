@@ -55,8 +55,8 @@ def auroc_interval(
 ) -> tuple[float, float]:
     """Return the interval of one AUROC from its value and counts; it has a width at 0 and 1 too.
 
-    Score interval with Hanley and McNeil's variance at the bound (Newcombe 2006, method 5). It
-    serves printed values, whose scores nobody has; ValueError for no counts or no fraction.
+    Score interval with Hanley and McNeil's variance at the bound (Newcombe 2006, method 5).
+    ValueError for no counts or no fraction.
     """
     if min(normal, anomalous) < 1 or not 0 <= value <= 1:
         raise ValueError(f"AUROC {value} of {normal} normal and {anomalous} anomalous images")
@@ -71,6 +71,20 @@ def auroc_interval(
     low = brentq(excess, 0, min(value, 1 - edge)) if value > edge else 0.0
     high = brentq(excess, max(value, edge), 1) if value < 1 - edge else 1.0
     return float(low), float(high)
+
+
+def hanley_mcneil_interval(
+    value: float, normal: int, anomalous: int, level: float = LEVEL
+) -> tuple[float, float]:
+    """Return the usual approximation of an AUROC's interval, symmetric and cut to [0, 1].
+
+    Hanley and McNeil 1982; what the extension's printed values are given, whose scores nobody has.
+    """
+    q1, q2 = value / (2 - value), 2 * value**2 / (1 + value)
+    extra = (anomalous - 1) * (q1 - value**2) + (normal - 1) * (q2 - value**2)
+    deviation = np.sqrt((value * (1 - value) + extra) / (normal * anomalous))
+    half = stats.norm.ppf((1 + level) / 2) * deviation
+    return float(max(value - half, 0)), float(min(value + half, 1))
 
 
 def score_interval(
@@ -193,9 +207,12 @@ def coverage(
 def tost(values: Sequence[float], target: float, margin: float) -> float:
     """Return the p-value of "the mean differs from target by margin or more" (two one-sided tests).
 
-    Small says equivalent: p < 0.05 where the 90 % t-interval lies within target +- margin.
+    Small says equivalent: p < 0.05 where the 90 % t-interval lies within target +- margin. NaN for
+    fewer than two values.
     """
     v = np.asarray(values, float)
+    if len(v) < 2:
+        return float("nan")
     if np.ptp(v) == 0:  # no spread: the t statistic is infinite, or 0/0 on the margin itself
         return float(abs(v[0] - target) > margin + ROUNDING)
     below = stats.ttest_1samp(v, target - margin, alternative="greater").pvalue
@@ -232,11 +249,11 @@ def verdict(values: Sequence[float], printed: float, margin: float | None) -> st
 
 
 def overlap_verdict(values: Sequence[float], printed: float, normal: int, anomalous: int) -> str:
-    """Return whether our 95 % t-interval overlaps that of a printed AUROC at its split's counts."""
+    """Return whether our 95 % t-interval overlaps a printed AUROC's, approximated at its counts."""
     if len(values) < FEWEST_SEEDS:
         return "no verdict"
     ours = summary(values)
-    low, high = (100 * x for x in auroc_interval(printed / 100, normal, anomalous))
+    low, high = (100 * x for x in hanley_mcneil_interval(printed / 100, normal, anomalous))
     return "overlaps" if ours.low <= high and low <= ours.high else "does not overlap"
 
 

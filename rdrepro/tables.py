@@ -1,7 +1,7 @@
 """Tables: the papers' layouts with our columns beside theirs, and what README.md shows."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -62,8 +62,9 @@ def printed_table(paper: str, table: str, runs: pd.DataFrame | None = None) -> p
     merged = len({c.metric for c in cells}) > 1 and "metric" not in (row_key, *column_keys)
     keys = [*column_keys, *(["metric"] if merged else [])]
     for values, group in results.groupby(keys, sort=False, dropna=False):
-        block = _ours(group.set_index(row_key).reindex(rows))
-        block.columns = pd.MultiIndex.from_product([[f"ours: {_title(values)}"], block.columns])
+        block = _ours(group.set_index(row_key).reindex(rows), 2 if table == "3" else 1)
+        head = f"ours: {_title(values)}".replace("(MB)", "(MiB)")
+        block.columns = pd.MultiIndex.from_product([[head], block.columns])
         parts.append(block)
     if table in ORDERED_TABLES:
         order = results.drop_duplicates("metric").set_index("metric")["order"]
@@ -90,8 +91,9 @@ def _title(values: Sequence) -> str:
     return ", ".join(f"{v:.0f} px" if not isinstance(v, str) else TITLES.get(v, v) for v in known)
 
 
-def _ours(lines: pd.DataFrame) -> pd.DataFrame:
-    block = lines.assign(interval=[interval(*x) for x in lines[["low", "high"]].to_numpy(float)])
+def _ours(lines: pd.DataFrame, digits: int) -> pd.DataFrame:
+    bounds = lines[["low", "high"]].to_numpy(float)
+    block = lines.assign(interval=[interval(*x, digits) for x in bounds])
     block["n_seeds"] = block["n_seeds"].astype("Int64")
     return block[OURS]
 
@@ -123,9 +125,11 @@ def beside_table(runs: pd.DataFrame | None = None, study: str | None = None) -> 
         return lines
     lines["interval"] = [interval(*x, 2) for x in lines[["low", "high"]].to_numpy(float)]
     lines["metric"] = lines["metric"].map(TITLES)
-    names = {"mean": "ours", "n": "seeds"}
-    columns = ["study", "category", "backbone", "epochs", "metric", "printed", "mean", "sd"]
-    return lines[[*columns, "interval", "delta", "n"]].rename(columns=names)
+    names = {"mean": "ours", "n": "seeds", "image_size": "px"}
+    columns = ["study", "category", "backbone", "image_size", "epochs", "differs in", "metric"]
+    columns += ["printed", "mean", "sd", "interval", "delta", "n"]
+    lines = lines[columns].rename(columns=names)
+    return lines.loc[:, (lines != "").any()]
 
 
 def save_table(table: pd.DataFrame, name: str, folder: Path | None = None) -> list[Path]:
@@ -155,7 +159,8 @@ def rounded(table: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
     def text(value: object) -> str:
         if pd.isna(value):
             return ""
-        return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+        # Adding 0 makes 0 of -0.
+        return f"{round(value, digits) + 0:.{digits}f}" if isinstance(value, float) else str(value)
 
     return table.map(text)
 
@@ -175,8 +180,12 @@ def claims_table(runs: pd.DataFrame | None = None) -> pd.DataFrame:
     claims = load_print("claims").fillna("")
     print_names = {_name(asdict(cell)): cell for cell in printed_cells()}
     said = [_said(words, names, results["verdict"]) for words in claims["evidence"]]
-    claims["evidence"] = [_evidence(words, print_names) for words in claims["evidence"]]
-    return claims.assign(**{"our runs": said}).drop(columns="paper").set_index("id")
+    numbers = load_print("text").groupby(["paper", "section"])["printed"].agg(", ".join)
+    claims["evidence"] = [
+        _evidence(words, print_names, numbers.get(paper, {}))
+        for paper, words in zip(claims["paper"], claims["evidence"], strict=True)
+    ]
+    return claims.assign(**{"our runs": said}).set_index("id")
 
 
 def _name(line: dict) -> str:
@@ -190,10 +199,11 @@ def _patterns(evidence: str) -> list[str]:
     return [word for word in evidence.split() if word.count("/") == len(KEYS) - 1]
 
 
-def _evidence(words: str, cells: dict[str, Cell], most: int = 6) -> str:
+def _evidence(words: str, cells: dict[str, Cell], numbers: Mapping, most: int = 6) -> str:
     """Return evidence as a reader wants it: where, and the printed values where they are few."""
     patterns, texts = _patterns(words), []
-    if not patterns:
+    sections = [word.removeprefix("text:") for word in words.split() if word.startswith("text:")]
+    if not patterns and not sections:
         return words
     found = [c for n, c in cells.items() if any(fnmatchcase(n, p) for p in patterns)]
     for table in dict.fromkeys(c.table for c in found):
@@ -202,6 +212,7 @@ def _evidence(words: str, cells: dict[str, Cell], most: int = 6) -> str:
         names = (f"{c.method} {TITLES[c.metric]}" if several else c.method for c in group)
         values = ", ".join(f"{n} {c.printed}" for n, c in zip(names, group, strict=True))
         texts.append(f"Table {table}: {values if len(group) <= most else f'{len(group)} cells'}")
+    texts += [f"Sec. {section}: {numbers.get(section, '-')}" for section in sections]
     return "; ".join(texts)
 
 
@@ -260,7 +271,8 @@ EMBEDDED_METRICS = ("image_auroc", "pixel_auroc", "pixel_aupro")
 
 def embedded_table(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the metrics of the embedded benchmark, in percent, by category and on average."""
-    table = runs.drop_duplicates("category", keep="last").set_index("category")
+    clean = runs[runs["provenance.dirty"].eq(False)]
+    table = clean.drop_duplicates("category", keep="last").set_index("category")
     table = 100 * table.loc[list(MVTEC_CATEGORIES), list(EMBEDDED_METRICS)]
     table.loc["mean"] = table.mean()
     return table.rename(columns=TITLES).round(1).reset_index()
@@ -276,11 +288,11 @@ def markdown(table: pd.DataFrame) -> str:
 def generated_blocks(runs_dir: Path) -> dict[str, str]:
     """Return what README.md and DEVIATIONS.md generate from rows, by the name of its block."""
     runs = load_runs(runs_dir)
-    demo = runs[runs["provenance.study"] == "readme"].iloc[-1]
-    measured = effects(runs[runs["provenance.study"] == "deviations"])
+    demo = runs[runs["study"] == "readme"].iloc[-1]
+    measured = effects(runs[runs["study"] == "deviations"])
     blocks = {
         "demo": f"```\n{row_table(demo)}\n```",
-        "embedded": markdown(embedded_table(runs[runs["provenance.study"] == "embedded"])),
+        "embedded": markdown(embedded_table(runs[runs["study"] == "embedded"])),
         "results": markdown(rounded(beside_table(runs, "small-backbones"))),
         "effects": markdown(effects_table(measured)),
     }

@@ -57,3 +57,20 @@ def test_figures_come_from_rows_alone(tmp_path):
     kept, note = report.kept_maps(rows, tmp_path)
     assert kept == [] and "keep_maps true" in note.data
     assert "Left out" in report.regions(kept)
+
+
+def test_two_protocols_of_one_backbone_are_two_lines(tmp_path):
+    small = {"backbone": "resnet18", "oce_width": 64}
+    made = [row("bottle", 1, epochs=e, **small) for e in (20, 40)]
+    made.append(row("bottle", 1, epochs=40, sigma=2, **small))
+    for one in made:
+        rd.save_row(one, tmp_path / "small-backbones")
+    table = rd.load_runs(tmp_path)
+    labels = report.cells_with_runs(table)["label"].unique()
+    assert "bottle, resnet18, 40 epochs sigma=2" in labels and len(labels) == 3
+    assert len(report.deltas(table).axes[0].get_yticklabels()) == 3
+
+
+def test_rows_of_changed_files_are_drawn_nowhere(tmp_path):
+    table = runs([row("bottle", 1, dirty=True), row("cable", 1)], tmp_path)
+    assert [r["category"] for r in report.newest(table, "made-up", "category")] == ["cable"]

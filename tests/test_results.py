@@ -129,6 +129,11 @@ def test_rows_are_read_back_as_a_table(finished, tmp_path):
     assert table.loc[0, "image_auroc"] == row["metrics"]["image_auroc"]
     assert table.loc[0, "provenance.device"] == "cpu"
     assert table.loc[0, "file"] == f"study/{file.name}"
+    assert table.loc[0, "study"] == "study"
+    whole = file.read_text()
+    file.write_text(whole.replace('"image_auroc": ', '"image_auroc": NaN, "image_ap": ', 1))
+    with pytest.raises(ValueError, match=rf"{file.name} is no result row: NaN is no number"):
+        rd.load_runs(tmp_path)
     file.write_text("{")
     with pytest.raises(ValueError, match=rf"{file.name} is no result row"):
         rd.load_runs(tmp_path)

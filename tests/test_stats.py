@@ -131,11 +131,16 @@ def test_verdicts_by_hand(values, expected):
 
 def test_no_margin_no_verdict():
     assert stats.verdict([98.0, 98.0, 98.0], 98.0, None) == "no verdict"
+    assert np.isnan(stats.tost([98.0], 98.0, 0.5))
     assert stats.tost([98.0, 98.0], 98.5, 0.5) == 0.0 and stats.tost([99.0, 99.0], 98, 0.5) == 1.0
 
 
 def test_overlap_with_a_printed_value_at_its_counts():
-    low, high = stats.auroc_interval(0.772, 10, 100)  # Head CT
+    low, high = stats.hanley_mcneil_interval(0.772, 10, 100)  # Head CT
+    assert (high - low) / 2 == pytest.approx(0.126, abs=1e-3)
+    brain = stats.hanley_mcneil_interval(0.856, 10, 155)
+    assert (brain[1] - brain[0]) / 2 == pytest.approx(0.087, abs=1e-3)
+    assert stats.hanley_mcneil_interval(0.99, 10, 100)[1] == 1.0
     assert stats.overlap_verdict([100 * high - 1] * 3, 77.2, 10, 100) == "overlaps"
     assert stats.overlap_verdict([100 * high + 0.1] * 3, 77.2, 10, 100) == "does not overlap"
     assert stats.overlap_verdict([100 * low - 0.1] * 3, 77.2, 10, 100) == "does not overlap"

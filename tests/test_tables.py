@@ -157,7 +157,7 @@ def test_every_field_that_affects_a_result_takes_a_row_out_of_its_table(name, tm
 
 
 def test_no_field_of_a_row_is_forgotten():
-    free = {"category", "seed", "normal_class", *FREE_FIELDS}
+    free = {"category", "seed", *FREE_FIELDS}
     assert set(protocol_defaults()) == (set(asdict(RunConfig())) | set(later_fields())) - free
 
 
@@ -229,11 +229,11 @@ def test_the_printed_order_is_judged(tmp_path):
 def test_table_3_holds_the_checkpoint_in_mib_and_no_verdict_on_time(tmp_path):
     cost = {"checkpoint_mib": 351.7, "image_seconds": [0.2, 0.25, 0.3]}
     block = tables.table3(runs([row("bottle", 1, image_size=224, **cost)], tmp_path))
-    assert block["ours: memory (MB)"].loc["Ours", "verdict"] == "reproduced"
+    assert block["ours: memory (MiB)"].loc["Ours", "verdict"] == "reproduced"
     assert block["ours: seconds per image"].loc["Ours", "verdict"] == "no verdict"
     assert block["ours: seconds per image"].loc["Ours", "ours"] == 0.25
     trained = tables.table3(runs([row("bottle", 1, checkpoint_mib=319.7)], tmp_path / "trained"))
-    assert trained["ours: memory (MB)"].loc["Ours", "verdict"] == "differs"
+    assert trained["ours: memory (MiB)"].loc["Ours", "verdict"] == "differs"
 
 
 def novelty(digit, seed=1, **changes):
@@ -324,3 +324,85 @@ def test_a_claim_says_what_our_runs_say_of_its_cells(whole):
     assert backbones["our runs"].str.contains("not run").all() and len(backbones)
     assert claims["our runs"].str.contains("reproduced").any()
     assert (claims.loc[claims["evidence"] == "untested by the paper", "our runs"] == "-").all()
+
+
+def test_a_row_without_the_cost_hides_none_that_has_it(tmp_path):
+    cost = {"checkpoint_mib": 351.7, "image_seconds": [0.2, 0.25, 0.3]}
+    made = [row("bottle", s, **cost) for s in SEEDS]
+    made += [row("cable", s, finished="2026-02-01") for s in SEEDS]
+    table = runs(made, tmp_path)
+    assert tables.table3(table)["ours: seconds per image"].loc["Ours", "n_seeds"] == 3
+    assert left_out(table).empty
+
+
+def test_rows_of_an_incomplete_average_stand_beside_print_too(tmp_path):
+    made = [row("bottle", s, backbone="resnet18", oce_width=64) for s in SEEDS]
+    made += [row("bottle", s, backbone="resnet18", oce_width=64, epochs=20) for s in SEEDS]
+    made += [row("bottle", 1, finished="2026-02-01"), row("bottle", 1)]
+    table = runs(made, tmp_path)
+    assert set(tables.table6(table)["ours: ResNet18"]["verdict"]) == {"incomplete (1/15)"}
+    beside = other_protocols(table)
+    assert beside.groupby("epochs")["n"].unique().map(list).to_dict() == {20: [3], 200: [3]}
+    assert set(beside["differs in"]) == {""} and set(beside["backbone"]) == {"resnet18"}
+    whole_study = other_protocols(table, "made-up")
+    assert set(whole_study["backbone"]) == {"resnet18", "wide_resnet50_2"}
+
+
+def test_other_protocols_say_what_differs(tmp_path):
+    made = [row("bottle", 1, loss_reduction="pointwise"), row("bottle", 1, image_size=512)]
+    beside = tables.beside_table(runs(made, tmp_path))
+    assert set(beside["differs in"]) == {"loss_reduction=pointwise", ""}
+    assert beside[beside["px"] == 512]["printed"].isna().all()
+
+
+def test_the_extensions_average_leaves_out_what_its_print_does(tmp_path):
+    coded = {"image_size": 224, "loss_reduction": "pointwise", "map_combine": "product"}
+    coded |= {"oce_width": 64, "teacher_bn": "batch", "epochs": 199, "loss": "mkd"}
+    coded |= {"early_stopping": "train", "patience": 15, "validation_fraction": 0.25}
+    made = [row(c, s, **coded) for c in ("carpet", "leather", "tile", "wood") for s in SEEDS]
+    block = tables.medical4(runs(made, tmp_path))["ours: Ours+L_MKD, pixel AUROC"]
+    assert block.loc["average_textures", "n_seeds"] == 3
+    assert block.loc["grid", "verdict"] == "not printed"
+
+
+def test_seeds_that_no_category_shares_make_no_average(tmp_path):
+    made = [row(c, 1 + (c == "zipper")) for c in MVTEC_CATEGORIES]
+    block = tables.table1(runs(made, tmp_path))["ours: Ours, 256 px"]
+    assert block.loc["average", "verdict"] == "incomplete (no seed has all 15)"
+    assert block.loc["average_textures", "n_seeds"] == 1
+
+
+def test_the_smaller_of_two_open_protocols_is_listed(tmp_path):
+    made = [novelty(k, epochs=20) for k in range(10)] + [novelty(k, epochs=2) for k in range(9)]
+    reasons = left_out(runs(made, tmp_path))["reason"].value_counts()
+    assert reasons.to_dict() == {"another choice of what print leaves open": 9}
+
+
+def test_classes_of_caltech_are_repetitions_of_their_own(tmp_path):
+    made = [
+        novelty(k, s, dataset="caltech256", normalise="imagenet") for k in (3, 7) for s in SEEDS
+    ]
+    block = tables.table4(runs(made, tmp_path))["ours: Caltech-256"]
+    assert block.loc["Ours", "n_seeds"] == 6
+
+
+def test_a_turned_order_is_no_reproduction(tmp_path):
+    values = {(1,): 90.1, (2,): 97.2, (3,): 97.5, (2, 3): 98.0, (1, 2, 3): 98.5}
+    made = [
+        row(c, s, map_layers=list(k), metrics={"image_auroc": v / 100})
+        for k, v in values.items()
+        for c in MVTEC_CATEGORIES
+        for s in SEEDS
+    ]
+    block = tables.table7(runs(made, tmp_path))
+    assert block["ours", "order"]["image_auroc"] == "differs"
+    assert block["ours: M1"].loc["image_auroc", "verdict"] == "close"
+
+
+def test_newest_is_newest_whatever_the_time_zone(tmp_path):
+    early, late = row("carpet", 1, metrics={"image_auroc": 0.9}), row("carpet", 1)
+    early["provenance"]["finished"] = "2026-01-01T10:00:00+09:00"
+    late["provenance"]["finished"] = "2026-01-01T02:00:00+00:00"
+    late["metrics"]["image_auroc"] = 0.95
+    block = tables.table1(runs([late, early], tmp_path))["ours: Ours, 256 px"]
+    assert block.loc["carpet", "ours"] == pytest.approx(95.0)
