@@ -33,7 +33,7 @@ CAPTIONS = {
     ("rkd_medical", "3"): "image AUROC (%) on medical images",
     ("rkd_medical", "4"): 'pixel AUROC / "PRO" (%) on textures, with its loss L_MKD',
 }
-FOLDED = 10  # lines
+FOLDED, WIDE = 10, 20  # lines, columns
 READABLE = {"image_size": "px", "n_seeds": "seeds"}
 FAILED = ("differs", "does not overlap")
 CSS = (
@@ -41,6 +41,7 @@ CSS = (
     ".rd td,.rd th{padding:2px 6px;text-align:right;border-bottom:1px solid #ddd}"
     ".rd thead tr:first-child th[colspan]{text-align:center;border-left:1px solid #999}"
     ".rd .text td,.rd .text th{text-align:left;vertical-align:top}"
+    ".rd .numbers td{white-space:nowrap}"
     ".rd caption{text-align:left;font-size:13px;padding:4px 0;caption-side:top}</style>"
 )
 
@@ -78,7 +79,13 @@ def printed_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
         tables.save_table(table, name, folder)
         whose = "" if paper == "rd4ad" else " of the extension"
         digits = 2 if number == "3" and paper == "rd4ad" else 1
-        yield html_table(compact(table), f"<b>Table {number}{whose}</b>: {caption}.", digits=digits)
+        shown, title = compact(table), f"<b>Table {number}{whose}</b>"
+        ours = shown.drop(columns="printed", level=0)
+        wide = shown.shape[1] > WIDE
+        first = shown[["printed"]] if wide else shown
+        yield html_table(first, f"{title}: {caption}.", digits=digits)
+        if wide:
+            yield html_table(ours, f"{title}, our runs.", digits=digits)
         below = {"Footnotes to": footnotes(runs, paper, number)}
         below["Rows left out of"] = left_out(runs, paper_cells(paper, number))
         for what, table in below.items():
@@ -105,8 +112,9 @@ def compact(table: pd.DataFrame) -> pd.DataFrame:
         block = table[head]
         if head != "printed" and "verdict" in block and block["ours"].isna().all():
             block = block[["verdict"]]
-        for name in block:
-            columns[head, name] = block[name]
+        said = block.notna() & (block.astype(object) != "")
+        for name in block.loc[:, said.any()]:
+            columns[head, READABLE.get(name, name)] = block[name]
     shown = pd.DataFrame(columns, index=table.index)
     return shown.rename(index=lambda key: TITLES.get(key, key.replace("_", " ")))
 
