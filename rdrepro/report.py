@@ -18,7 +18,7 @@ from rdrepro.evaluation import Predictions
 from rdrepro.maps import keep_maps_command, load_maps
 from rdrepro.resolve import resolve
 from rdrepro.stats import auroc_interval
-from rdrepro.tables import TITLES, interval, rounded
+from rdrepro.tables import FAILED, TITLES, interval, rounded
 
 CAPTIONS = {
     ("rd4ad", "1"): "image AUROC (%) on MVTec AD, by category and input resolution",
@@ -35,7 +35,6 @@ CAPTIONS = {
 }
 FOLDED, WIDE = 10, 20  # lines, columns
 READABLE = {"image_size": "px", "n_seeds": "seeds"}
-FAILED = ("differs", "does not overlap")
 CSS = (
     "<style>.rd{overflow-x:auto;margin:1em 0}.rd table{font-size:11px;border-collapse:collapse}"
     ".rd td,.rd th{padding:2px 6px;text-align:right;border-bottom:1px solid #ddd}"

@@ -30,6 +30,7 @@ TITLES = {
     "cifar10": "CIFAR-10",
     "caltech256": "Caltech-256",
 }
+FAILED = ("differs", "does not overlap")
 OURS = ["ours", "delta", "n_seeds", "interval", "verdict"]
 # What a printed table's rows and columns are, beside the metric.
 LAYOUTS: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
@@ -180,12 +181,15 @@ def claims_table(runs: pd.DataFrame | None = None) -> pd.DataFrame:
     claims = load_print("claims").fillna("")
     print_names = {_name(asdict(cell)): cell for cell in printed_cells()}
     said = [_said(words, names, results["verdict"]) for words in claims["evidence"]]
+    found = zip(claims["evidence"], said, strict=True)
+    claims["verdict"] = [_claim_verdict(words, counts) for words, counts in found]
+    claims["our runs"] = ["; ".join(f"{v} ({n})" for v, n in counts.items()) for counts in said]
     numbers = load_print("text").groupby(["paper", "section"])["printed"].agg(", ".join)
     claims["evidence"] = [
         _evidence(words, print_names, numbers.get(paper, {}))
         for paper, words in zip(claims["paper"], claims["evidence"], strict=True)
     ]
-    return claims.assign(**{"our runs": said}).set_index("id")
+    return claims.set_index("id")
 
 
 def _name(line: dict) -> str:
@@ -216,14 +220,22 @@ def _evidence(words: str, cells: dict[str, Cell], numbers: Mapping, most: int = 
     return "; ".join(texts)
 
 
-def _said(evidence: str, names: pd.Series, verdicts: pd.Series) -> str:
-    """Return what our runs say of the cells that evidence names: verdicts and how many of each."""
+def _said(evidence: str, names: pd.Series, verdicts: pd.Series) -> pd.Series:
+    """Return how many of the cells that evidence names have each verdict of our runs."""
     patterns = _patterns(evidence)
-    if not patterns:
-        return "-"
     fits = names.map(lambda name: any(fnmatchcase(name, pattern) for pattern in patterns))
-    counts = verdicts[fits & (verdicts != "not printed")].value_counts()
-    return "; ".join(f"{verdict} ({n})" for verdict, n in counts.items()) or "other methods' cells"
+    return verdicts[fits & (verdicts != "not printed")].value_counts()
+
+
+def _claim_verdict(evidence: str, said: pd.Series) -> str:
+    """Return what our runs make of a claim, all of its cells together."""
+    if evidence == "untested by the paper":
+        return evidence
+    if said.empty or set(said.index) == {"not run"}:
+        return "not tested yet"
+    if set(said.index) & set(FAILED):
+        return "contradicted in part"
+    return "supported" if set(said.index) <= {"reproduced", "overlaps"} else "open"
 
 
 # What the paper prints for a category, and where; its PRO is the official formula's.

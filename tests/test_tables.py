@@ -318,12 +318,19 @@ def test_tables_without_rows_show_every_printed_cell(name, tmp_path):
     assert list(back.index) == list(table.index)
 
 
-def test_a_claim_says_what_our_runs_say_of_its_cells(whole):
+def test_a_claim_has_the_verdict_of_its_cells(whole, tmp_path):
     claims = tables.claims_table(whole)
     backbones = claims[claims["evidence"].str.contains("ResNet18 image AUROC 97.9")]
-    assert backbones["our runs"].str.contains("not run").all() and len(backbones)
-    assert claims["our runs"].str.contains("reproduced").any()
-    assert (claims.loc[claims["evidence"] == "untested by the paper", "our runs"] == "-").all()
+    assert len(backbones) and backbones["our runs"].str.contains("not run").all()
+    assert set(backbones["verdict"]) == {"open"}
+    untested = claims[claims["evidence"] == "untested by the paper"]
+    assert set(untested["verdict"]) == {"untested by the paper"} and len(untested) > 5
+    assert claims["verdict"].eq("supported").any()
+    assert "2.5%" in claims.loc["C2", "evidence"]
+    missed = runs([row("transistor", s, metrics={"pixel_auroc": 0.8}) for s in SEEDS], tmp_path)
+    assert tables.claims_table(missed)["verdict"].eq("contradicted in part").any()
+    nothing = tables.claims_table(rd.load_runs(tmp_path / "none"))
+    assert set(nothing["verdict"]) == {"not tested yet", "untested by the paper"}
 
 
 def test_a_row_without_the_cost_hides_none_that_has_it(tmp_path):
