@@ -1,10 +1,16 @@
 """The report: what it says with no rows, with misses, and with rows that do not count."""
 
+import re
+import subprocess
+import sys
+
+import nbformat
 from test_tables import SEEDS, as_printed, row, runs
 
 import rdrepro as rd
 from rdrepro import report
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
+from rdrepro.paths import ROOT
 
 
 def test_without_rows_everything_says_so(tmp_path):
@@ -74,3 +80,20 @@ def test_two_protocols_of_one_backbone_are_two_lines(tmp_path):
 def test_rows_of_changed_files_are_drawn_nowhere(tmp_path):
     table = runs([row("bottle", 1, dirty=True), row("cable", 1)], tmp_path)
     assert [r["category"] for r in report.newest(table, "made-up", "category")] == ["cable"]
+
+
+def test_the_report_as_html_needs_no_network(tmp_path):
+    notebook = nbformat.v4.new_notebook()
+    output = nbformat.v4.new_output("stream", text="said")
+    notebook.cells = [
+        nbformat.v4.new_markdown_cell("# Title\n\n$x$"),
+        nbformat.v4.new_code_cell("hidden = 1", outputs=[output]),
+    ]
+    nbformat.write(notebook, tmp_path / "a.ipynb")
+    script = ROOT / "benchmarks" / "write_report.py"
+    command = [sys.executable, script, tmp_path / "a.ipynb", tmp_path / "report" / "a.html"]
+    subprocess.run(command, check=True)
+    html = (tmp_path / "report" / "a.html").read_text()
+    assert "said" in html and "hidden = 1" not in html
+    addresses = r"""(src|href)=["']?(https?:)?//|(from |import\()["']https?:"""
+    assert not re.search(addresses, html)
