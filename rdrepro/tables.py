@@ -143,7 +143,7 @@ def save_table(table: pd.DataFrame, name: str, folder: Path | None = None) -> li
     texts = {
         "csv": flat.to_csv(index=index),
         "md": markdown(flat.reset_index() if index else flat) + "\n",
-        "tex": shown.to_latex(index=index, escape=True, na_rep=""),
+        "tex": shown.to_latex(index=index, escape=True, multicolumn_format="c"),
     }
     files = []
     for ending, text in texts.items():
