@@ -1,6 +1,5 @@
 """Tables: the papers' layouts with our columns beside theirs, and what README.md shows."""
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from fnmatch import fnmatchcase
@@ -104,11 +103,15 @@ def interval(low: float, high: float, digits: int = 1) -> str:
     return "" if np.isnan(low) else f"[{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def _table_function(paper: str, table: str) -> Callable[..., pd.DataFrame]:
-    named = f"the extension's Table {table}" if paper == "rkd_medical" else f"Table {table}"
-    function = functools.partial(printed_table, paper, table)
-    function.__doc__ = f"Return {named} with our columns; see `printed_table`."
-    return function
+def _table_function(paper: str, number: str) -> Callable[..., pd.DataFrame]:
+    def table(runs: pd.DataFrame | None = None) -> pd.DataFrame:
+        return printed_table(paper, number, runs)
+
+    extension = paper == "rkd_medical"
+    table.__name__ = f"medical{number}" if extension else f"table{number}"
+    named = f"the extension's Table {number}" if extension else f"Table {number}"
+    table.__doc__ = f"Return {named} with our columns beside it; see `printed_table`."
+    return table
 
 
 table1, table2, table3, table4, table5, table6, table7 = (
