@@ -1,6 +1,7 @@
 """Result rows held against printed cells: value, delta, interval, verdict, and what is left out."""
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import combinations
 from typing import Any
 
@@ -19,6 +20,7 @@ from rdrepro.cells import (
 from rdrepro.models.reverse_distillation import residual_design
 from rdrepro.results import load_runs
 from rdrepro.stats import ANY, admits, cell_matches, collapsed, overlap_verdict, summary, verdict
+from rdrepro.weights import LITE0, default_weights, find_weights
 
 ORDERED_TABLES = ("5", "6", "7")  # whose printed order is part of the claim
 KEYS = ("paper", "table", "dataset", "category", "method", "image_size", "metric")
@@ -228,6 +230,15 @@ def _protocol(rows: pd.DataFrame) -> list[pd.Series]:
     return [rows[name].map(str).rename(name) for name in names if name != "fold"]
 
 
+@cache
+def _own_settings(backbone: str) -> dict[str, Any]:
+    """Return what the paper's protocol means for another backbone: its width, its weights."""
+    settings = {"oce_width": residual_design(backbone)[2]}
+    if backbone == LITE0:  # its weights install with the package
+        settings["weights"] = find_weights(backbone, default_weights(backbone)).name
+    return settings
+
+
 SHOWN = ("dataset", "category", "backbone", "epochs", "image_size")
 
 
@@ -238,7 +249,7 @@ def _beside(group: pd.DataFrame) -> list[dict[str, Any]]:
     ours = [c for n in "12" for c in paper_cells("rd4ad", n) if c.method == "Ours"]
     place = (first["dataset"], first["category"], first["image_size"])
     printed = {c.metric: c.value for c in ours if (c.dataset, c.category, c.image_size) == place}
-    usual = protocol_defaults() | {"oce_width": residual_design(first["backbone"])[2]}
+    usual = protocol_defaults() | _own_settings(first["backbone"])
     other = {k: first[k] for k, v in usual.items() if k not in SHOWN and not admits(v, first[k])}
     named = {k: first[k] for k in ("study", *SHOWN)} | {"differs in": _settings(other)}
     lines = []

@@ -174,7 +174,7 @@ def against_print(runs: pd.DataFrame) -> Figure | str:
     cells = cells_with_runs(runs)
     if cells.empty:
         return NO_ROWS
-    figure, ax = figures.new_figure(size=(6.5, 1.2 + 0.25 * len(cells)))
+    figure, ax = figures.new_figure(size=(8, 1.2 + 0.25 * len(cells)))
     figures.plot_paper_against_ours(ax, cells)
     return figure
 
@@ -184,7 +184,7 @@ def deltas(runs: pd.DataFrame) -> Figure | str:
     cells = cells_with_runs(runs)
     if cells.empty:
         return NO_ROWS
-    figure, ax = figures.new_figure(size=(6.5, 1.8 + 0.3 * cells["label"].nunique()))
+    figure, ax = figures.new_figure(size=(8, 1.8 + 0.3 * cells["label"].nunique()))
     figures.plot_deltas(ax, cells)
     return figure
 

@@ -357,8 +357,14 @@ def test_rows_of_an_incomplete_average_stand_beside_print_too(tmp_path):
 
 def test_other_protocols_say_what_differs(tmp_path):
     made = [row("bottle", 1, loss_reduction="pointwise"), row("bottle", 1, image_size=512)]
+    shipped = rd.resolve(preset="demo", backbone="efficientnet_lite0").config.weights
+    lite0 = {"backbone": "efficientnet_lite0", "oce_width": 64, "epochs": 40}
+    made += [
+        row("bottle", 1, weights=shipped, **lite0),
+        row("bottle", 1, weights="random", **lite0),
+    ]
     beside = tables.beside_table(runs(made, tmp_path))
-    assert set(beside["differs in"]) == {"loss_reduction=pointwise", ""}
+    assert set(beside["differs in"]) == {"loss_reduction=pointwise", "weights=random", ""}
     assert beside[beside["px"] == 512]["printed"].isna().all()
 
 
