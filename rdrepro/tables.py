@@ -234,7 +234,7 @@ def _claim_verdict(evidence: str, said: pd.Series) -> str:
     """Return what our runs make of a claim, all of its cells together."""
     if evidence == "untested by the paper":
         return evidence
-    if said.empty or set(said.index) == {"not run"}:
+    if all(verdict.startswith(("not run", "incomplete")) for verdict in said.index):
         return "not tested yet"
     if set(said.index) & set(FAILED):
         return "contradicted in part"

@@ -329,7 +329,10 @@ def test_a_claim_has_the_verdict_of_its_cells(whole, tmp_path):
     assert "2.5%" in claims.loc["C2", "evidence"]
     missed = runs([row("transistor", s, metrics={"pixel_auroc": 0.8}) for s in SEEDS], tmp_path)
     assert tables.claims_table(missed)["verdict"].eq("contradicted in part").any()
-    nothing = tables.claims_table(rd.load_runs(tmp_path / "none"))
+    nothing = tables.claims_table(runs([row("bottle", 1, dataset="synthetic")], tmp_path / "none"))
+    assert set(nothing["verdict"]) == {"not tested yet", "untested by the paper"}
+    one_category = [row("bottle", 1, backbone="resnet18", oce_width=64)]  # of Table 6's fifteen
+    nothing = tables.claims_table(runs(one_category, tmp_path / "one"))
     assert set(nothing["verdict"]) == {"not tested yet", "untested by the paper"}
 
 
