@@ -6,7 +6,7 @@ NOTEBOOKS := results/notebooks
 # uv then trusts the machine's certificates, as pip does.
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help demo test report lab lint bench benchmark deviations coverage tables picture lock clean
+.PHONY: help demo test report lab lint bench benchmark deviations studies coverage tables picture lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ benchmark: $(VENV)/.installed  ## how hard the embedded data are, and rows for R
 
 deviations: $(VENV)/.installed  ## measure the effect of each switch
 	$(BIN)/python benchmarks/deviations.py
+
+studies: $(VENV)/.installed  ## rows behind Tables 5-7
+	$(BIN)/python benchmarks/studies.py
 
 coverage: $(VENV)/.installed  ## simulate how often intervals of one AUROC hold the truth
 	$(BIN)/python benchmarks/coverage.py

@@ -3,8 +3,10 @@
 from rdrepro import progress  # before anything else imports tqdm, whose warning it silences
 
 # isort: split
+from rdrepro.baselines import SPADE, PaDiM, build_baseline
 from rdrepro.cells import load_print
 from rdrepro.config import RunConfig
+from rdrepro.cost import measure_cost
 from rdrepro.data.mvtec import MVTEC_CATEGORIES, MVTEC_OBJECTS, MVTEC_TEXTURES, MVTecAD
 from rdrepro.evaluation import Predictions, evaluate, predict
 from rdrepro.figures import (
@@ -20,6 +22,9 @@ from rdrepro.figures import (
     plot_roc,
     plot_samples,
     plot_scores,
+    plot_stages,
+    plot_variant_maps,
+    plot_variants,
     region_overlaps,
     save_figure,
 )
@@ -48,9 +53,10 @@ from rdrepro.notebook import (
 from rdrepro.presets import PRESETS
 from rdrepro.provenance import now
 from rdrepro.resolve import Run, resolve
-from rdrepro.results import execute, load_runs, make_row, save_row
+from rdrepro.results import carry_out, execute, load_runs, make_row, save_row
 from rdrepro.scoring import anomaly_map, image_score, loss_score
 from rdrepro.stats import auroc_interval, cell_matches
+from rdrepro.studies import resolve_variants, run_variants
 from rdrepro.tables import (
     beside_print,
     medical1,
@@ -75,8 +81,10 @@ __all__ = [
     "MVTEC_OBJECTS",
     "MVTEC_TEXTURES",
     "PRESETS",
+    "SPADE",
     "MVTecAD",
     "OneClassBottleneck",
+    "PaDiM",
     "Predictions",
     "ReverseDistillation",
     "Run",
@@ -90,7 +98,9 @@ __all__ = [
     "auroc_interval",
     "average_precision",
     "beside_print",
+    "build_baseline",
     "build_model",
+    "carry_out",
     "cell_matches",
     "check_figures",
     "check_maps",
@@ -110,6 +120,7 @@ __all__ = [
     "load_runs",
     "loss_score",
     "make_row",
+    "measure_cost",
     "medical1",
     "medical2",
     "medical3",
@@ -127,6 +138,9 @@ __all__ = [
     "plot_roc",
     "plot_samples",
     "plot_scores",
+    "plot_stages",
+    "plot_variant_maps",
+    "plot_variants",
     "predict",
     "pro_curve",
     "progress",
@@ -134,6 +148,8 @@ __all__ = [
     "region_overlaps",
     "resolve",
     "resolve_notebook",
+    "resolve_variants",
+    "run_variants",
     "save_figure",
     "save_maps",
     "save_row",

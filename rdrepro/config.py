@@ -43,6 +43,10 @@ class RunConfig:
     loss: str = "kd"  # Eq. 2; "mkd": extension, Eq. 4
     loss_reduction: str = "flatten"  # official main.py; "pointwise": Eq. 2 as printed (D1)
     mkd_weight: float = 1000.0  # extension's code; its report prints none
+    # what Table 3 compares with
+    padim_channels: int = 550  # Defard et al. 2021, for WideResNet-50-2; 100 for ResNet-18
+    neighbours: int = 50  # Cohen & Hoshen 2020, SPADE's K
+    pooled_layer: int = 4  # SPADE's image level: the mean of the last stage; 3 where weights end
     # optimisation: Sec. 4.1 and official main.py
     epochs: int = 200
     batch_size: int = 16
@@ -72,6 +76,10 @@ class RunConfig:
                 bound = f"at least {lowest}" if value < lowest else f"at most {highest}"
                 raise ValueError(f"{name}={value} must be {bound}")
         self._check_ranges()
+        if self.mff_projection and self.bottleneck != "oce+mff":
+            raise ValueError(
+                f"mff_projection=True needs bottleneck='oce+mff', not {self.bottleneck!r}"
+            )
 
     def _check_ranges(self) -> None:
         if self.image_size % 32:
@@ -92,13 +100,17 @@ class RunConfig:
             )
 
 
+BASELINES = ("padim", "spade")
+METHODS = ("reverse_distillation", *BASELINES)
+BOTTLENECKS = ("pretrained", "oce", "oce+mff")  # the columns of Table 5
 CHOICES = {
     "dataset": ("mvtec", "synthetic"),
     "category": MVTEC_CATEGORIES,
     "label_source": ("folder", "mask"),
-    "method": ("reverse_distillation",),
+    "method": METHODS,
     "teacher_bn": ("frozen", "batch"),
-    "bottleneck": ("oce+mff",),
+    "bottleneck": BOTTLENECKS,
+    "pooled_layer": (3, 4),
     "loss": ("kd", "mkd"),
     "loss_reduction": REDUCTIONS,
     "precision": ("float32", "bfloat16"),
@@ -116,6 +128,8 @@ RANGES = {
     "eval_every": (0, 100_000),
     "sigma": (0, 256),
     "mkd_weight": (0, 1e9),
+    "padim_channels": (1, 100_000),
+    "neighbours": (1, 1_000_000),
 }
 # What a trained student does not depend on; everything else is in its train_key.
 EVAL_FIELDS = (
@@ -128,6 +142,18 @@ EVAL_FIELDS = (
     "sigma",
     "score",
 )
+# What a method without distillation has not; left at the defaults in its rows.
+DISTILLATION_FIELDS = (
+    *("teacher_bn", "bottleneck", "oce_width", "mff_projection", "train_layers", "loss"),
+    *("loss_reduction", "mkd_weight", "epochs", "lr", "beta1", "beta2", "eval_every"),
+    *("map_layers", "map_combine", "score"),
+)
+# What a method has that the others have not.
+OWN_FIELDS = {
+    "reverse_distillation": DISTILLATION_FIELDS,
+    "padim": ("padim_channels",),
+    "spade": ("neighbours", "pooled_layer"),
+}
 # Fields that the paper's protocol does not fix: the seed is free, the precision a footnote.
 FREE_FIELDS = ("category", "seed", "data_seed", "precision", "eval_every")
 FIELD_NAMES = tuple(f.name for f in fields(RunConfig))

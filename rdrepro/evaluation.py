@@ -1,6 +1,7 @@
 """From a trained model and test images to maps, scores and metrics (Secs. 3.3 and 4.1)."""
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from rdrepro import metrics
+from rdrepro.baselines import MemoryDetector
 from rdrepro.config import RunConfig
 from rdrepro.data.mvtec import MVTecAD
 from rdrepro.features import autocast, full_precision_kernels, memory_errors_explained
@@ -16,6 +18,7 @@ from rdrepro.models.reverse_distillation import ReverseDistillation
 from rdrepro.progress import progress
 from rdrepro.scoring import LOSS_SCORES, anomaly_map, image_score, loss_score
 
+Detector = ReverseDistillation | MemoryDetector
 # Scores that differ by less than this share of their size say nothing: the run has collapsed.
 NO_SPREAD = 1e-6
 
@@ -41,7 +44,7 @@ class Predictions:
 
 
 def predict(
-    model: ReverseDistillation,
+    model: Detector,
     data: MVTecAD,
     config: RunConfig,
     device: torch.device | str = "cpu",
@@ -72,16 +75,48 @@ def predict(
     )
 
 
-def score_images(
-    model: ReverseDistillation, images: Tensor, config: RunConfig
-) -> tuple[Tensor, Tensor]:
+def score_images(model: Detector, images: Tensor, config: RunConfig) -> tuple[Tensor, Tensor]:
     """Return maps (B, H, W) and scores (B,) of images (B, 3, H, W) in [0, 1]."""
-    with autocast(config, images.device):
-        f_e, f_d = model(images.contiguous(memory_format=torch.channels_last))
+    result = images
+    for stage in stages(model, config, images.shape[-2:]).values():
+        result = stage(result)
+    return result
+
+
+def stages(model: Detector, config: RunConfig, size: Sequence[int]) -> dict[str, Callable]:
+    """Return the steps from images to (maps, scores), each fed with what the one before returns.
+
+    teacher, student and map; of a detector that remembers normal images, teacher, search and map.
+    """
+    if isinstance(model, MemoryDetector):
+        return {
+            "teacher": model.features,
+            "search": model.search,
+            "map": lambda found: model.finish(*found, size),
+        }
+
+    def teacher(images: Tensor) -> list[Tensor]:
+        with autocast(config, images.device):
+            return model.teacher(images.contiguous(memory_format=torch.channels_last))
+
+    def student(f_e: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        with autocast(config, f_e[0].device):
+            return f_e, model.restore(f_e)
+
+    return {
+        "teacher": teacher,
+        "student": student,
+        "map": lambda features: _maps_and_scores(*features, config, size),
+    }
+
+
+def _maps_and_scores(
+    f_e: list[Tensor], f_d: list[Tensor], config: RunConfig, size: Sequence[int]
+) -> tuple[Tensor, Tensor]:
     maps = anomaly_map(
         f_e,
         f_d,
-        tuple(images.shape[-2:]),
+        tuple(size),
         config.sigma,
         config.map_combine,
         config.map_layers,

@@ -157,13 +157,93 @@ def plot_overlays(
 
 @styled
 def plot_history(ax: Axes, history: Mapping | pd.DataFrame, name: str | None = None) -> Axes:
-    """Draw the training loss per epoch, of a row's `history` or `fit`'s; again for a second run."""
+    """Draw the training loss per epoch, of a row's `history` or `fit`'s; again for a second run.
+
+    A baseline trains nothing, and the axes say so.
+    """
+    if not len(history["epoch"]):
+        ax.text(0.5, 0.5, "this method trains nothing", ha="center", va="center")
+        ax.set_axis_off()
+        return ax
     few = len(history["epoch"]) < 40
     ax.plot(history["epoch"], history["loss"], marker="." if few else "", label=name)
     ax.set(xlabel="epoch", ylabel="loss (mean over images)", yscale="log")
     _plain_numbers(ax.yaxis)
     if name:
         ax.legend()
+    return ax
+
+
+@styled
+def plot_variants(axes: np.ndarray, table: pd.DataFrame) -> np.ndarray:
+    """Draw each metric of variants, a panel each: a dot per variant, hollow where it is printed.
+
+    table: of `studies.variants_table`, in percent; axes: (1, metrics), for columns up to the first
+    that is no metric of ours.
+    """
+    y = np.arange(len(table))
+    for panel, (ax, metric) in enumerate(zip(axes.flat, table.columns, strict=False)):
+        ax.plot(table[metric], y, "o", color=NORMAL, label="ours")
+        for place, value in zip(y, table[metric], strict=True):
+            ax.annotate(
+                f"{value:.1f}",
+                (value, place),
+                (0, 5),
+                textcoords="offset points",
+                ha="center",
+                fontsize=7,
+            )
+        printed = f"{metric}, printed average"
+        if printed in table and table[printed].notna().any():
+            ax.plot(
+                table[printed],
+                y,
+                "D",
+                color=ANOMALOUS,
+                fillstyle="none",
+                label="paper, average of fifteen",
+            )
+        ax.set(yticks=y, yticklabels=table.index if not panel else [], xlabel=f"{metric} (%)")
+        ax.set_ylim(len(table) - 0.5, -0.6)
+        ax.margins(x=0.15)
+    axes.flat[0].legend(loc="lower left", bbox_to_anchor=(0, 1))
+    return axes
+
+
+@styled
+def plot_variant_maps(
+    axes: np.ndarray, data: MVTecAD, predictions: Mapping[str, Predictions], cases: Mapping
+) -> np.ndarray:
+    """Draw cases of `choose_cases`, a line each: the outlined image, then each variant's map of it.
+
+    axes: (cases, 1 + variants). Each column has a colour scale of its own, since maps of different
+    layers have different ranges.
+    """
+    indices = list(cases.values())
+    for line, (case, index) in zip(axes, cases.items(), strict=True):
+        plot_image(line[0], data[index]).set_title(case, loc="left", fontsize=8)
+    for column, (name, p) in zip(axes.T[1:], predictions.items(), strict=True):
+        shown = p.maps[indices]
+        scale = {"vmin": float(shown.min()), "vmax": float(np.quantile(shown, 0.999))}
+        for ax, anomaly_map in zip(column, shown, strict=True):
+            ax.imshow(anomaly_map, cmap=MAP_COLOURS, **scale)
+            ax.axis("off")
+        column[0].set_title(name, loc="left", fontsize=8)
+    return axes
+
+
+@styled
+def plot_stages(ax: Axes, table: pd.DataFrame) -> Axes:
+    """Draw the seconds of each stage end to end, a bar per line of `studies.cost_table`."""
+    left = np.zeros(len(table))
+    for stage in ("teacher", "student", "search", "map"):
+        if stage in table:
+            seconds = table[stage].fillna(0).astype(float)
+            ax.barh(table.index, seconds, left=left, label=stage)
+            left += seconds
+    ax.set(xlabel="seconds per image, sum of the stages' medians")
+    ax.invert_yaxis()
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
     return ax
 
 

@@ -19,16 +19,18 @@ FEW_EPOCHS = 10
 INJECTED = "# Parameters"  # how papermill begins the cell that it adds
 
 
-def resolve_notebook(namespace: dict[str, Any]) -> Run:
+def resolve_notebook(namespace: dict[str, Any], own: Sequence[str] = (), **changes: Any) -> Run:
     """Resolve a notebook's parameters, the variables of its namespace that `resolve` knows.
 
-    ValueError, with the nearest name, for a parameter that was given and is unknown: papermill
+    own: parameters of the notebook itself; changes: what it sets, over its parameters. ValueError,
+    with the nearest name, for a parameter that was given and is unknown: papermill
     itself only warns of it.
     """
+    known = (*PARAMETERS, *own)
     for name in _given_names(namespace):
-        if name not in PARAMETERS:
-            raise ValueError(f"{name!r} is no parameter.{nearest(name, PARAMETERS)}")
-    return resolve(**{name: namespace.get(name) for name in PARAMETERS})
+        if name not in known:
+            raise ValueError(f"{name!r} is no parameter.{nearest(name, known)}")
+    return resolve(**{name: namespace.get(name) for name in PARAMETERS} | changes)
 
 
 def _given_names(namespace: dict[str, Any]) -> list[str]:

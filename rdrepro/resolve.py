@@ -10,8 +10,11 @@ import pandas as pd
 import torch
 
 from rdrepro import paths
+from rdrepro.baselines import padim
 from rdrepro.config import (
+    BASELINES,
     FIELD_NAMES,
+    OWN_FIELDS,
     RunConfig,
     parse,
     parse_overrides,
@@ -20,7 +23,7 @@ from rdrepro.config import (
 from rdrepro.data.mvtec import MVTecAD, check_category, find_mvtec
 from rdrepro.data.synthetic import DRAWING_VERSION, write_category
 from rdrepro.models.reverse_distillation import residual_design
-from rdrepro.models.teacher import check_backbone
+from rdrepro.models.teacher import NoFourthStageError, check_backbone, check_fourth_stage
 from rdrepro.presets import AUTO, preset_settings
 from rdrepro.text import nearest
 from rdrepro.weights import Weights, default_weights, find_weights
@@ -119,13 +122,18 @@ def resolve(**parameters: Any) -> Run:
     if preset == AUTO:
         preset = "paper" if _has_data(places.get("data_root")) else "demo"
     device = find_device(places.get("device"))
-    config = _resolve_config({**preset_settings(preset), **chosen}, device)
+    settings = _settings_of_method(preset_settings(preset), chosen)
+    config = _resolve_config(settings, device)
     study = _check_study(places.get("study"))
     named = places.get("results_dir")
     results = Path(named).expanduser().absolute() if named else paths.results_dir()
     data = _data_root(config, places.get("data_root"), results)
     weights = find_weights(config.backbone, config.weights)
     config = replace(config, weights=weights.name)
+    if config.bottleneck == "pretrained":
+        check_fourth_stage(config.backbone, weights)
+    if config.method == "spade":
+        config = replace(config, pooled_layer=_pooled_layer(config, chosen, weights))
     return Run(config, preset, study, data, weights, results, device, keep_maps)
 
 
@@ -163,16 +171,46 @@ def _has_data(data_root: str | None) -> bool:
         return False
 
 
+def _settings_of_method(preset: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
+    """Return a preset's settings and those chosen, without what the method has not.
+
+    ValueError where such a setting was chosen.
+    """
+    settings = preset | chosen
+    method = settings.get("method", RunConfig.method)
+    others = {name for m, names in OWN_FIELDS.items() if m != method for name in names}
+    if method in OWN_FIELDS:  # RunConfig names the nearest of an unknown one
+        for name in sorted(others & set(chosen)):
+            raise ValueError(f"{name} has no meaning with method={method!r}; leave it out")
+    return {name: value for name, value in settings.items() if name not in others}
+
+
+def _pooled_layer(config: RunConfig, chosen: dict[str, Any], weights: Weights) -> int:
+    """Return the layer whose mean SPADE compares: the fourth, the third where weights end there."""
+    try:
+        check_fourth_stage(config.backbone, weights)
+    except NoFourthStageError:
+        if chosen.get("pooled_layer") is not None and config.pooled_layer == 4:
+            raise
+        return 3
+    return config.pooled_layer
+
+
 def _resolve_config(settings: dict[str, Any], device: torch.device) -> RunConfig:
     """Return the configuration, its `weights` still as they were named."""
     backbone = parse("backbone", settings.setdefault("backbone", RunConfig.backbone))
     check_backbone(backbone)
     precision = parse("precision", settings.get("precision", AUTO))
     settings["precision"] = fast_precision(device) if precision == AUTO else precision
+    settings.setdefault("weights", default_weights(backbone))
+    method = settings.get("method", RunConfig.method)
+    if method == "padim" and backbone in padim.CHANNELS:
+        settings.setdefault("padim_channels", padim.CHANNELS[backbone])
+    if method in BASELINES:
+        return RunConfig(**settings)
     block, _, width, _ = residual_design(backbone)
     settings.setdefault("oce_width", width)
     settings.setdefault("map_layers", settings.get("train_layers", RunConfig.map_layers))
-    settings.setdefault("weights", default_weights(backbone))
     config = RunConfig(**settings)
     if block.expansion == 1 and config.oce_width != width:
         raise ValueError(

@@ -4,7 +4,7 @@ import itertools
 import json
 import math
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from jsonschema.exceptions import best_match
 
 from rdrepro import paths
 from rdrepro.config import eval_key, train_key
+from rdrepro.cost import measure_cost, trained_parameters
 from rdrepro.evaluation import Predictions, evaluate, predict
 from rdrepro.models.reverse_distillation import ReverseDistillation
 from rdrepro.provenance import environment, now
@@ -45,8 +46,23 @@ def later_fields() -> dict[str, Any]:
     return {name: entry["default"] for name, entry in config.items() if "default" in entry}
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run: what it saw of the test images, and its row."""
+
+    run: Run
+    history: pd.DataFrame
+    predictions: Predictions
+    row: dict[str, Any]
+
+
 def execute(run: Run) -> dict[str, Any]:
     """Train a run (or find its student), test it and return its row: 01_mvtec in one call."""
+    return carry_out(run).row
+
+
+def carry_out(run: Run, timed: bool = False) -> Outcome:
+    """Train a run (or find its student) and test it. timed: measure what testing costs, too."""
     started, test_set = now(), run.dataset("test")
 
     def look(model: ReverseDistillation) -> dict[str, float]:
@@ -54,7 +70,9 @@ def execute(run: Run) -> dict[str, Any]:
 
     trained = train(run, run.dataset("train"), look)
     predictions = predict(trained.model, test_set, run.config, run.device)
-    return make_row(run, trained, predictions, evaluate(predictions), started)
+    cost = measure_cost(trained.model, test_set, run.config, run.device) if timed else None
+    row = make_row(run, trained, predictions, evaluate(predictions), started, cost)
+    return Outcome(run, trained.history, predictions, row)
 
 
 def make_row(
@@ -63,8 +81,9 @@ def make_row(
     predictions: Predictions,
     metrics: dict[str, float],
     started: str,
+    cost: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the row of a finished run, valid against schema.json."""
+    """Return the row of a finished run, valid against schema.json. cost: of `measure_cost`."""
     p, config, history = predictions, run.config, trained.history
     row = {
         "schema": SCHEMA_VERSION,
@@ -79,11 +98,12 @@ def make_row(
             "train": trained.images,
             "test_normal": int((p.gt_labels == 0).sum()),
             "test_anomalous": int((p.gt_labels == 1).sum()),
-            "trainable_parameters": sum(q.numel() for q in trained.model.trainable().parameters()),
+            "trainable_parameters": trained_parameters(trained.model),
         },
         "cost": {
-            "train_seconds": round(float(history["seconds"].sum()), 2),
+            "train_seconds": round(float(trained.seconds), 2),
             "predict_seconds": round(p.seconds, 2),
+            **(cost or {}),
         },
         "provenance": provenance(run, trained, predictions, started),
         "history": {

@@ -18,13 +18,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from rdrepro.config import RunConfig, train_key
+from rdrepro.baselines import MemoryDetector, build_baseline
+from rdrepro.config import BASELINES, RunConfig, train_key
 from rdrepro.data.mvtec import MVTecAD
 from rdrepro.features import (
     TeacherFeatures,
     autocast,
     full_precision_kernels,
     memory_errors_explained,
+    stack_images,
 )
 from rdrepro.losses import kd_loss, mkd_loss
 from rdrepro.models.reverse_distillation import (
@@ -38,6 +40,7 @@ from rdrepro.provenance import environment
 from rdrepro.resolve import Run
 
 LONG = 3600  # seconds of training from which a cheaper preset is named
+HISTORY = ["epoch", "loss", "seconds"]
 WARM_UP_STEPS, TIMED_STEPS = 2, 2
 
 
@@ -181,12 +184,13 @@ def duration(seconds: float) -> str:
 class Trained:
     """A trained model, and what a row says of its training."""
 
-    model: ReverseDistillation
-    history: pd.DataFrame
+    model: ReverseDistillation | MemoryDetector
+    history: pd.DataFrame  # empty where nothing is trained
     environment: dict[str, Any]  # code, libraries and machine that trained it
     images: int
     data_hash: str  # of the training data
     reused: bool  # whether the student was kept by an earlier run
+    seconds: float  # of the epochs, or of filling a memory bank
 
 
 def train(
@@ -198,7 +202,10 @@ def train(
 
     `look` is given the model every `eval_every` epochs, and its answer goes into the history: such
     a curve needs training, whatever is kept. PermissionError where no result can be written.
+    A baseline fills its memory bank, which is not kept: it takes one look at each image.
     """
+    if run.config.method in BASELINES:
+        return _remember(run, data)
     model = build_model(run.config, run.weights)
     data_hash = data.fingerprint()
     kept = run.results_dir / "models" / f"{train_key(run.config, data_hash)}.safetensors"
@@ -207,11 +214,28 @@ def train(
     if kept.is_file() and not run.config.eval_every:
         history, trainer = load_student(model, kept)
         model.to(run.device)
-        return Trained(model, history, trainer, len(data), data_hash, reused=True)
+        seconds = history["seconds"].sum()
+        return Trained(model, history, trainer, len(data), data_hash, True, seconds)
     history = fit(model, data, run.config, run.device, look)
     trainer = environment(run.device)
-    save_student(model, history[["epoch", "loss", "seconds"]], trainer, kept)
-    return Trained(model, history, trainer, len(data), data_hash, reused=False)
+    save_student(model, history[HISTORY], trainer, kept)
+    seconds = history["seconds"].sum()
+    return Trained(model, history, trainer, len(data), data_hash, False, seconds)
+
+
+def _remember(run: Run, data: MVTecAD) -> Trained:
+    """Fill the memory bank of a baseline with the training images."""
+    config, device = run.config, run.device
+    _check_writable(run.rows_dir)
+    detector = build_baseline(config, run.weights).to(device, memory_format=torch.channels_last)
+    images = stack_images(data)
+    started = time.perf_counter()
+    with memory_errors_explained(config, device), full_precision_kernels(), torch.no_grad():
+        batches = progress(images.split(config.batch_size), "remembering", leave=False)
+        detector.fit(batch.to(device).float() / 255 for batch in batches)
+    seconds, nothing = time.perf_counter() - started, pd.DataFrame(columns=HISTORY, dtype=float)
+    trainer = environment(device)
+    return Trained(detector, nothing, trainer, len(data), data.fingerprint(), False, seconds)
 
 
 def _check_writable(folder: Path) -> None:

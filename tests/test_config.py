@@ -25,6 +25,11 @@ OTHER = {
     "label_source": "mask",
     "backbone": "resnet18",
     "weights": "random",
+    "method": "padim",
+    "bottleneck": "oce",
+    "padim_channels": 100,
+    "neighbours": 5,
+    "pooled_layer": 3,
     "teacher_bn": "batch",
     "oce_width": 64,
     "mff_projection": True,
@@ -46,7 +51,6 @@ OTHER = {
     "sigma": 0.0,
     "score": "sum",
 }
-SINGLE_VALUED = ("method", "bottleneck")
 
 
 def test_the_defaults_are_the_papers_protocol():
@@ -56,7 +60,7 @@ def test_the_defaults_are_the_papers_protocol():
     assert (c.sigma, c.score, c.map_combine, c.loss_reduction) == (4, "max", "sum", "flatten")
 
 
-@pytest.mark.parametrize("name", [n for n in FIELD_NAMES if n not in SINGLE_VALUED])
+@pytest.mark.parametrize("name", FIELD_NAMES)
 def test_each_field_moves_its_own_key(name):
     base = RunConfig(train_layers=(2, 3), map_layers=(2, 3))
     changed = replace(base, **{name: OTHER[name]})
@@ -138,6 +142,7 @@ def test_values_of_another_kind_are_refused(name, value, message):
         ({"image_size": 32 * 10**9}, "image_size=32000000000 must be at most 4096"),
         ({"sigma": 1e6}, "sigma=1000000.0 must be at most 256"),
         ({"train_layers": 3}, "map_layers=.* are not all among train_layers"),
+        ({"bottleneck": "oce", "mff_projection": True}, "needs bottleneck='oce\\+mff', not 'oce'"),
         ({"score": "maximum"}, "score='maximum' is not max, sum, top1pct, kd_loss or mkd_loss"),
     ],
 )

@@ -21,8 +21,15 @@ SMALL = {"image_size": 64, "epochs": 20}
 RUNS = {
     "00_quickstart": {"category": "hazelnut", **SMALL},
     "01_mvtec": {"category": "bottle", "preset": "demo", **SMALL},
+    "02_complexity": {"category": "bottle", "image_sizes": 64, "epochs": 2},
+    "04_ablation": {"category": "bottle", **SMALL},
+    "05_backbones": {"category": "bottle", **SMALL},
+    "06_layers": {"category": "transistor", **SMALL},
     "10_report": {},  # with no rows at all
 }
+# One row of 01_mvtec, three methods, three bottlenecks, two teachers, five choices of layers and
+# the four of the transistor check.
+ROWS = 1 + 3 + 3 + 2 + 5 + 4
 RESOLVING_CELL = 3  # code cells up to the resolving one: parameters, injected ones, resolving
 
 
@@ -59,7 +66,7 @@ def test_notebooks_under_nbval(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     rows = list((tmp_path / "results" / "demo").glob("*.json"))
-    assert len(rows) == 1
+    assert len(rows) == ROWS
 
 
 @pytest.fixture

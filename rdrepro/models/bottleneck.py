@@ -1,4 +1,4 @@
-"""The one-class bottleneck embedding, OCBE = MFF + OCE: f_E -> phi (Sec. 3.2, Fig. 4)."""
+"""The one-class bottleneck embedding, OCBE = MFF + OCE: f_E -> phi (Sec. 3.2, Fig. 4; Table 5)."""
 
 from collections.abc import Sequence
 
@@ -42,11 +42,18 @@ class MultiScaleFusion(nn.Module):
         return self.project(torch.cat([self.align1(f1), self.align2(f2), f3], dim=1))
 
 
+class DeepestMap(nn.Module):
+    """What stands in MFF's place without it: f_E^3 alone (Table 5, "Pre+OCE"; D26)."""
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        return features[-1]
+
+
 class OneClassBottleneck(nn.Module):
     """OCBE: f_E^1..3 -> phi (B, 2 C_3, H/32, W/32) (official resnet.py, `BN_layer`).
 
     channels: C_1..3 of the teacher. block, blocks: the residual block of OCE and how many of them.
-    width, groups: of bottleneck blocks, as in torchvision.
+    width, groups: of bottleneck blocks, as in torchvision. fusion: with MFF, or OCE on f_E^3 alone.
     """
 
     def __init__(
@@ -57,18 +64,20 @@ class OneClassBottleneck(nn.Module):
         width: int = 64,
         groups: int = 1,
         mff_projection: bool = False,
+        fusion: bool = True,
     ):
         super().__init__()
         self.out_channels = 2 * channels[2]
         planes = self.out_channels // block.expansion
-        self.mff = MultiScaleFusion(channels, mff_projection)
+        self.mff = MultiScaleFusion(channels, mff_projection) if fusion else DeepestMap()
+        in_channels = 3 * channels[2] if fusion else channels[2]
         shortcut = nn.Sequential(
-            nn.Conv2d(3 * channels[2], self.out_channels, 1, stride=2, bias=False),
+            nn.Conv2d(in_channels, self.out_channels, 1, stride=2, bias=False),
             nn.BatchNorm2d(self.out_channels),
         )
         shape = {"groups": groups, "base_width": width}
         self.oce = nn.Sequential(
-            block(3 * channels[2], planes, stride=2, downsample=shortcut, **shape),
+            block(in_channels, planes, stride=2, downsample=shortcut, **shape),
             *(block(self.out_channels, planes, **shape) for _ in range(blocks - 1)),
         )
         initialise(self)

@@ -11,7 +11,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 from rdrepro.config import RunConfig
 from rdrepro.models.bottleneck import OneClassBottleneck
 from rdrepro.models.student import StudentDecoder
-from rdrepro.models.teacher import Teacher
+from rdrepro.models.teacher import FourthStage, Teacher
 from rdrepro.weights import RESNETS, Weights, misfits, read_file, require_tensors
 
 # What the official forward pass never uses (their issue 36), or another variant left behind (D23).
@@ -21,7 +21,7 @@ DEAD_ENTRIES = re.compile(r"conv4\.|bn4\.|.*memory")
 class ReverseDistillation(nn.Module):
     """Images (B, 3, H, W) in [0, 1] -> (f_E, f_D), each a list of three maps, shallow to deep."""
 
-    def __init__(self, teacher: Teacher, bottleneck: OneClassBottleneck, student: StudentDecoder):
+    def __init__(self, teacher: Teacher, bottleneck: nn.Module, student: StudentDecoder):
         super().__init__()
         self.teacher, self.bottleneck, self.student = teacher, bottleneck, student
 
@@ -35,7 +35,10 @@ class ReverseDistillation(nn.Module):
 
     def trainable(self) -> nn.ModuleDict:
         """Return what training changes and what is kept of it: bottleneck and student."""
-        return nn.ModuleDict({"bottleneck": self.bottleneck, "student": self.student})
+        trained = {"bottleneck": self.bottleneck, "student": self.student}
+        if isinstance(self.bottleneck, FourthStage):
+            del trained["bottleneck"]
+        return nn.ModuleDict(trained)
 
     def load_official(self, path: str | Path) -> None:
         """Load the authors' checkpoint, {'bn', 'decoder'}; ValueError if it does not fit."""
@@ -58,12 +61,16 @@ def build_model(config: RunConfig, weights: Weights) -> ReverseDistillation:
     """Build the model of a configuration; the seed decides every random weight."""
     torch.manual_seed(config.seed)
     teacher = Teacher(config.backbone, weights, config.teacher_bn)
+    pretrained = config.bottleneck == "pretrained"
+    frozen = FourthStage(config.backbone, weights) if pretrained else None
     bottleneck, student = build_trainable(
         config.backbone,
         teacher.channels,
         oce_width=config.oce_width,
         mff_projection=config.mff_projection,
         linear_heads=not teacher.rectified,
+        fusion=config.bottleneck == "oce+mff",
+        frozen=frozen,
     )
     return ReverseDistillation(teacher, bottleneck, student)
 
@@ -74,17 +81,21 @@ def build_trainable(
     oce_width: int,
     mff_projection: bool = False,
     linear_heads: bool = False,
-) -> tuple[OneClassBottleneck, StudentDecoder]:
+    fusion: bool = True,
+    frozen: FourthStage | None = None,
+) -> tuple[nn.Module, StudentDecoder]:
     """Build bottleneck and student for a teacher with these channels.
 
     A torchvision ResNet lends its own kind of block, its stages' depths and its width; any other
-    teacher gets basic blocks, two a stage (DEVIATIONS.md).
+    teacher gets basic blocks, two a stage (DEVIATIONS.md). frozen: a bottleneck that needs none.
     """
     block, depths, width, groups = residual_design(backbone)
-    bottleneck = OneClassBottleneck(
-        channels, block, depths[0], oce_width, groups, mff_projection=mff_projection
+    bottleneck = frozen or OneClassBottleneck(
+        channels, block, depths[0], oce_width, groups, mff_projection, fusion
     )
-    student = StudentDecoder(channels, block, depths, width, groups, linear_heads)
+    student = StudentDecoder(
+        channels, block, depths, width, groups, linear_heads, bottleneck.out_channels
+    )
     return bottleneck, student
 
 

@@ -9,11 +9,12 @@ from rdrepro.models.bottleneck import initialise
 
 
 class StudentDecoder(nn.Module):
-    """Mirrored residual network: phi (B, 2 C_3, H/32, W/32) -> [f_D^1, f_D^2, f_D^3].
+    """Mirrored residual network: phi (B, C, H/32, W/32) -> [f_D^1, f_D^2, f_D^3].
 
     f_D^k has the shape of f_E^k. blocks: residual blocks per stage from deep to shallow (official
     de_resnet.py: 3, 4, 6; for ResNet-18 2, 2, 2). linear_heads: a 1x1 convolution on each output,
     for teachers whose maps take negative values, which no ReLU can restore (DEVIATIONS.md).
+    in_channels: C, by default 2 C_3.
     """
 
     def __init__(
@@ -24,10 +25,11 @@ class StudentDecoder(nn.Module):
         width: int = 64,
         groups: int = 1,
         linear_heads: bool = False,
+        in_channels: int | None = None,
     ):
         super().__init__()
         deep_to_shallow = channels[::-1]
-        inputs = (2 * channels[2], *deep_to_shallow[:-1])
+        inputs = (in_channels or 2 * channels[2], *deep_to_shallow[:-1])
         self.stages = nn.ModuleList(
             decoder_stage(block, n, c_in, c_out, width, groups)
             for n, c_in, c_out in zip(blocks, inputs, deep_to_shallow, strict=True)

@@ -1,5 +1,6 @@
 """The frozen teacher encoder E: three feature maps f_E at strides 4, 8 and 16 (Sec. 3.1)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import timm
@@ -22,6 +23,7 @@ from rdrepro.weights import (
 STRIDES = (4, 8, 16)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LITE0_MEAN, LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3  # its training code
+LITE0_STRIDE_16 = 5  # block stages up to the map of stride 16
 BATCH_NORM_MODES = ("frozen", "batch")
 
 
@@ -97,6 +99,57 @@ class _ResNetStages(nn.Module):
         f1 = self.layer1(x)
         f2 = self.layer2(f1)
         return [f1, f2, self.layer3(f2)]
+
+
+class FourthStage(nn.Module):
+    """The frozen rest of the network as bottleneck: f_E -> phi (B, C, H/32, W/32) (Table 5, "Pre").
+
+    On f_E^3 alone, as the authors' issue 1 replaces `bn(inputs)` (D26). A ResNet's `layer4`; for
+    EfficientNet-Lite0 the blocks behind its map of stride 16 stand in. It stays in eval mode.
+    NoFourthStageError where the backbone or its weights file has no such stage.
+    """
+
+    def __init__(self, backbone: str, weights: Weights):
+        super().__init__()
+        check_fourth_stage(backbone, weights)
+        if backbone == LITE0:
+            whole = timm.create_model("tf_efficientnet_lite0", features_only=True)
+        else:
+            resnet = torchvision.models.get_model(backbone, weights=None)
+            whole = nn.ModuleDict({"layer4": resnet.layer4})
+        if weights.path:
+            _load(whole, weights.path, names=_lite0_names() if backbone == LITE0 else None)
+        self.stage = whole.blocks[LITE0_STRIDE_16:] if backbone == LITE0 else whole["layer4"]
+        self.requires_grad_(False).train(False)
+        first = next(m for m in self.modules() if isinstance(m, nn.Conv2d))
+        self.out_channels = self([torch.zeros(1, first.in_channels, 2, 2)]).shape[1]
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        with torch.no_grad():
+            return self.stage(features[-1])
+
+    def train(self, mode: bool = True) -> "FourthStage":
+        """Stay in eval mode."""
+        return super().train(False)
+
+
+class NoFourthStageError(ValueError):
+    """A network, or the file of its weights, that ends at stride 16."""
+
+
+def check_fourth_stage(backbone: str, weights: Weights) -> None:
+    """Raise NoFourthStageError where a network, or the file of its weights, ends at stride 16."""
+    if backbone not in (*RESNETS, LITE0):
+        raise NoFourthStageError(
+            f"backbone={backbone!r} has no fourth stage that rdrepro knows; use a torchvision "
+            f"ResNet or {LITE0}"
+        )
+    entries = read_file(weights.path) if backbone in RESNETS and weights.path else ["layer4."]
+    if not any(name.startswith("layer4.") for name in entries):
+        raise NoFourthStageError(
+            f"the weights file {weights.path.name} has no layer4, the network's fourth stage; use "
+            f"a complete file, or backbone={LITE0}"
+        )
 
 
 def check_backbone(backbone: str) -> None:

@@ -1,0 +1,83 @@
+"""PaDiM (Defard et al., ICPR 2021 workshops): a Gaussian of the features at each location."""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from rdrepro.baselines.memory import MemoryDetector, spread
+from rdrepro.config import RunConfig
+from rdrepro.models.teacher import Teacher
+from rdrepro.weights import LITE0
+
+REGULARISER = 0.01  # their Sec. 3.2, epsilon
+# Their Sec. 4: 550 of WideResNet-50-2's 1,792 channels, 100 of ResNet-18's 448.
+CHANNELS = {"resnet18": 100, "resnet34": 100, LITE0: 100}
+BLOCK_BYTES = 2**28  # of covariances at once
+
+
+class PaDiM(MemoryDetector):
+    """Mahalanobis distance to the normal features of the same location, over random channels.
+
+    The bank is a mean (P, R) and the Cholesky factor (P, R, R) of a covariance for each of the P
+    locations of the finest map; R is `padim_channels`, drawn by `seed` from all channels. The image
+    score is the map's maximum.
+    """
+
+    def __init__(self, teacher: Teacher, config: RunConfig):
+        super().__init__(teacher, config)
+        total = sum(teacher.channels)
+        if config.padim_channels > total:
+            raise ValueError(
+                f"padim_channels={config.padim_channels} is more than the {total} channels of "
+                f"backbone={config.backbone!r}; lower it"
+            )
+        generator = torch.Generator().manual_seed(config.seed)
+        chosen = torch.randperm(total, generator=generator)[: config.padim_channels]
+        # By layer, so that no channel is spread over the finest map in vain.
+        starts = [sum(teacher.channels[:k]) for k in range(len(teacher.channels))]
+        self.chosen = [
+            (chosen[(chosen >= start) & (chosen < start + c)] - start).sort().values
+            for start, c in zip(starts, teacher.channels, strict=True)
+        ]
+        self.mean = self.factor = torch.empty(0)
+
+    def embed(self, features: Sequence[Tensor]) -> Tensor:
+        """Return the chosen channels at each location of the finest map, (B, P, R)."""
+        size = features[0].shape[-2:]
+        chosen = [f[:, i.to(f.device)] for f, i in zip(features, self.chosen, strict=True)]
+        embedding = torch.cat([spread(f, size) for f in chosen], dim=1)  # (B, R, h, w)
+        return embedding.flatten(2).transpose(1, 2)
+
+    def fit(self, loader: Iterable[Tensor]) -> None:
+        x = torch.cat([self.embed(self.features(images)) for images in loader])  # (N, P, R)
+        n, places, channels = x.shape
+        if n < 2:
+            raise ValueError(f"PaDiM needs two training images or more, not {n}")
+        self.mean = x.mean(dim=0)
+        self.factor = x.new_empty((places, channels, channels))
+        ridge = REGULARISER * torch.eye(channels, device=x.device)
+        for block in self._blocks(places, channels):
+            centred = (x[:, block] - self.mean[block]).transpose(0, 1)  # (block, N, R)
+            covariance = centred.transpose(1, 2) @ centred / (n - 1) + ridge
+            self.factor[block] = torch.linalg.cholesky(covariance)
+
+    def search(self, features: Sequence[Tensor]) -> tuple[Tensor, None]:
+        """Return the Mahalanobis distance at each location (their Eq. 2), and no own score."""
+        offset = (self.embed(features) - self.mean).permute(1, 2, 0)  # (P, R, B)
+        distances = torch.cat(
+            [
+                torch.linalg.solve_triangular(self.factor[b], offset[b], upper=False).norm(dim=1)
+                for b in self._blocks(*self.mean.shape)
+            ]
+        )  # (P, B)
+        return distances.T.unflatten(1, features[0].shape[-2:]), None
+
+    def bank(self) -> list[Tensor]:
+        return [self.mean, self.factor]
+
+    @staticmethod
+    def _blocks(places: int, channels: int) -> list[slice]:
+        """Return slices of the locations whose covariances fit into a block's memory."""
+        step = max(1, BLOCK_BYTES // (4 * channels**2))
+        return [slice(start, start + step) for start in range(0, places, step)]

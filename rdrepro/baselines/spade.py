@@ -1,0 +1,124 @@
+"""SPADE (Cohen & Hoshen, 2020): nearest normal images, then nearest normal locations in them."""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from rdrepro.baselines.memory import MemoryDetector
+from rdrepro.config import RunConfig
+from rdrepro.models.teacher import FourthStage, Teacher
+
+BLOCK = 256  # locations at once: their distances to a gallery image stay in the cache
+
+
+class SPADE(MemoryDetector):
+    """Mean squared distance to the K nearest normal images, and location by location within them.
+
+    The image level compares means of the `pooled_layer` over all locations, (C,). The pixel level
+    compares the three maps of a location, the coarser ones repeated, with every location of the K
+    images found, and keeps the nearest. The bank holds both for every training image.
+    """
+
+    def __init__(
+        self, teacher: Teacher, config: RunConfig, fourth_stage: FourthStage | None = None
+    ):
+        super().__init__(teacher, config)
+        self.fourth_stage = fourth_stage
+        self.pooled, self.gallery = torch.empty(0), []
+
+    def pool(self, features: Sequence[Tensor]) -> Tensor:
+        """Return what the image level compares, (B, C)."""
+        deepest = self.fourth_stage(features) if self.fourth_stage else features[-1]
+        return deepest.mean(dim=(2, 3))
+
+    def fit(self, loader: Iterable[Tensor]) -> None:
+        pooled, maps = [], []
+        for images in loader:
+            features = self.features(images)
+            pooled.append(self.pool(features))
+            maps.append(nested(features, quarters_first=True))
+        self.pooled = torch.cat(pooled)  # (N, C)
+        self.gallery = [torch.cat(layer) for layer in zip(*maps, strict=True)]  # (N, P_k, C_k)
+
+    def search(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return squared distances (B, h, w) to the nearest location, and to the nearest images."""
+        k = min(self.config.neighbours, len(self.pooled))
+        squared = torch.cdist(self.pool(features), self.pooled).square()  # (B, N)
+        found = squared.topk(k, largest=False)
+        layers = nested(features)
+        nearest = torch.stack(
+            [
+                self._nearest_location([layer[b] for layer in layers], images)
+                for b, images in enumerate(found.indices)
+            ]
+        )  # (B, P_1)
+        return unnested(nearest, features[-1].shape[-2:]), found.values.mean(dim=1)
+
+    def _nearest_location(self, layers: list[Tensor], images: Tensor) -> Tensor:
+        """Return each location's squared distance to the nearest of these gallery images, (P_1,).
+
+        A block of locations and a gallery image at a time, so that memory does not grow with K.
+        """
+        augmented = [torch.cat([-2 * p, p.new_ones(len(p), 1)], dim=1) for p in layers]
+        blocks = [p.split(BLOCK >> 2 * k) for k, p in enumerate(augmented)]
+        best = torch.full((len(layers[0]),), torch.inf, device=images.device)
+        for image in images:
+            gallery = [_with_norms(layer[image]) for layer in self.gallery]
+            found = torch.cat([_nearest(b, gallery) for b in zip(*blocks, strict=True)])
+            best = torch.minimum(best, found)
+        norms = [p.square().sum(dim=1) for p in layers]
+        own = sum(n.repeat_interleave(len(best) // len(n)) for n in norms)
+        return (best + own).clamp(min=0)
+
+    def bank(self) -> list[Tensor]:
+        return [self.pooled, *self.gallery]
+
+
+def _with_norms(q: Tensor) -> Tensor:
+    """Return rows (Q, C) with their squared norms, as columns (C + 1, Q)."""
+    return torch.cat([q, q.square().sum(dim=1, keepdim=True)], dim=1).T.contiguous()
+
+
+def _nearest(query: Sequence[Tensor], gallery: Sequence[Tensor]) -> Tensor:
+    """Return min over q of |q|^2 - 2 p.q for each fine location p, (P_1,), over nested layers.
+
+    query: rows (P_k, C_k + 1) of -2 p and 1; gallery: columns (C_k + 1, Q_k). Squared distances of
+    concatenated features are sums over layers, and all that lies in a coarse cell shares its part.
+    So the nearest quarter is found before the coarser layer is added: exact, and less work.
+    """
+    total = query[0] @ gallery[0]  # (P_1, Q_1)
+    for p, q in zip(query[1:], gallery[1:], strict=True):
+        total = total.view(len(total), 4, -1).amin(dim=1)  # over the quarters of a cell: (P_1, Q_k)
+        total.view(len(p), -1, q.shape[1]).add_((p @ q)[:, None])
+    return total.amin(dim=1)
+
+
+def nested(features: Sequence[Tensor], quarters_first: bool = False) -> list[Tensor]:
+    """Return maps (B, C_k, H_k, W_k), each half as high and wide as the last, as (B, P_k, C_k).
+
+    Locations stand in the order of the deepest map's cells, then their quarters, then theirs; with
+    `quarters_first` the finest quarters vary slowest.
+    """
+    return [_nest(f, len(features) - 1 - k, quarters_first) for k, f in enumerate(features)]
+
+
+def _nest(f: Tensor, levels: int, quarters_first: bool) -> Tensor:
+    halves = (2,) * levels
+    split = f.unflatten(3, (f.shape[3] >> levels, *halves)).unflatten(
+        2, (f.shape[2] >> levels, *halves)
+    )  # (B, C, h, 2, 2, w, 2, 2)
+    rows, columns = range(2, 3 + levels), range(3 + levels, 4 + 2 * levels)
+    pairs = list(zip(rows, columns, strict=True))
+    order = [axis for pair in (pairs[::-1] if quarters_first else pairs) for axis in pair]
+    return split.permute(0, *order, 1).flatten(1, -2).contiguous()
+
+
+def unnested(values: Tensor, deepest: Sequence[int]) -> Tensor:
+    """Return values (B, P_1) of nested locations as maps (B, H_1, W_1)."""
+    cells = deepest[0] * deepest[1]
+    levels = (values.shape[1] // cells).bit_length() // 2
+    split = values.view(len(values), *deepest, *(2 for _ in range(2 * levels)))
+    rows, columns = range(1, 3 + 2 * levels, 2), range(2, 3 + 2 * levels, 2)
+    height, width = (size << levels for size in deepest)
+    return split.permute(0, *rows, *columns).reshape(len(values), height, width)
