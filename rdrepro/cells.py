@@ -189,7 +189,8 @@ def _cell(line: dict[str, Any]) -> Cell:
     if protocol and line["table"] == "4" and line["paper"] == "rd4ad":
         protocol.pop("normal_class")  # what the average is taken over
     if protocol and line["metric"] in COSTS:
-        protocol |= {"image_size": ANY}  # Table 3 prints no resolution for them
+        # Table 3 prints no resolution for them, and what weights hold changes no cost.
+        protocol |= dict.fromkeys(("image_size", "weights", "epochs"), ANY)
     return Cell(**line, protocol=protocol)
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -39,13 +40,16 @@ FORMATS = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 RULES = ("defect", "smallest", "best and worst")
 
 
-@styled
 def new_figure(
     rows: int = 1, columns: int = 1, size: tuple[float, float] = (5, 3)
 ) -> tuple[Figure, Axes | np.ndarray]:
     """Return a figure and its axes: one, or an array (rows, columns). size: inches of each."""
-    inches = (size[0] * columns, size[1] * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=inches, squeeze=False)
+    # A notebook's backend, when first asked for, turns interactive drawing on; inside the style's
+    # context that would be undone, and every later cell would show nothing.
+    matplotlib.get_backend()
+    with plt.style.context(STYLE):
+        inches = (size[0] * columns, size[1] * rows)
+        figure, axes = plt.subplots(rows, columns, figsize=inches, squeeze=False)
     return figure, axes if axes.size > 1 else axes[0, 0]
 
 

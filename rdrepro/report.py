@@ -11,6 +11,7 @@ from IPython.display import HTML, Markdown
 from matplotlib.figure import Figure
 
 from rdrepro import figures, paths, tables
+from rdrepro.ablations import ablation_table, orders
 from rdrepro.cells import paper_cells, printed_cells
 from rdrepro.compare import compare, left_out, other_protocols
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
@@ -23,7 +24,11 @@ from rdrepro.tables import FAILED, TITLES, interval, rounded
 CAPTIONS = {
     ("rd4ad", "1"): "image AUROC (%) on MVTec AD, by category and input resolution",
     ("rd4ad", "2"): "pixel AUROC / PRO (%) on MVTec AD; PRO by the authors' formula",
-    ("rd4ad", "3"): "seconds per image, memory (printed as MB, held in MiB) and averages (%)",
+    (
+        "rd4ad",
+        "3",
+    ): "seconds per image, memory (printed as MB, held in MiB) and averages (%); SPADE's "
+    "and PaDiM's time and memory are apparently quoted from work at 224 px",
     ("rd4ad", "4"): "image AUROC (%) of one-class novelty detection, averaged over classes",
     ("rd4ad", "5"): "ablation of the bottleneck, averages over fifteen categories (%)",
     ("rd4ad", "6"): "teacher backbones, averages over fifteen categories (%)",
@@ -90,6 +95,32 @@ def printed_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
         for what, table in below.items():
             if len(table):
                 yield html_table(table, f"{what} Table {number}{whose}", prose=True, fold=True)
+
+
+SHAPES = {"5": "bottlenecks", "6": "teachers", "7": "choices of layers"}
+
+
+def shape_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
+    """Save and yield Tables 5-7 in shape, and how their columns order; see `ablations.steps`."""
+    for number, what in SHAPES.items():
+        title = f"<b>Table {number} in shape</b>: {what}"
+        table, order = (f(runs, number) for f in (ablation_table, orders))
+        for part, name in ((table, "shape"), (order, "order")):
+            if len(part):
+                tables.save_table(part, f"table{number}_{name}", folder)
+        yield html_table(table, f"{title}, percent [95 % interval]", prose=True)
+        if len(order):
+            yield html_table(
+                order, f"Table {number} in shape, the order of its columns", prose=True
+            )
+
+
+def complexity(runs: pd.DataFrame, folder: Path) -> HTML:
+    """Save and return what testing an image costs, of every clean row that measured it."""
+    table = tables.complexity_table(runs)
+    if len(table):
+        tables.save_table(table, "complexity", folder)
+    return html_table(table, "<b>Table 3 in shape</b>: what testing an image costs", digits=3)
 
 
 def footnotes(runs: pd.DataFrame, paper: str, number: str) -> pd.DataFrame:

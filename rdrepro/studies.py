@@ -12,7 +12,7 @@ from rdrepro.data.mvtec import MVTEC_CATEGORIES
 from rdrepro.maps import save_maps
 from rdrepro.models.teacher import NoFourthStageError
 from rdrepro.notebook import resolve_notebook
-from rdrepro.progress import progress, say
+from rdrepro.progress import say
 from rdrepro.resolve import Run
 from rdrepro.results import Outcome, carry_out, save_row
 from rdrepro.text import one_of
@@ -128,8 +128,8 @@ def resolve_variants(
 def run_variants(runs: Mapping[str, Run], timed: bool = False) -> dict[str, Outcome]:
     """Train or find, test and save the row of each variant, one after the other."""
     outcomes = {}
-    for name, run in (bar := progress(runs.items(), "variants")):
-        bar.set_postfix_str(name)
+    for number, (name, run) in enumerate(runs.items(), 1):
+        say(f"{name} ({number} of {len(runs)})")  # a bar around the runs' own would garble them
         outcomes[name] = outcome = carry_out(run, timed)
         file = save_row(outcome.row, run.rows_dir)
         if run.keep_maps:

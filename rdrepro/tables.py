@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from rdrepro import paths
-from rdrepro.cells import Cell, load_print, paper_cells, printed_cells
+from rdrepro.cells import ROW_METRICS, Cell, load_print, paper_cells, printed_cells
 from rdrepro.compare import KEYS, ORDERED_TABLES, compare, other_protocols
 from rdrepro.config import protocol_differences
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
 from rdrepro.deviations import REGISTER_PARTS, effects, effects_table, register
 from rdrepro.resolve import Run
 from rdrepro.results import load_runs, schema
+from rdrepro.weights import RANDOM
 
 TITLES = {
     "image_auroc": "image AUROC",
@@ -134,6 +135,48 @@ def beside_table(runs: pd.DataFrame | None = None, study: str | None = None) -> 
     columns += ["printed", "mean", "sd", "interval", "delta", "n"]
     lines = lines[columns].rename(columns=names)
     return lines.loc[:, (lines != "").any()]
+
+
+ROW_TITLES = {
+    TITLES[metric]: ROW_METRICS[metric] for metric in ("image_auroc", "pixel_auroc", "pro")
+}
+METHOD_NAMES = {"reverse_distillation": "Ours", "padim": "PaDiM", "spade": "SPADE"}
+
+
+def complexity_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return seconds and memory per image of every clean row that measured them, newest each.
+
+    Seconds are medians; MiB are 2^20 bytes, MB 10^6. Performance, in percent, is empty where the
+    teacher's weights are random.
+    """
+    if runs.empty or "cost.image_seconds" not in runs:
+        return pd.DataFrame()
+    rows = runs[runs["provenance.dirty"].eq(False) & runs["cost.image_seconds"].notna()]
+    keys = ["method", "backbone", "image_size", "dataset", "category", "provenance.threads"]
+    lines = [_cost_line(row) for _, row in rows.drop_duplicates(keys, keep="last").iterrows()]
+    order = ["backbone", "px", "method"]
+    return pd.DataFrame(lines).sort_values(order, ignore_index=True) if lines else pd.DataFrame()
+
+
+def _cost_line(row: pd.Series) -> dict[str, object]:
+    first, median, third = row["cost.image_seconds"]
+    line = {"method": METHOD_NAMES[row["method"]], "backbone": row["backbone"]}
+    line |= {"px": row["image_size"], "on": row["provenance.device"]}
+    line |= {"threads": row["provenance.threads"], "seconds": median}
+    line |= {"quartiles": interval(first, third, 3)}
+    for stage in ("teacher", "student", "search", "map"):
+        seconds = row.get(f"cost.{stage}_seconds")
+        line[stage] = seconds[1] if isinstance(seconds, list) else np.nan
+    line |= {"trained MiB": row["cost.trained_mib"]}
+    line |= {"official checkpoint MiB": row.get("cost.checkpoint_mib")}
+    line |= {"all weights MiB": row["cost.weights_mib"], "bank MiB": row.get("cost.bank_mib")}
+    bank = row.get("cost.bank_mib")
+    line |= {"bank MB": None if pd.isna(bank) else bank * 2**20 / 1e6}
+    line |= {"peak MiB": row["cost.peak_mib"]}
+    known = row["weights"] != RANDOM
+    for title, name in ROW_TITLES.items():
+        line[title] = 100 * row[name] if known else np.nan
+    return line
 
 
 def save_table(table: pd.DataFrame, name: str, folder: Path | None = None) -> list[Path]:

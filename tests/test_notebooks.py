@@ -69,6 +69,21 @@ def test_notebooks_under_nbval(tmp_path):
     assert len(rows) == ROWS
 
 
+def test_every_cell_of_a_kernel_shows_its_figure(tmp_path):
+    draw = "figure, ax = rd.new_figure()\nax.plot([1, 2]);"
+    cells = [nbformat.v4.new_code_cell(source) for source in ("import rdrepro as rd", draw, draw)]
+    kernel = {
+        "kernelspec": {"name": "python3", "display_name": ""},
+        "language_info": {"name": "python"},
+    }
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "in.ipynb")
+    done = papermill.execute_notebook(
+        tmp_path / "in.ipynb", tmp_path / "out.ipynb", progress_bar=False
+    )
+    shown = [["image/png" in o.get("data", {}) for o in c.outputs] for c in done.cells]
+    assert shown == [[], [True], [True]]
+
+
 @pytest.fixture
 def prepared_cells(tmp_path):
     """The cells of 01_mvtec, prepared with small parameters."""
