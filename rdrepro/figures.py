@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -44,9 +43,9 @@ def new_figure(
     rows: int = 1, columns: int = 1, size: tuple[float, float] = (5, 3)
 ) -> tuple[Figure, Axes | np.ndarray]:
     """Return a figure and its axes: one, or an array (rows, columns). size: inches of each."""
-    # A notebook's backend, when first asked for, turns interactive drawing on; inside the style's
-    # context that would be undone, and every later cell would show nothing.
-    matplotlib.get_backend()
+    # This loads the backend. A notebook's turns interactive drawing on as it is loaded; inside the
+    # style's context that would be undone, and no later cell would show its figure.
+    plt.draw_if_interactive()
     with plt.style.context(STYLE):
         inches = (size[0] * columns, size[1] * rows)
         figure, axes = plt.subplots(rows, columns, figsize=inches, squeeze=False)
