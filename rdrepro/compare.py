@@ -17,6 +17,7 @@ from rdrepro.cells import (
     printed_cells,
     protocol_defaults,
 )
+from rdrepro.config import foreign_fields
 from rdrepro.models.reverse_distillation import residual_design
 from rdrepro.results import load_runs
 from rdrepro.stats import ANY, admits, cell_matches, collapsed, overlap_verdict, summary, verdict
@@ -242,6 +243,13 @@ def _own_settings(backbone: str) -> dict[str, Any]:
 SHOWN = ("dataset", "category", "backbone", "epochs", "image_size")
 
 
+def departures(row: pd.Series) -> dict[str, Any]:
+    """Return where a row leaves its teacher's form of the paper's protocol, beside SHOWN fields."""
+    usual = protocol_defaults() | _own_settings(row["backbone"])
+    skipped = {*SHOWN, *foreign_fields(row["method"])}
+    return {k: row[k] for k, v in usual.items() if k not in skipped and not admits(v, row[k])}
+
+
 def _beside(group: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the lines of one protocol, one per metric that a paper prints."""
     first = group.iloc[-1]
@@ -249,8 +257,7 @@ def _beside(group: pd.DataFrame) -> list[dict[str, Any]]:
     ours = [c for n in "12" for c in paper_cells("rd4ad", n) if c.method == "Ours"]
     place = (first["dataset"], first["category"], first["image_size"])
     printed = {c.metric: c.value for c in ours if (c.dataset, c.category, c.image_size) == place}
-    usual = protocol_defaults() | _own_settings(first["backbone"])
-    other = {k: first[k] for k, v in usual.items() if k not in SHOWN and not admits(v, first[k])}
+    other = departures(first)
     named = {k: first[k] for k in ("study", *SHOWN)} | {"differs in": _settings(other)}
     lines = []
     for metric in ("image_auroc", "pixel_auroc", "pro"):

@@ -154,6 +154,13 @@ OWN_FIELDS = {
     "padim": ("padim_channels",),
     "spade": ("neighbours", "pooled_layer"),
 }
+
+
+def foreign_fields(method: str) -> set[str]:
+    """Return the fields that a method has not; its rows hold their defaults."""
+    return {name for m, names in OWN_FIELDS.items() if m != method for name in names}
+
+
 # Fields that the paper's protocol does not fix: the seed is free, the precision a footnote.
 FREE_FIELDS = ("category", "seed", "data_seed", "precision", "eval_every")
 FIELD_NAMES = tuple(f.name for f in fields(RunConfig))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rdrepro.config import FIELD_NAMES, RunConfig
+from rdrepro.config import FIELD_NAMES, RunConfig, foreign_fields
 from rdrepro.evaluation import Predictions
 from rdrepro.models.reverse_distillation import residual_design
 from rdrepro.presets import preset_settings
@@ -83,6 +83,7 @@ def _overrides(config: RunConfig, preset: str) -> str:
     usual |= {"oce_width": residual_design(backbone)[2], "map_layers": config.train_layers}
     usual |= {"category": config.category, "seed": config.seed, "precision": None}
     settings = asdict(config) | {"weights": "FILE" if own_file else published}
-    changed = {k: v for k, v in settings.items() if v != usual[k]}
+    foreign = foreign_fields(config.method)
+    changed = {k: v for k, v in settings.items() if v != usual[k] and k not in foreign}
     texts = {k: ",".join(map(str, v)) if isinstance(v, tuple) else v for k, v in changed.items()}
     return " ".join(f"{k}={v}" for k, v in texts.items())

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from rdrepro import figures, paths, tables
 from rdrepro.ablations import ablation_table, orders
 from rdrepro.cells import paper_cells, printed_cells
-from rdrepro.compare import compare, left_out, other_protocols
+from rdrepro.compare import compare, departures, left_out, other_protocols
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
 from rdrepro.evaluation import Predictions
 from rdrepro.maps import keep_maps_command, load_maps
@@ -226,8 +226,12 @@ def study(runs: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def newest(runs: pd.DataFrame, name: str, column: str) -> list[pd.Series]:
-    """Return the newest row of a study for each value of a column, in the order of print."""
+    """Return the newest row of a study for each value of a column, in the order of print.
+
+    Only rows of the teacher's form of the paper's protocol: no variant of an ablation.
+    """
     rows = study(runs, name)
+    rows = rows[[not departures(row) for _, row in rows.iterrows()]] if len(rows) else rows
     if rows.empty:
         return []
     rows = rows[["score" in scores for scores in rows["scores"]]]  # in the row itself

@@ -14,8 +14,9 @@ from rdrepro.baselines import padim
 from rdrepro.config import (
     BASELINES,
     FIELD_NAMES,
-    OWN_FIELDS,
+    METHODS,
     RunConfig,
+    foreign_fields,
     parse,
     parse_overrides,
     protocol_differences,
@@ -178,8 +179,8 @@ def _settings_of_method(preset: dict[str, Any], chosen: dict[str, Any]) -> dict[
     """
     settings = preset | chosen
     method = settings.get("method", RunConfig.method)
-    others = {name for m, names in OWN_FIELDS.items() if m != method for name in names}
-    if method in OWN_FIELDS:  # RunConfig names the nearest of an unknown one
+    others = foreign_fields(method)
+    if method in METHODS:  # RunConfig names the nearest of an unknown one
         for name in sorted(others & set(chosen)):
             raise ValueError(f"{name} has no meaning with method={method!r}; leave it out")
     return {name: value for name, value in settings.items() if name not in others}

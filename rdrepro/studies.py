@@ -60,7 +60,7 @@ def backbone_variants(backbones: str | None, synthetic: bool) -> dict[str, dict[
     """
     usual = f"{LITE0},{LITE0}={RANDOM}" if synthetic else ",".join(BACKBONES.values())
     variants = {}
-    for word in str(backbones or usual).split(","):
+    for word in str(usual if backbones is None else backbones).split(","):
         name, _, weights = (part.strip() for part in word.partition("="))
         label = f"{name}, random" if weights == RANDOM else name
         if not name or label in variants:
@@ -98,13 +98,17 @@ def complexity_variants(
     """
     names = {method: name for name, method in TABLE_3.items()}
     variants = {}
-    for size in str(image_sizes or "256,224").split(","):
-        for method in str(methods or ",".join(TABLE_3.values())).split(","):
+    image_sizes = "256,224" if image_sizes is None else str(image_sizes)
+    methods = ",".join(TABLE_3.values()) if methods is None else str(methods)
+    if epochs is None and weights == RANDOM:
+        epochs = 1
+    for size in image_sizes.split(","):
+        for method in methods.split(","):
             if method.strip() not in names:
                 raise ValueError(f"methods={methods!r}: {method!r} is not {one_of(METHODS)}")
-            changes = {"method": method.strip(), "image_size": size, "epochs": None}
-            if method.strip() == "reverse_distillation":
-                changes["epochs"] = epochs or (1 if weights == RANDOM else None)
+            distilled = method.strip() == "reverse_distillation"
+            changes = {"method": method.strip(), "image_size": size}
+            changes |= {"epochs": epochs if distilled else None}
             variants[f"{names[method.strip()]}, {size.strip()} px"] = changes
     return variants
 

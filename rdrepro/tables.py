@@ -351,10 +351,17 @@ def generated_blocks(runs_dir: Path) -> dict[str, str]:
     blocks = {
         "demo": f"```\n{row_table(demo)}\n```",
         "embedded": markdown(embedded_table(runs[runs["study"] == "embedded"])),
-        "results": markdown(rounded(beside_table(runs, "small-backbones"))),
+        "results": markdown(rounded(_usual_protocol(beside_table(runs, "small-backbones")))),
         "effects": markdown(effects_table(measured)),
     }
     return blocks | {part: markdown(register(measured, part)) for part in REGISTER_PARTS}
+
+
+def _usual_protocol(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the lines of `beside_table` that are no variant of an ablation."""
+    if "differs in" not in table:
+        return table
+    return table[table["differs in"] == ""].drop(columns="differs in")
 
 
 def fill_block(text: str, name: str, content: str) -> str:

@@ -210,12 +210,15 @@ def test_the_same_in_ipython_where_other_variables_may_stand(tmp_path):
             "study": "mine",
             "keep_maps": True,
         },
+        {"method": "padim", "epochs": None},
+        {"method": "spade", "epochs": None, "study": "mine"},
     ],
     ids=str,
 )
 def test_a_few_are_run_whole(parameters, tmp_path):
     matplotlib.use("Agg")
     given = {**RUNS["01_mvtec"], "results_dir": tmp_path / "results", **parameters}
+    given = {name: value for name, value in given.items() if value is not None}
     run_cells(code_cells(prepare("01_mvtec", tmp_path / "run.ipynb", **given)))
     plt.close("all")
     folder = "runs/mine" if "study" in parameters else "demo"
