@@ -287,6 +287,9 @@ def test_the_command_gives_every_row_its_configuration(study, weights_anywhere):
         {"preset": "as_printed", "backbone": "resnet50", "oce_width": 128, "image_size": 128},
         {"preset": "paper", "train_layers": "2,3", "map_layers": 3, "weights": "random"},
         {"preset": "quick", "mff_projection": True, "weights": "IMAGENET1K_V2", "beta2": 0.99},
+        {"preset": "as_printed", "method": "padim", "weights": "random", "padim_channels": 9},
+        {"preset": "quick", "method": "spade", "weights": "random", "neighbours": 5, "sigma": 1},
+        {"preset": "demo", "bottleneck": "pretrained"},
     ],
     ids=str,
 )

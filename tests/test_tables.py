@@ -108,6 +108,41 @@ def test_a_verdict_follows_the_margin(tmp_path, shift, expected):
     assert tables.table1(made)["ours: Ours, 256 px"].loc["cable", "verdict"] == expected
 
 
+def test_random_weights_have_a_cost_and_no_performance(tmp_path):
+    cost = {"checkpoint_mib": 351.697, "image_seconds": [0.2, 0.25, 0.3]}
+    made = [row(c, 1, weights="random", epochs=1, **cost) for c in MVTEC_CATEGORIES]
+    block = tables.table3(runs(made, tmp_path))
+    assert block["ours: memory (MiB)"].loc["Ours", "verdict"] == "reproduced"
+    assert block["ours: seconds per image"].loc["Ours", "ours"] == pytest.approx(0.25)
+    assert block["ours: image AUROC"].loc["Ours", "verdict"] == "not run"
+
+
+def test_complexity_says_what_was_measured_and_no_performance_of_random_weights(tmp_path):
+    cost = {"trained_mib": 319.7, "weights_mib": 414.5, "peak_mib": 1000.0, "bank_mib": None}
+    made = []
+    for seed, weights in ((1, "random"), (2, "IMAGENET1K_V1")):
+        new = row("bottle", seed, weights=weights, checkpoint_mib=351.7)
+        quartiles = {f"{n}_seconds": [0.1, 0.2, 0.3] for n in ("image", "teacher", "map")}
+        new["cost"] |= quartiles | {k: v for k, v in cost.items() if v is not None}
+        new["config"]["backbone"] = "resnet50" if seed == 2 else "wide_resnet50_2"
+        made.append(new)
+    table = tables.complexity_table(runs(made, tmp_path)).set_index("backbone")
+    assert table.loc["wide_resnet50_2", "official checkpoint MiB"] == 351.7
+    assert table["seconds"].tolist() == [0.2, 0.2]
+    assert np.isnan(table.loc["wide_resnet50_2", "image AUROC"])
+    assert table.loc["resnet50", "image AUROC"] == pytest.approx(100.0)
+    assert tables.complexity_table(runs([], tmp_path / "none")).empty
+
+
+def test_variants_of_an_ablation_are_not_the_readmes_results(tmp_path):
+    made = [row("bottle", s, epochs=40) for s in SEEDS]
+    made += [row("bottle", s, epochs=40, bottleneck="oce") for s in SEEDS]
+    table = tables.beside_table(runs(made, tmp_path), "made-up")
+    assert set(table["differs in"]) == {"", "bottleneck=oce"}
+    shown = tables._usual_protocol(table)
+    assert len(shown) == 3 and "differs in" not in shown
+
+
 def test_two_seeds_are_no_verdict_and_one_has_no_interval(tmp_path):
     made = [row("cable", s) for s in (1, 2)] + [row("pill", 1)]
     block = tables.table1(runs(made, tmp_path))["ours: Ours, 256 px"]
