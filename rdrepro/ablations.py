@@ -1,12 +1,15 @@
 """Tables 5-7 in shape: one protocol's variants beside each other, with intervals on each step."""
 
 from collections.abc import Iterator
+from itertools import combinations
 
+import numpy as np
 import pandas as pd
 
 from rdrepro.cells import BACKBONES, BOTTLENECKS, paper_cells, protocol_defaults
-from rdrepro.config import ALL_LAYERS
+from rdrepro.config import ALL_LAYERS, RunConfig
 from rdrepro.stats import Summary, summary
+from rdrepro.weights import LITE0, default_weights, find_weights
 
 METRICS = {
     "image AUROC": ("image_auroc", "image_auroc"),
@@ -63,9 +66,30 @@ def _column(row: pd.Series, table: str) -> str:
     """Return the printed column that a row stands for, or what it is where print has none."""
     if table == "7":
         return "M" + ",".join(map(str, row["map_layers"]))
-    field, names = {"5": ("bottleneck", BOTTLENECKS), "6": ("backbone", BACKBONES)}[table]
-    named = {value: name for name, value in names.items()}
-    return named.get(row[field], row[field])
+    if table == "5":
+        return {value: name for name, value in BOTTLENECKS.items()}[row["bottleneck"]]
+    backbone, weights = row["backbone"], row["weights"]
+    usual = find_weights(LITE0, default_weights(LITE0)).name if backbone == LITE0 else None
+    named = backbone if weights == usual else f"{backbone}, {weights}"
+    return printed_backbone(backbone, weights) or named
+
+
+def printed_backbone(backbone: str, weights: str) -> str:
+    """Return Table 6's column of a teacher with the paper's weights, else nothing."""
+    names = {value: name for name, value in BACKBONES.items()}
+    return names.get(backbone, "") if weights == RunConfig.weights else ""
+
+
+def _balanced(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return the repetitions that count, and what they are: "seeds" or "categories".
+
+    Seeds that have every category; where fewer than two have, the categories of the fullest seed.
+    """
+    sizes = values.groupby("seed").size()
+    full = sizes.index[sizes == values.index.get_level_values("category").nunique()]
+    if len(full) > 1:
+        return values[values.index.get_level_values("seed").isin(full)], "seeds"
+    return values[values.index.get_level_values("seed") == sizes.idxmax()], "categories"
 
 
 def _lines(group: pd.DataFrame, table: str, reading: str) -> Iterator[dict]:
@@ -81,9 +105,9 @@ def _lines(group: pd.DataFrame, table: str, reading: str) -> Iterator[dict]:
         values = values.dropna()  # only what every column has
         if values.empty:
             continue
-        level = "seed" if values.index.get_level_values("seed").nunique() > 1 else "category"
-        told = {"data": _data(group, values), "reading": reading, "metric": title}
-        told["over"] = {"seed": "seeds", "category": "categories"}[level]
+        values, over = _balanced(values)
+        level = {"seeds": "seed", "categories": "category"}[over]
+        told = {"data": _data(group, values), "reading": reading, "metric": title, "over": over}
         for before, column in zip([None, *order], order, strict=False):
             ours = summary(values[column].groupby(level).mean())
             change = (values[column] - values[before]).groupby(level).mean() if before else []
@@ -131,7 +155,8 @@ def ablation_table(runs: pd.DataFrame, table: str) -> pd.DataFrame:
         shown[f"{title}: printed"] = part["printed"].astype(float).round(1)
     counts = lines.drop_duplicates(keys).set_index(keys)
     result = pd.DataFrame(shown)
-    result.insert(0, "over", counts["n"].astype(str) + " " + counts["over"])
+    over = counts["n"].astype(str) + " " + counts["over"]
+    result.insert(0, "over", over.where(counts["n"] > 1, "one run"))
     result = result.reindex(counts.index).reset_index()
     return result.loc[:, (result != "").any()]
 
@@ -144,33 +169,37 @@ def _with_interval(value: float, low: float, high: float, sign: str = "") -> str
 
 
 def orders(runs: pd.DataFrame, table: str) -> pd.DataFrame:
-    """Return, per protocol and metric, how our columns order, and which steps are resolved.
+    """Return, per protocol and metric, whether our columns order as printed, and how surely.
 
-    A step is resolved where its 95 % interval leaves out 0.
+    "tied": no pair is turned and some of ours are equal; printed ties bind nothing. A step, from
+    one printed column to the next, is sure where its 95 % interval leaves out 0.
     """
     lines = steps(runs, table)
     found = []
-    for (data, reading, metric), group in (
-        lines.groupby(["data", "reading", "metric"], sort=False) if len(lines) else ()
-    ):
-        named = group[group["printed"].notna()]
-        if len(named) < 2:
+    keys = ["data", "reading", "metric"]
+    for named, group in lines.groupby(keys, sort=False) if len(lines) else ():
+        known = group[group["printed"].notna()]
+        if len(known) < 2:
             continue
-        ours, printed = (
-            " < ".join(named.sort_values(c, kind="stable")["column"]) for c in ("ours", "printed")
-        )
-        later = named[named["change_low"].notna()]
-        resolved = later[(later["change_low"] > 0) | (later["change_high"] < 0)]
+        direction = np.sign(known["printed"].diff())[1:]
+        low, high = (known[c][1:] for c in ("change_low", "change_high"))
+        up, down = (low > 0), (high < 0)
+        sure = {
+            "steps as printed": int(((direction > 0) & up | (direction < 0) & down).sum()),
+            "steps against print": int(((direction > 0) & down | (direction < 0) & up).sum()),
+        }
+        sure["steps not resolved"] = len(direction) - sum(sure.values())
+        ours = " < ".join(known.sort_values("ours", kind="stable")["column"])
         found.append(
-            {
-                "data": data,
-                "reading": reading,
-                "metric": metric,
-                "printed order": printed,
-                "our order": ours,
-                "order": "as printed" if ours == printed else "differs",
-                "steps resolved": f"{len(resolved)} of {len(named) - 1}",
-            }
+            dict(zip(keys, named, strict=True)) | {"our order": ours, "order": _order(known)} | sure
         )
-    table = pd.DataFrame(found)
-    return table.loc[:, (table != "").any()] if len(table) else table
+    result = pd.DataFrame(found)
+    return result.loc[:, (result != "").any()] if len(result) else result
+
+
+def _order(known: pd.DataFrame) -> str:
+    pairs = combinations(zip(known["printed"], known["ours"], strict=True), 2)
+    products = [(a[0] - b[0]) * (a[1] - b[1]) for a, b in pairs if a[0] != b[0]]
+    if min(products) < 0:
+        return "differs"
+    return "tied" if min(products) == 0 else "as printed"

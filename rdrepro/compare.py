@@ -18,6 +18,7 @@ from rdrepro.cells import (
     protocol_defaults,
 )
 from rdrepro.config import foreign_fields
+from rdrepro.cost import MIB
 from rdrepro.models.reverse_distillation import residual_design
 from rdrepro.results import load_runs
 from rdrepro.stats import ANY, admits, cell_matches, collapsed, overlap_verdict, summary, verdict
@@ -88,6 +89,10 @@ IDENTITY = ("category", "normal_class", "seed", "fold")  # what tells a protocol
 DIRTY = "not from a clean tree"  # known to be changed or, without git, not known at all
 
 
+# Runs that differ in these are no repetitions of a cost.
+COST_CONDITIONS = ["category", "precision", "provenance.device", "provenance.threads"]
+
+
 def _open_fields(cell: Cell) -> list[str]:
     return [k for k, v in cell.protocol.items() if v == ANY or isinstance(v, frozenset)]
 
@@ -95,6 +100,7 @@ def _open_fields(cell: Cell) -> list[str]:
 def _footnotes(cell: Cell, rows: pd.DataFrame) -> pd.Series:
     """Return the values of the fields that the print leaves open, as text, per row."""
     names = [name for name in _open_fields(cell) if name != "fold"]
+    names += COST_CONDITIONS if cell.metric in COSTS else []
     texts = [_settings({n: row[n] for n in names}) for row in rows.to_dict("records")]
     return pd.Series(texts, index=rows.index, dtype=object)
 
@@ -110,6 +116,9 @@ def _told(cell: Cell, rows: pd.DataFrame) -> str:
     if rows.empty:
         return ""
     ran = (", ".join(sorted(set(rows[name]))) for name in ("precision", "provenance.device"))
+    if cell.row_metric == "cost.bank_mib":
+        megabytes = rows["cost.bank_mib"].iloc[-1] * MIB / 1e6
+        return f"{megabytes:.0f} MB of 10^6 bytes; {_footnotes(cell, rows).iloc[0]}"
     return " on ".join(ran) + f"; {_footnotes(cell, rows).iloc[0]}".rstrip("; ")
 
 
@@ -132,7 +141,9 @@ def _line(cell: Cell, sorter: _Sorter) -> dict[str, Any]:
         sorter.used |= set(rows["file"])
     s = summary(values)
     line = {key: getattr(cell, key) for key in KEYS} | {"printed": cell.value, "ours": s.mean}
-    line |= {"delta": s.mean - cell.value, "n_seeds": s.n, "low": s.low, "high": s.high}
+    # The printed banks are MB of 10^6 bytes, ours MiB: no difference of theirs means anything.
+    delta = np.nan if cell.row_metric == "cost.bank_mib" else s.mean - cell.value
+    line |= {"delta": delta, "n_seeds": s.n, "low": s.low, "high": s.high}
     fallen = int(collapsed(values).sum()) if s.n else 0
     fallen = max(fallen, int((rows["status"] == "collapsed").sum())) if len(rows) else 0
     line |= {"order": "", "footnotes": _told(cell, rows), "collapsed": fallen}

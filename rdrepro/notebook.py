@@ -30,6 +30,11 @@ def resolve_notebook(namespace: dict[str, Any], own: Sequence[str] = (), **chang
     for name in _given_names(namespace):
         if name not in known:
             raise ValueError(f"{name!r} is no parameter.{nearest(name, known)}")
+    for name, value in changes.items():
+        if namespace.get(name) not in (None, value) and value is not None:
+            raise ValueError(
+                f"{name}={namespace[name]!r} cannot be given here: this notebook sets {name} itself"
+            )
     return resolve(**{name: namespace.get(name) for name in PARAMETERS} | changes)
 
 

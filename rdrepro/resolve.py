@@ -178,6 +178,9 @@ def _settings_of_method(preset: dict[str, Any], chosen: dict[str, Any]) -> dict[
     ValueError where such a setting was chosen.
     """
     settings = preset | chosen
+    if settings.get("bottleneck", RunConfig.bottleneck) != RunConfig.bottleneck:
+        # A preset's projection belongs to the fusion, which other bottlenecks have not.
+        settings = {k: v for k, v in settings.items() if k != "mff_projection" or k in chosen}
     method = settings.get("method", RunConfig.method)
     others = foreign_fields(method)
     if method in METHODS:  # RunConfig names the nearest of an unknown one
@@ -205,11 +208,11 @@ def _resolve_config(settings: dict[str, Any], device: torch.device) -> RunConfig
     settings["precision"] = fast_precision(device) if precision == AUTO else precision
     settings.setdefault("weights", default_weights(backbone))
     method = settings.get("method", RunConfig.method)
-    if method == "padim" and backbone in padim.CHANNELS:
-        settings.setdefault("padim_channels", padim.CHANNELS[backbone])
+    block, _, width, _ = residual_design(backbone)
+    if method == "padim" and block.expansion == 1:
+        settings.setdefault("padim_channels", padim.FEW_CHANNELS)
     if method in BASELINES:
         return RunConfig(**settings)
-    block, _, width, _ = residual_design(backbone)
     settings.setdefault("oce_width", width)
     settings.setdefault("map_layers", settings.get("train_layers", RunConfig.map_layers))
     config = RunConfig(**settings)
@@ -245,6 +248,11 @@ def fast_precision(device: torch.device) -> str:
     return "bfloat16" if fast else "float32"
 
 
+def drawing_name(data_seed: int, image_size: int) -> str:
+    """Return the folder's name of an embedded benchmark."""
+    return f"v{DRAWING_VERSION}-seed{data_seed}-{image_size}px"
+
+
 def _data_root(config: RunConfig, data_root: str | None, results: Path) -> Path:
     """Return the folder that holds the categories in MVTec's layout, or will once drawn."""
     if config.dataset == "synthetic" and data_root:
@@ -252,7 +260,6 @@ def _data_root(config: RunConfig, data_root: str | None, results: Path) -> Path:
             f"data_root={data_root!r} is given, but embedded data need none; leave it out"
         )
     if config.dataset == "synthetic":
-        drawing = f"v{DRAWING_VERSION}-seed{config.data_seed}-{config.image_size}px"
-        return results / "synthetic" / drawing
+        return results / "synthetic" / drawing_name(config.data_seed, config.image_size)
     root = (paths.existing(data_root) or Path(data_root)) if data_root else paths.data_dir()
     return find_mvtec(root or paths.ROOT / "data")

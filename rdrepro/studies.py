@@ -1,19 +1,22 @@
 """The paper's studies: one protocol run in several variants (Tables 3, 5, 6 and 7)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from rdrepro.ablations import printed_backbone
 from rdrepro.cells import BACKBONES, BASELINES, BOTTLENECKS, load_print, paper_cells
-from rdrepro.config import METHODS
+from rdrepro.config import METHODS, RunConfig
 from rdrepro.cost import MIB
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
 from rdrepro.maps import save_maps
 from rdrepro.models.teacher import NoFourthStageError
 from rdrepro.notebook import resolve_notebook
 from rdrepro.progress import say
-from rdrepro.resolve import Run
+from rdrepro.resolve import Run, drawing_name, resolve
 from rdrepro.results import Outcome, carry_out, save_row
 from rdrepro.text import one_of
 from rdrepro.weights import LITE0, RANDOM
@@ -62,7 +65,7 @@ def backbone_variants(backbones: str | None, synthetic: bool) -> dict[str, dict[
     variants = {}
     for word in str(usual if backbones is None else backbones).split(","):
         name, _, weights = (part.strip() for part in word.partition("="))
-        label = f"{name}, random" if weights == RANDOM else name
+        label = f"{name}, {Path(weights).name}" if weights else name
         if not name or label in variants:
             raise ValueError(f"backbones={backbones!r} names {name!r} twice or not at all")
         variants[label] = {"backbone": name} | ({"weights": weights} if weights else {})
@@ -71,21 +74,25 @@ def backbone_variants(backbones: str | None, synthetic: bool) -> dict[str, dict[
 
 def resolve_backbones(namespace: dict[str, Any]) -> dict[str, Run]:
     """Resolve 05_backbones' parameters once per teacher; see `backbone_variants`."""
-    own, backbones = ["backbones"], namespace.get("backbones")
-    usual = resolve_notebook(namespace, own, weights=RANDOM)
-    synthetic = usual.config.dataset == "synthetic"
-    return resolve_variants(namespace, backbone_variants(backbones, synthetic), own)
+    places = {name: namespace.get(name) for name in ("preset", "category", "data_root")}
+    synthetic = resolve(**places, weights=RANDOM).config.dataset == "synthetic"
+    variants = backbone_variants(namespace.get("backbones"), synthetic)
+    return resolve_variants(namespace, variants, own=["backbones"])
 
 
-def limitations_variants(category: str) -> dict[str, dict[str, Any]]:
-    """Return the check of Sec. 4.1, "Limitations": deeper maps, or 128 pixels; for transistor only.
+def limitations_runs(runs: Mapping[str, Run]) -> dict[str, Run]:
+    """Return what the check of Sec. 4.1, "Limitations", adds to Table 7's runs: one at 128 pixels.
 
-    "as run" is the run itself, which the others are held against.
+    For transistor only, and where the runs themselves have another resolution.
     """
-    if category != "transistor":
+    whole = runs["M1,2,3"]
+    if whole.config.category != "transistor" or whole.config.image_size == LIMITATIONS_SIZE:
         return {}
-    deeper = {name: {"map_layers": TABLE_7[name]} for name in ("M2,3", "M3")}
-    return {"as run": {}, **deeper, "smaller": {"image_size": LIMITATIONS_SIZE}}
+    smaller = replace(whole, config=replace(whole.config, image_size=LIMITATIONS_SIZE))
+    if whole.config.dataset == "synthetic":
+        root = whole.data_root.with_name(drawing_name(whole.config.data_seed, LIMITATIONS_SIZE))
+        smaller = replace(smaller, data_root=root)
+    return {"smaller": smaller}
 
 
 def complexity_variants(
@@ -153,19 +160,15 @@ def variants_table(outcomes: Mapping[str, Outcome], table: str) -> pd.DataFrame:
         lines[name] = {title: _percent(metrics[key]) for title, key in METRICS.items()}
         lines[name]["trained (millions)"] = outcome.row["counts"]["trainable_parameters"] / 1e6
         for title, metric in PRINTED.items() if config.dataset == "mvtec" else ():
-            column = _printed_name(name, config.backbone if table == "6" else None)
+            column = name.removesuffix(TRAINED)
+            if table == "6":
+                column = printed_backbone(config.backbone, config.weights)
             lines[name][f"{title}, printed average"] = cells.get((column, metric))
     return pd.DataFrame(lines).T.astype(float).round(2)
 
 
 def _percent(value: float | None) -> float | None:
     return None if value is None else 100 * value
-
-
-def _printed_name(variant: str, backbone: str | None) -> str:
-    """Return the printed column that a variant stands for."""
-    named = {b: column for column, b in BACKBONES.items()}
-    return named.get(backbone, "") if backbone else variant.removesuffix(TRAINED)
 
 
 def cost_table(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
@@ -213,8 +216,7 @@ def performance_table(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
         known = outcome.run.config.weights != RANDOM
         metrics = outcome.row["metrics"]
         lines[name] = {
-            title: round(100 * metrics[METRICS[title]], 2) if known else "not run"
-            for title in PRINTED
+            title: _percent(metrics[METRICS[title]]) if known else "not run" for title in PRINTED
         }
     return pd.DataFrame.from_dict(lines, orient="index")
 
@@ -238,7 +240,8 @@ def printed_memory() -> pd.DataFrame:
     for size in BANK_SIZES:
         places = [(size // stride) ** 2 for stride in (4, 8, 16)]
         spade = sum(p * c for p, c in zip(places, WIDE_CHANNELS, strict=True)) + WIDE_POOLED
-        numbers = {"SPADE": images * spade, "PaDiM": places[0] * (550**2 + 550)}
+        chosen = RunConfig.padim_channels
+        numbers = {"SPADE": images * spade, "PaDiM": places[0] * (chosen**2 + chosen)}
         for method, n in numbers.items():
             weight = {"MB": 4 * n / 1e6, "MiB": 4 * n / MIB}
             lines.append({"method": method, "px": size, **weight, "printed": printed[method]})
@@ -246,12 +249,18 @@ def printed_memory() -> pd.DataFrame:
 
 
 def limitations_table(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
-    """Return pixel AUROC of the transistor check in percent, and what the paper prints for it."""
+    """Return pixel AUROC of the transistor check in percent, and what the paper prints for it.
+
+    outcomes: Table 7's and that of `limitations_runs`; without a check none of them is shown.
+    """
+    if all(outcome.run.config.category != "transistor" for outcome in outcomes.values()):
+        return pd.DataFrame(columns=["pixel AUROC", "printed"])
     text = load_print("text")
     passage = text[(text["section"] == "4.1-limitations") & (text["metric"] == "pixel_auroc")]
     printed = passage.set_index(["method", "image_size"])["value"].to_dict()
     lines = {}
-    for name, outcome in outcomes.items():
+    for name in (n for n in ("M1,2,3", "M2,3", "M3", "smaller") if n in outcomes):
+        outcome = outcomes[name]
         config = outcome.run.config
         key = (name if name in TABLE_7 else "Ours", config.image_size)
         value = printed.get(key) if config.dataset == "mvtec" else None

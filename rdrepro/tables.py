@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from rdrepro import paths
-from rdrepro.cells import ROW_METRICS, Cell, load_print, paper_cells, printed_cells
+from rdrepro.cells import BASELINES, ROW_METRICS, Cell, load_print, paper_cells, printed_cells
 from rdrepro.compare import KEYS, ORDERED_TABLES, compare, other_protocols
 from rdrepro.config import protocol_differences
+from rdrepro.cost import MIB
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
 from rdrepro.deviations import REGISTER_PARTS, effects, effects_table, register
 from rdrepro.resolve import Run
@@ -30,6 +31,7 @@ TITLES = {
     "cifar10": "CIFAR-10",
     "caltech256": "Caltech-256",
 }
+QUOTED = "apparently quoted, 224 px"  # studies.printed_memory
 FAILED = ("differs", "does not overlap")
 OURS = ["ours", "delta", "n_seeds", "interval", "verdict"]
 # What a printed table's rows and columns are, beside the metric.
@@ -67,6 +69,9 @@ def printed_table(paper: str, table: str, runs: pd.DataFrame | None = None) -> p
         head = f"ours: {_title(values)}".replace("(MB)", "(MiB)")
         block.columns = pd.MultiIndex.from_product([[head], block.columns])
         parts.append(block)
+    if (paper, table) == ("rd4ad", "3"):
+        quoted = pd.Series(dict.fromkeys(BASELINES, QUOTED)).reindex(rows).fillna("")
+        parts.insert(1, quoted.to_frame(("printed", "time and memory")))
     if table in ORDERED_TABLES:
         order = results.drop_duplicates("metric").set_index("metric")["order"]
         parts.append(order.reindex(rows).to_frame(("ours", "order")))
@@ -147,21 +152,25 @@ def complexity_table(runs: pd.DataFrame) -> pd.DataFrame:
     """Return seconds and memory per image of every clean row that measured them, newest each.
 
     Seconds are medians; MiB are 2^20 bytes, MB 10^6. Performance, in percent, is empty where the
-    teacher's weights are random.
+    teacher's weights are random. The peak of a process that ran several methods is none of one
+    method's, and is left to the rows.
     """
     if runs.empty or "cost.image_seconds" not in runs:
         return pd.DataFrame()
     rows = runs[runs["provenance.dirty"].eq(False) & runs["cost.image_seconds"].notna()]
-    keys = ["method", "backbone", "image_size", "dataset", "category", "provenance.threads"]
+    rows = rows.assign(random=rows["weights"] == RANDOM)
+    keys = ["method", "backbone", "random", "image_size", "dataset", "category", "precision"]
+    keys += ["provenance.device", "provenance.threads"]
     lines = [_cost_line(row) for _, row in rows.drop_duplicates(keys, keep="last").iterrows()]
-    order = ["backbone", "px", "method"]
+    order = ["on", "backbone", "px", "method"]
     return pd.DataFrame(lines).sort_values(order, ignore_index=True) if lines else pd.DataFrame()
 
 
 def _cost_line(row: pd.Series) -> dict[str, object]:
     first, median, third = row["cost.image_seconds"]
     line = {"method": METHOD_NAMES[row["method"]], "backbone": row["backbone"]}
-    line |= {"px": row["image_size"], "on": row["provenance.device"]}
+    line |= {"px": row["image_size"], "precision": row["precision"]}
+    line |= {"on": row["provenance.device"]}
     line |= {"threads": row["provenance.threads"], "seconds": median}
     line |= {"quartiles": interval(first, third, 3)}
     for stage in ("teacher", "student", "search", "map"):
@@ -171,8 +180,7 @@ def _cost_line(row: pd.Series) -> dict[str, object]:
     line |= {"official checkpoint MiB": row.get("cost.checkpoint_mib")}
     line |= {"all weights MiB": row["cost.weights_mib"], "bank MiB": row.get("cost.bank_mib")}
     bank = row.get("cost.bank_mib")
-    line |= {"bank MB": None if pd.isna(bank) else bank * 2**20 / 1e6}
-    line |= {"peak MiB": row["cost.peak_mib"]}
+    line |= {"bank MB": None if pd.isna(bank) else bank * MIB / 1e6}
     known = row["weights"] != RANDOM
     for title, name in ROW_TITLES.items():
         line[title] = 100 * row[name] if known else np.nan

@@ -10,7 +10,7 @@ def one_of(names: Iterable[object]) -> str:
     return f"{', '.join(head)} or {last}" if head else last
 
 
-def nearest(name: object, names: Iterable[str]) -> str:
+def nearest(name: object, names: Iterable[object]) -> str:
     """Return " Did you mean 'x'?", the nearest of `names`, or nothing where none is near."""
-    close = difflib.get_close_matches(str(name), list(names), n=1)
+    close = difflib.get_close_matches(str(name), list(map(str, names)), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""

@@ -28,8 +28,9 @@ def images():
     return torch.rand(10, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.fixture(scope="module", params=["padim", "spade"])
+@pytest.fixture(params=["padim", "spade"])
 def detector(request, images):
+    """A detector with a full bank."""
     built = build_baseline(config(request.param), RANDOM)
     built.fit(images[:8].split(3))
     return built
@@ -88,7 +89,7 @@ def test_spade_is_the_distance_to_the_nearest_images_and_locations(images, poole
     spade = build_baseline(config("spade", pooled_layer=pooled_layer), RANDOM)
     spade.fit(images[:8].split(3))
     distances, scores = spade.search(spade.features(images[8:]))
-    train, test = (spade.features(part) for part in (images[:8], images[8:]))
+    train, test = (spade.features(part)[0] for part in (images[:8], images[8:]))
     deepest = [spade.fourth_stage(f) if pooled_layer == 4 else f[-1] for f in (train, test)]
     pooled, wanted = (f.mean(dim=(2, 3)) for f in deepest)
     for image in range(2):
@@ -153,6 +154,7 @@ def test_a_run_of_a_baseline_makes_a_row(method, small_mvtec):
         data_root=str(small_mvtec),
         weights="random",
         image_size=SIZE,
+        overrides="neighbours=3" if method == "spade" else "padim_channels=20",
     )
     row = rd.execute(run)
     assert row["config"]["method"] == method
@@ -181,3 +183,26 @@ def test_spade_pools_the_third_layer_where_the_weights_end_there(tmp_path, small
 def test_what_a_baseline_has_not_is_refused(method):
     with pytest.raises(ValueError, match=f"epochs has no meaning with method='{method}'"):
         rd.resolve(method=method, epochs=3)
+
+
+def test_spade_refuses_more_neighbours_than_images(images):
+    with pytest.raises(ValueError, match="neighbours=9 is more than the 8 training images"):
+        build_baseline(config("spade", neighbours=9), RANDOM).fit(images[:8].split(3))
+
+
+def test_the_bank_moves_with_the_detector(detector):
+    assert {t.device.type for t in detector.to("meta").bank()} == {"meta"}
+
+
+def test_the_fourth_stage_belongs_to_the_encoders_time(images):
+    spade = build_baseline(config("spade"), RANDOM)
+    spade.fit(images[:8].split(3))
+    seen = spade.features(images[8:])
+    spade.fourth_stage = None  # the search needs it no more
+    assert spade.search(seen)[1].shape == (2,)
+
+
+def test_small_networks_have_a_hundred_channels():
+    given = {"method": "padim", "weights": "random", "preset": "demo"}
+    for backbone, channels in (("resnet34", 100), ("efficientnet_lite0", 100), ("resnet50", 550)):
+        assert rd.resolve(**given, backbone=backbone).config.padim_channels == channels

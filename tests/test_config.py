@@ -143,6 +143,7 @@ def test_values_of_another_kind_are_refused(name, value, message):
         ({"sigma": 1e6}, "sigma=1000000.0 must be at most 256"),
         ({"train_layers": 3}, "map_layers=.* are not all among train_layers"),
         ({"bottleneck": "oce", "mff_projection": True}, "needs bottleneck='oce\\+mff', not 'oce'"),
+        ({"pooled_layer": 5}, "pooled_layer=5 is not 3 or 4"),
         ({"score": "maximum"}, "score='maximum' is not max, sum, top1pct, kd_loss or mkd_loss"),
     ],
 )

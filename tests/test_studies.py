@@ -131,7 +131,7 @@ def test_every_torchvision_resnet_can_teach(backbone):
 def test_backbones_are_named_with_or_without_weights():
     variants = studies.backbone_variants("resnet18=a.pth, timm/x ,resnet18=random", False)
     assert variants == {
-        "resnet18": {"backbone": "resnet18", "weights": "a.pth"},
+        "resnet18, a.pth": {"backbone": "resnet18", "weights": "a.pth"},
         "timm/x": {"backbone": "timm/x"},
         "resnet18, random": {"backbone": "resnet18", "weights": "random"},
     }
@@ -212,8 +212,11 @@ def slow_model():
     """A model whose stages take a known time."""
 
     class Slow:
+        seen = 0
+
         def teacher(self, images):
-            time.sleep(0.004)
+            self.seen += 1
+            time.sleep(0.1 if self.seen <= cost.WARM_UP else 0.004)
             return [torch.rand(1, 2, 16 >> k, 16 >> k) for k in range(3)]
 
         def restore(self, f_e):
@@ -231,11 +234,14 @@ def slow_model():
 
 def test_stages_are_timed_apart_after_a_warm_up(slow_model, small_mvtec, monkeypatch):
     monkeypatch.setattr(cost, "sizes", lambda model, config: {})
+    seconds, quartiles = [], cost._quartiles
+    monkeypatch.setattr(cost, "_quartiles", lambda v: seconds.extend(v) or quartiles(v))
     data = rd.MVTecAD(small_mvtec / "mvtec", "bottle", "test", 64)
     found = cost.measure_cost(slow_model, data, config())
     assert found["timed_images"] == 30
     teacher, student, whole = (found[f"{n}_seconds"] for n in ("teacher", "student", "image"))
     assert 0.004 <= teacher[0] <= teacher[1] <= teacher[2]
+    assert max(seconds) < 0.1  # the slow first ones are not among the timed
     assert student[0] >= 0.008
     assert whole[1] >= teacher[0] + student[0]
     assert found["peak_mib"] > 1
@@ -327,3 +333,68 @@ def test_no_rows_and_dirty_rows_make_no_table(tmp_path):
     found["provenance.dirty"] = True
     for table in (found, found.iloc[:0]):
         assert ablations.ablation_table(table, "7").empty and ablations.orders(table, "7").empty
+
+
+ORDERS = {
+    "as printed": ((90, 91, 90), (92, 93, 92), (95, 96, 95.5)),
+    "tied": ((100, 100, 100),) * 3,
+    "differs": ((95, 96, 95.5), (92, 93, 92), (90, 91, 90)),
+}
+
+
+@pytest.mark.parametrize("expected", ORDERS)
+def test_orders_know_ties_and_directions(tmp_path, expected):
+    made = [
+        ("bottle", seed, {"bottleneck": b}, v)
+        for b, line in zip(("pretrained", "oce", "oce+mff"), ORDERS[expected], strict=True)
+        for seed, v in enumerate(line)
+    ]
+    found = ablations.orders(rows(tmp_path, "5", made), "5").set_index("metric").loc["image AUROC"]
+    assert found["order"] == expected
+    steps = {"as printed": (2, 0, 0), "tied": (0, 0, 2), "differs": (0, 2, 0)}[expected]
+    named = ("steps as printed", "steps against print", "steps not resolved")
+    assert tuple(found[list(named)]) == steps
+
+
+def test_printed_ties_bind_nothing():
+    import pandas as pd
+
+    known = pd.DataFrame({"printed": [94.0, 96.9, 96.9], "ours": [90.0, 97.0, 95.0]})
+    assert ablations._order(known) == "as printed"
+
+
+def test_a_random_teacher_is_no_column_of_table_6(tmp_path):
+    small, random = {"backbone": "resnet18", "oce_width": 64}, {"weights": "random"}
+    made = [("bottle", 1, {"backbone": "resnet50", "oce_width": 64}, 98), ("bottle", 1, small, 97)]
+    made.append(("bottle", 1, small | random, 60))
+    lines = ablations.steps(rows(tmp_path, "6", made), "6")
+    found = lines[lines["metric"] == "image AUROC"].set_index("column")
+    assert found["ours"].to_dict() == pytest.approx(
+        {"ResNet18": 97, "ResNet50": 98, "resnet18, random": 60}
+    )
+    assert np.isnan(found.loc["resnet18, random", "printed"])
+
+
+def test_seeds_without_every_category_are_no_repetitions(tmp_path):
+    layers = {"map_layers": (3,)}
+    made = [(c, 1, x, v) for c, v in (("carpet", 90), ("grid", 80)) for x in ({}, layers)]
+    made += [("carpet", seed, x, 99) for seed in (2, 3) for x in ({}, layers)]
+    lines = ablations.steps(rows(tmp_path, "7", made), "7")
+    found = lines[(lines["metric"] == "image AUROC") & (lines["reading"] == ablations.READINGS[0])]
+    assert found["over"].tolist() == ["categories"] * 2 and found["n"].tolist() == [2, 2]
+    assert found["ours"].tolist() == pytest.approx([85, 85])
+
+
+def test_a_parameter_that_the_notebook_sets_itself_is_refused():
+    with pytest.raises(ValueError, match="bottleneck='oce' cannot be given here"):
+        studies.resolve_variants(
+            {"preset": "demo", "bottleneck": "oce"}, studies.BOTTLENECK_VARIANTS
+        )
+
+
+def test_a_presets_projection_belongs_to_the_fusion(small_mvtec):
+    given = {"preset": "as_printed", "weights": "random", "data_root": str(small_mvtec)}
+    config = rd.resolve(**given, category="bottle", bottleneck="oce").config
+    assert config.mff_projection is False and config.loss_reduction == "pointwise"
+    with pytest.raises(ValueError, match="mff_projection=True needs"):
+        rd.resolve(**given, category="bottle", bottleneck="oce", mff_projection=True)

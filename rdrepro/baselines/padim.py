@@ -8,11 +8,9 @@ from torch import Tensor
 from rdrepro.baselines.memory import MemoryDetector, spread
 from rdrepro.config import RunConfig
 from rdrepro.models.teacher import Teacher
-from rdrepro.weights import LITE0
 
 REGULARISER = 0.01  # their Sec. 3.2, epsilon
-# Their Sec. 4: 550 of WideResNet-50-2's 1,792 channels, 100 of ResNet-18's 448.
-CHANNELS = {"resnet18": 100, "resnet34": 100, LITE0: 100}
+FEW_CHANNELS = 100  # their Sec. 4, of ResNet-18's 448; the default is WideResNet-50-2's
 BLOCK_BYTES = 2**28  # of covariances at once
 
 
@@ -40,7 +38,8 @@ class PaDiM(MemoryDetector):
             (chosen[(chosen >= start) & (chosen < start + c)] - start).sort().values
             for start, c in zip(starts, teacher.channels, strict=True)
         ]
-        self.mean = self.factor = torch.empty(0)
+        for name in ("mean", "factor"):
+            self.register_buffer(name, torch.empty(0), persistent=False)
 
     def embed(self, features: Sequence[Tensor]) -> Tensor:
         """Return the chosen channels at each location of the finest map, (B, P, R)."""
@@ -50,15 +49,17 @@ class PaDiM(MemoryDetector):
         return embedding.flatten(2).transpose(1, 2)
 
     def fit(self, loader: Iterable[Tensor]) -> None:
-        x = torch.cat([self.embed(self.features(images)) for images in loader])  # (N, P, R)
-        n, places, channels = x.shape
+        batches = [self.embed(self.features(images)) for images in loader]  # (B, P, R) each
+        n = sum(map(len, batches))
         if n < 2:
             raise ValueError(f"PaDiM needs two training images or more, not {n}")
-        self.mean = x.mean(dim=0)
-        self.factor = x.new_empty((places, channels, channels))
-        ridge = REGULARISER * torch.eye(channels, device=x.device)
+        places, channels = batches[0].shape[1:]
+        self.mean = sum(x.sum(dim=0) for x in batches) / n
+        self.factor = self.mean.new_empty((places, channels, channels))
+        ridge = REGULARISER * torch.eye(channels, device=self.mean.device)
         for block in self._blocks(places, channels):
-            centred = (x[:, block] - self.mean[block]).transpose(0, 1)  # (block, N, R)
+            x = torch.cat([batch[:, block] for batch in batches])
+            centred = (x - self.mean[block]).transpose(0, 1)  # (block, N, R)
             covariance = centred.transpose(1, 2) @ centred / (n - 1) + ridge
             self.factor[block] = torch.linalg.cholesky(covariance)
 

@@ -7,8 +7,10 @@ from torch import Tensor
 
 from rdrepro.baselines.memory import MemoryDetector
 from rdrepro.config import RunConfig
+from rdrepro.features import autocast
 from rdrepro.models.teacher import FourthStage, Teacher
 
+GALLERY = ("gallery1", "gallery2", "gallery3")
 BLOCK = 256  # locations at once: their distances to a gallery image stay in the cache
 
 
@@ -25,27 +27,41 @@ class SPADE(MemoryDetector):
     ):
         super().__init__(teacher, config)
         self.fourth_stage = fourth_stage
-        self.pooled, self.gallery = torch.empty(0), []
+        for name in ("pooled", *GALLERY):
+            self.register_buffer(name, torch.empty(0), persistent=False)
 
-    def pool(self, features: Sequence[Tensor]) -> Tensor:
-        """Return what the image level compares, (B, C)."""
-        deepest = self.fourth_stage(features) if self.fourth_stage else features[-1]
-        return deepest.mean(dim=(2, 3))
+    @property
+    def gallery(self) -> list[Tensor]:
+        """Return the training images' maps in nested order, (N, P_k, C_k) each."""
+        return [getattr(self, name) for name in GALLERY]
+
+    def features(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the three maps, and what the image level compares, (B, C)."""
+        maps = super().features(images)
+        with autocast(self.config, images.device):
+            deepest = self.fourth_stage(maps) if self.fourth_stage else maps[-1]
+        return maps, deepest.float().mean(dim=(2, 3))
 
     def fit(self, loader: Iterable[Tensor]) -> None:
         pooled, maps = [], []
         for images in loader:
-            features = self.features(images)
-            pooled.append(self.pool(features))
+            features, means = self.features(images)
+            pooled.append(means)
             maps.append(nested(features, quarters_first=True))
         self.pooled = torch.cat(pooled)  # (N, C)
-        self.gallery = [torch.cat(layer) for layer in zip(*maps, strict=True)]  # (N, P_k, C_k)
+        if len(self.pooled) < self.config.neighbours:
+            raise ValueError(
+                f"neighbours={self.config.neighbours} is more than the {len(self.pooled)} training "
+                "images; lower it"
+            )
+        for name, layer in zip(GALLERY, zip(*maps, strict=True), strict=True):
+            setattr(self, name, torch.cat(layer))  # (N, P_k, C_k)
 
-    def search(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def search(self, seen: tuple[list[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """Return squared distances (B, h, w) to the nearest location, and to the nearest images."""
-        k = min(self.config.neighbours, len(self.pooled))
-        squared = torch.cdist(self.pool(features), self.pooled).square()  # (B, N)
-        found = squared.topk(k, largest=False)
+        features, means = seen
+        squared = torch.cdist(means, self.pooled).square()  # (B, N)
+        found = squared.topk(self.config.neighbours, largest=False)
         layers = nested(features)
         nearest = torch.stack(
             [
