@@ -18,13 +18,14 @@ from rdrepro.paths import ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
 SMALL = {"image_size": 64, "epochs": 20}
+SHORT = {"image_size": 64, "epochs": 2}  # where several runs are compared
 RUNS = {
     "00_quickstart": {"category": "hazelnut", **SMALL},
     "01_mvtec": {"category": "bottle", "preset": "demo", **SMALL},
     "02_complexity": {"category": "bottle", "image_sizes": 64, "epochs": 2},
-    "04_ablation": {"category": "bottle", **SMALL},
-    "05_backbones": {"category": "bottle", **SMALL},
-    "06_layers": {"category": "transistor", **SMALL},
+    "04_ablation": {"category": "bottle", **SHORT},
+    "05_backbones": {"category": "bottle", **SHORT},
+    "06_layers": {"category": "transistor", **SHORT},
     "10_report": {},  # with no rows at all
 }
 # One row of 01_mvtec, three methods, three bottlenecks, two teachers, five choices of layers and
