@@ -99,7 +99,8 @@ def _open_fields(cell: Cell) -> list[str]:
 
 def _footnotes(cell: Cell, rows: pd.DataFrame) -> pd.Series:
     """Return the values of the fields that the print leaves open, as text, per row."""
-    names = [name for name in _open_fields(cell) if name != "fold"]
+    skipped = {"fold", *foreign_fields(cell.protocol["method"])}
+    names = [name for name in _open_fields(cell) if name not in skipped]
     names += COST_CONDITIONS if cell.metric in COSTS else []
     texts = [_settings({n: row[n] for n in names}) for row in rows.to_dict("records")]
     return pd.Series(texts, index=rows.index, dtype=object)

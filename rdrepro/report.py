@@ -189,6 +189,8 @@ def cells_with_runs(runs: pd.DataFrame) -> pd.DataFrame:
     results = results.assign(label=results["category"] + ", " + size + " px")
     beside = other_protocols(runs, "small-backbones")
     if len(beside):
+        # The variants of the ablations stand in the tables in shape.
+        beside = beside[~beside["differs in"].str.contains("bottleneck=|_layers=")]
         label = beside["category"] + ", " + beside["backbone"] + ", "
         label += beside["epochs"].astype(str) + " epochs " + beside["differs in"]
         label = label.str.strip()
