@@ -10,6 +10,7 @@ import pandas as pd
 
 from rdrepro.cells import (
     COSTS,
+    METHOD_NAMES,
     ROW_METRICS,
     SPLITS,
     Cell,
@@ -266,7 +267,8 @@ def _beside(group: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the lines of one protocol, one per metric that a paper prints."""
     first = group.iloc[-1]
     newest = group[~group[list(IDENTITY)].map(str).duplicated(keep="last")]
-    ours = [c for n in "12" for c in paper_cells("rd4ad", n) if c.method == "Ours"]
+    method = METHOD_NAMES[first["method"]]
+    ours = [c for n in "12" for c in paper_cells("rd4ad", n) if c.method == method]
     place = (first["dataset"], first["category"], first["image_size"])
     printed = {c.metric: c.value for c in ours if (c.dataset, c.category, c.image_size) == place}
     other = departures(first)

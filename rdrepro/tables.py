@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 
 from rdrepro import paths
-from rdrepro.cells import BASELINES, ROW_METRICS, Cell, load_print, paper_cells, printed_cells
+from rdrepro.cells import (
+    BASELINES,
+    METHOD_NAMES,
+    ROW_METRICS,
+    Cell,
+    load_print,
+    paper_cells,
+    printed_cells,
+)
 from rdrepro.compare import KEYS, ORDERED_TABLES, compare, other_protocols
 from rdrepro.config import protocol_differences
 from rdrepro.cost import MIB
@@ -145,7 +153,6 @@ def beside_table(runs: pd.DataFrame | None = None, study: str | None = None) -> 
 ROW_TITLES = {
     TITLES[metric]: ROW_METRICS[metric] for metric in ("image_auroc", "pixel_auroc", "pro")
 }
-METHOD_NAMES = {"reverse_distillation": "Ours", "padim": "PaDiM", "spade": "SPADE"}
 
 
 def complexity_table(runs: pd.DataFrame) -> pd.DataFrame:
@@ -300,9 +307,11 @@ PRINTED_METRICS = {
 }
 
 
-def printed(table: str, category: str, metric: str, image_size: int) -> float | None:
-    """Return the paper's own result in percent (method "Ours"), or None where none is printed."""
-    wanted = (category, "Ours", image_size, metric)
+def printed(
+    table: str, category: str, metric: str, image_size: int, method: str = "Ours"
+) -> float | None:
+    """Return a method's printed result in percent, or None where none is printed."""
+    wanted = (category, method, image_size, metric)
     cells = paper_cells("rd4ad", table)
     found = [c.value for c in cells if (c.category, c.method, c.image_size, c.metric) == wanted]
     return found[0] if found else None
@@ -318,6 +327,7 @@ def beside_print(metrics: dict[str, float], run: Run) -> pd.DataFrame:
     for name, value in metrics.items():
         table, metric = PRINTED_METRICS.get(name, ("", ""))
         cell = (table, run.config.category, metric, run.config.image_size)
+        cell += (METHOD_NAMES[run.config.method],)
         paper = printed(*cell) if real and table else None
         rows.append({"metric": name, "ours (%)": 100 * value, "paper (%)": paper})
     result = pd.DataFrame(rows).set_index("metric")

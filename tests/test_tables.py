@@ -134,6 +134,22 @@ def test_complexity_says_what_was_measured_and_no_performance_of_random_weights(
     assert tables.complexity_table(runs([], tmp_path / "none")).empty
 
 
+def test_a_baseline_stands_beside_its_own_print(tmp_path, small_mvtec):
+    padim = row("bottle", 1, method="padim", backbone="resnet18", padim_channels=100)
+    lines = other_protocols(runs([padim], tmp_path)).set_index("metric")
+    assert lines["printed"].to_dict() == {"image_auroc": 99.9, "pixel_auroc": 98.3, "pro": 94.8}
+    run = rd.resolve(
+        preset="quick",
+        method="spade",
+        category="bottle",
+        data_root=str(small_mvtec),
+        weights="random",
+    )
+    table = rd.beside_print({"image_auroc": 0.9, "pixel_auroc": 0.9}, run)
+    assert table.loc["pixel_auroc", "paper (%)"] == 98.4
+    assert np.isnan(table.loc["image_auroc", "paper (%)"])  # Table 1 has no SPADE
+
+
 def test_variants_of_an_ablation_are_not_the_readmes_results(tmp_path):
     made = [row("bottle", s, epochs=40) for s in SEEDS]
     made += [row("bottle", s, epochs=40, bottleneck="oce") for s in SEEDS]
