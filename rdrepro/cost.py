@@ -33,8 +33,8 @@ def measure_cost(
     """Return the `cost` of testing, as a row holds it (schema.json): seconds at batch 1, MiB.
 
     Quartiles over TIMED images after WARM_UP more, image decoding left out, of each stage and of
-    all together. The peak is the process's whole resident memory, with what
-    earlier work in it left behind, or on a GPU what torch held.
+    all together. The peak is the process's whole resident memory, with what earlier work in it left
+    behind, or on a GPU what torch held.
     """
     device = torch.device(device)
     model.to(device).eval()

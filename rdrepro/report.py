@@ -24,11 +24,7 @@ from rdrepro.tables import FAILED, TITLES, interval, rounded
 CAPTIONS = {
     ("rd4ad", "1"): "image AUROC (%) on MVTec AD, by category and input resolution",
     ("rd4ad", "2"): "pixel AUROC / PRO (%) on MVTec AD; PRO by the authors' formula",
-    (
-        "rd4ad",
-        "3",
-    ): "seconds per image, memory (printed as MB, held in MiB) and averages (%); SPADE's "
-    "and PaDiM's time and memory are apparently quoted from work at 224 px",
+    ("rd4ad", "3"): "seconds per image, memory (printed as MB, held in MiB) and averages (%)",
     ("rd4ad", "4"): "image AUROC (%) of one-class novelty detection, averaged over classes",
     ("rd4ad", "5"): "ablation of the bottleneck, averages over fifteen categories (%)",
     ("rd4ad", "6"): "teacher backbones, averages over fifteen categories (%)",

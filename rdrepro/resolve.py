@@ -63,11 +63,12 @@ class Run:
         return self.results_dir / "runs" / (self.study or self.preset)
 
     def settings(self) -> pd.DataFrame:
-        """Return every field of the configuration, and the paper's protocol where it differs."""
-        differs = protocol_differences(self.config)
+        """Return every field that the method has, and the paper's protocol where it differs."""
+        differs, foreign = protocol_differences(self.config), foreign_fields(self.config.method)
         rows = [
             (name, _plain(value), _plain(differs[name][1]) if name in differs else "")
             for name, value in asdict(self.config).items()
+            if name not in foreign
         ]
         columns = ["setting", "value", "paper, where it differs"]
         return pd.DataFrame(rows, columns=columns).set_index("setting")

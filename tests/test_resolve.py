@@ -132,3 +132,9 @@ def test_no_network_for_the_weights_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
     with pytest.raises(ConnectionError, match=r"cannot download .*RDREPRO_WEIGHTS"):
         resolve(preset="quick", dataset="synthetic")
+
+
+def test_settings_show_what_the_method_has():
+    shown = {m: set(resolve(preset="demo", method=m).settings().index) for m in (None, "padim")}
+    assert {"epochs", "loss"} <= shown[None] and "padim_channels" not in shown[None]
+    assert "padim_channels" in shown["padim"] and not {"epochs", "neighbours"} & shown["padim"]
