@@ -6,7 +6,14 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from rdrepro.data.mvtec import MVTEC_CATEGORIES
+from rdrepro.data.mvtec import check_category
+from rdrepro.data.novelty import (
+    CALTECH_COUNTS,
+    CLASSES,
+    NOVELTY_DATASETS,
+    SPLITS,
+    check_class,
+)
 from rdrepro.losses import REDUCTIONS
 from rdrepro.scoring import COMBINATIONS, LOSS_SCORES, MAP_SCORES
 from rdrepro.text import nearest, one_of
@@ -26,15 +33,20 @@ class RunConfig:
 
     # data
     dataset: str = "mvtec"  # Sec. 4.1
-    category: str = "bottle"  # one of MVTEC_CATEGORIES; no default of the paper's
+    category: str = "bottle"  # one of MVTEC_CATEGORIES, or a class; no default of the paper's
+    normal_class: int | None = None  # Sec. 4.2; novelty detection only
+    inlier_categories: int = 1  # Caltech-256 only; 1, 3 or 5 (O14)
+    split: str = "official"  # "validation": from training images, to choose settings by
     data_seed: int = 1  # embedded data only: 1 to develop on, 2 to report
     image_size: int = 256  # Sec. 4.1; square, pixels
+    normalise: str = "imagenet"  # official dataset.py; "none" for MNIST, Fashion-MNIST (D9)
     mask_threshold: float = 0.5  # official test.py; of masks resized bilinearly (D19)
     label_source: str = "folder"  # "mask": official test.py, from the resized mask (D18)
     # method
     method: str = "reverse_distillation"
     backbone: str = "wide_resnet50_2"  # Sec. 4.1
     weights: str = "IMAGENET1K_V1"  # official resnet.py
+    stem: str = "original"  # official resnet.py: 7x7 convolution and max-pool (D10)
     teacher_bn: str = "frozen"  # official main.py; "batch": the extension's accident
     bottleneck: str = "oce+mff"  # Table 5, last column
     oce_width: int = 128  # official resnet.py: the teacher's own base width (D4)
@@ -76,10 +88,23 @@ class RunConfig:
                 bound = f"at least {lowest}" if value < lowest else f"at most {highest}"
                 raise ValueError(f"{name}={value} must be {bound}")
         self._check_ranges()
+        self._check_class()
         if self.mff_projection and self.bottleneck != "oce+mff":
             raise ValueError(
                 f"mff_projection=True needs bottleneck='oce+mff', not {self.bottleneck!r}"
             )
+
+    def _check_class(self) -> None:
+        if self.dataset not in NOVELTY_DATASETS:
+            for name in ("normal_class", "split", "inlier_categories"):
+                if getattr(self, name) != getattr(RunConfig, name):
+                    raise ValueError(f"{name} has no meaning with dataset={self.dataset!r}")
+            check_category(self.category)
+            return
+        check_class(self.dataset, self.normal_class)
+        named = CLASSES[self.dataset][self.normal_class]
+        if self.category != named:
+            raise ValueError(f"category={self.category!r} is not {named!r}, that of normal_class")
 
     def _check_ranges(self) -> None:
         if self.image_size % 32:
@@ -103,9 +128,13 @@ class RunConfig:
 BASELINES = ("padim", "spade")
 METHODS = ("reverse_distillation", *BASELINES)
 BOTTLENECKS = ("pretrained", "oce", "oce+mff")  # the columns of Table 5
+STEMS = ("original", "no_maxpool")  # the second halves every stride, of a ResNet only
 CHOICES = {
-    "dataset": ("mvtec", "synthetic"),
-    "category": MVTEC_CATEGORIES,
+    "dataset": ("mvtec", "synthetic", *NOVELTY_DATASETS),
+    "inlier_categories": CALTECH_COUNTS,
+    "split": SPLITS,
+    "normalise": ("imagenet", "none"),
+    "stem": STEMS,
     "label_source": ("folder", "mask"),
     "method": METHODS,
     "teacher_bn": ("frozen", "batch"),
@@ -192,6 +221,8 @@ def parse(name: str, value: Any) -> Any:
         if str(value).lower() in ("true", "false"):
             return str(value).lower() == "true"
         raise ValueError(f"{name}={value!r} must be True or False")
+    if kind == int | None:
+        return None if value is None or value != value else _parse_number(name, value, int)
     if kind is str:
         if isinstance(value, str):
             return value

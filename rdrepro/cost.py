@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rdrepro.baselines import MemoryDetector
 from rdrepro.config import RunConfig
-from rdrepro.data.mvtec import MVTecAD
+from rdrepro.data import ImageData
 from rdrepro.evaluation import Detector, stages
 from rdrepro.features import full_precision_kernels
 from rdrepro.models.reverse_distillation import ReverseDistillation, residual_design
@@ -28,7 +28,7 @@ SECONDS_DIGITS, MIB_DIGITS = 6, 3
 
 
 def measure_cost(
-    model: Detector, data: MVTecAD, config: RunConfig, device: torch.device | str = "cpu"
+    model: Detector, data: ImageData, config: RunConfig, device: torch.device | str = "cpu"
 ) -> dict[str, Any]:
     """Return the `cost` of testing, as a row holds it (schema.json): seconds at batch 1, MiB.
 

@@ -12,8 +12,13 @@ from torch.utils.data import DataLoader
 from rdrepro import metrics
 from rdrepro.baselines import MemoryDetector
 from rdrepro.config import RunConfig
-from rdrepro.data.mvtec import MVTecAD
-from rdrepro.features import autocast, full_precision_kernels, memory_errors_explained
+from rdrepro.data import ImageData
+from rdrepro.features import (
+    autocast,
+    full_precision_kernels,
+    layout,
+    memory_errors_explained,
+)
 from rdrepro.models.reverse_distillation import ReverseDistillation
 from rdrepro.progress import progress
 from rdrepro.scoring import LOSS_SCORES, anomaly_map, image_score, loss_score
@@ -21,6 +26,8 @@ from rdrepro.scoring import LOSS_SCORES, anomaly_map, image_score, loss_score
 Detector = ReverseDistillation | MemoryDetector
 # Scores that differ by less than this share of their size say nothing: the run has collapsed.
 NO_SPREAD = 1e-6
+# In one batch of testing, whatever the training batch: sixteen images of 256 pixels.
+BATCH_PIXELS = 16 * 256**2
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class Predictions:
 
     maps: np.ndarray  # (N, H, W) float32, higher = more anomalous
     scores: np.ndarray  # (N,) higher = more anomalous
-    gt_masks: np.ndarray  # (N, H, W) bool
+    gt_masks: np.ndarray | None  # (N, H, W) bool; None where defects have no place
     gt_labels: np.ndarray  # (N,) 0 or 1
     defects: list[str]
     paths: list[str]
@@ -45,7 +52,7 @@ class Predictions:
 
 def predict(
     model: Detector,
-    data: MVTecAD,
+    data: ImageData,
     config: RunConfig,
     device: torch.device | str = "cpu",
 ) -> Predictions:
@@ -53,7 +60,8 @@ def predict(
     device = torch.device(device)
     model.to(device).eval()
     maps, scores, truth, seconds = [], [], [], 0.0
-    loader = DataLoader(data, config.batch_size, collate_fn=list)
+    batch = max(config.batch_size, BATCH_PIXELS // config.image_size**2)
+    loader = DataLoader(data, batch, collate_fn=list)
     with memory_errors_explained(config, device), full_precision_kernels(), torch.inference_mode():
         for items in progress(loader, "testing", leave=False):
             images = torch.stack([item["image"] for item in items]).to(device)  # (B, 3, H, W)
@@ -66,7 +74,7 @@ def predict(
     return Predictions(
         np.concatenate(maps),
         np.concatenate(scores),
-        np.stack([t["gt_mask"].numpy() for t in truth]),
+        np.stack([t["gt_mask"].numpy() for t in truth]) if "gt_mask" in truth[0] else None,
         np.array([t["gt_label"] for t in truth]),
         [t["defect"] for t in truth],
         [t["path"] for t in truth],
@@ -97,7 +105,7 @@ def stages(model: Detector, config: RunConfig, size: Sequence[int]) -> dict[str,
 
     def teacher(images: Tensor) -> list[Tensor]:
         with autocast(config, images.device):
-            return model.teacher(images.contiguous(memory_format=torch.channels_last))
+            return model.teacher(images.contiguous(memory_format=layout(config)))
 
     def student(f_e: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         with autocast(config, f_e[0].device):
@@ -130,17 +138,33 @@ def _maps_and_scores(
 
 
 def evaluate(predictions: Predictions) -> dict[str, float]:
-    """Return every metric of a test set, as fractions; schema.json says what each one is."""
+    """Return every metric of a test set, as fractions; schema.json says what each one is.
+
+    Without masks: those of images, and the AUROC of the maps' maximum and sum (Sec. 4.2).
+    """
     p = predictions
+    if p.gt_masks is None:
+        maps = torch.from_numpy(p.maps)
+        others = {
+            f"image_auroc_{k}": metrics.auroc(image_score(maps, k), p.gt_labels)
+            for k in ("sum", "max")
+        }
+        return _image_metrics(p) | others
     pixel_threshold = metrics.youden_threshold(p.maps, p.gt_masks)
     return {
-        "image_auroc": metrics.auroc(p.scores, p.gt_labels),
+        **_image_metrics(p),
         "pixel_auroc": metrics.auroc(p.maps, p.gt_masks),
         "pixel_aupro": metrics.aupro(p.maps, p.gt_masks),
         "pixel_aupro_official": metrics.aupro_official(p.maps, p.gt_masks),
-        "image_ap": metrics.average_precision(p.scores, p.gt_labels),
         "pixel_ap": metrics.average_precision(p.maps, p.gt_masks),
-        "image_f1_max": metrics.f1_max(p.scores, p.gt_labels),
         "pixel_f1_max": metrics.f1_max(p.maps, p.gt_masks),
         "recall_at_youden": float(np.mean(p.maps[p.gt_masks] >= pixel_threshold)),
+    }
+
+
+def _image_metrics(p: Predictions) -> dict[str, float]:
+    return {
+        "image_auroc": metrics.auroc(p.scores, p.gt_labels),
+        "image_ap": metrics.average_precision(p.scores, p.gt_labels),
+        "image_f1_max": metrics.f1_max(p.scores, p.gt_labels),
     }

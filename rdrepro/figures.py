@@ -18,7 +18,7 @@ from skimage.measure import label as connected_components
 from sklearn.metrics import auc, roc_curve
 
 from rdrepro import paths
-from rdrepro.data.mvtec import MVTecAD
+from rdrepro.data import ImageData
 from rdrepro.evaluation import Predictions
 from rdrepro.metrics import EIGHT_CONNECTED, auroc, pro_curve
 from rdrepro.text import one_of
@@ -70,16 +70,16 @@ def save_figure(figure: Figure, name: str, folder: Path | None = None) -> list[P
 
 @styled
 def plot_image(ax: Axes, item: dict) -> Axes:
-    """Draw a test image, an item of MVTecAD, with its ground truth outlined."""
+    """Draw a test image, an item of a data set, with its ground truth outlined where it has one."""
     ax.imshow(item["image"].permute(1, 2, 0).numpy())
-    if item["gt_mask"].any():
+    if "gt_mask" in item and item["gt_mask"].any():
         ax.contour(item["gt_mask"].numpy(), levels=[0.5], colors=OUTLINE, linewidths=0.8)
     ax.axis("off")
     return ax
 
 
 @styled
-def plot_samples(axes: np.ndarray, data: MVTecAD) -> np.ndarray:
+def plot_samples(axes: np.ndarray, data: ImageData) -> np.ndarray:
     """Draw the first images of every kind, good ones first, defects outlined.
 
     axes: (images of each kind, kinds), as many kinds as `data.counts()` has.
@@ -124,7 +124,7 @@ def choose_cases(predictions: Predictions, by: str) -> dict[str, int]:
 
 
 def plot_cases(
-    axes: np.ndarray, data: MVTecAD, predictions: Predictions, cases: Mapping[str, int]
+    axes: np.ndarray, data: ImageData, predictions: Predictions, cases: Mapping[str, int]
 ) -> np.ndarray:
     """Draw the cases of `choose_cases`, with the score of each; axes as for `plot_overlays`."""
     p, indices = predictions, list(cases.values())
@@ -215,7 +215,7 @@ def plot_variants(axes: np.ndarray, table: pd.DataFrame) -> np.ndarray:
 
 @styled
 def plot_variant_maps(
-    axes: np.ndarray, data: MVTecAD, predictions: Mapping[str, Predictions], cases: Mapping
+    axes: np.ndarray, data: ImageData, predictions: Mapping[str, Predictions], cases: Mapping
 ) -> np.ndarray:
     """Draw cases of `choose_cases`, a line each: the outlined image, then each variant's map of it.
 

@@ -26,7 +26,8 @@ def save_maps(predictions: Predictions, row_file: Path) -> Path:
     """Keep maps (float16), masks, labels and scores beside a row, whole or not; return the file."""
     p, target = predictions, maps_file(row_file)
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    content = {**vars(p), "maps": p.maps.astype(np.float16), "gt_masks": np.packbits(p.gt_masks)}
+    masks = [] if p.gt_masks is None else np.packbits(p.gt_masks)
+    content = {**vars(p), "maps": p.maps.astype(np.float16), "gt_masks": masks}
     with open(aside, "wb") as file:
         np.savez_compressed(file, **content)
     aside.replace(target)
@@ -44,7 +45,9 @@ def load_maps(row_file: Path) -> Predictions | None:
     try:
         with np.load(file) as kept:
             maps = kept["maps"].astype(np.float32)  # (N, H, W)
-            masks = np.unpackbits(kept["gt_masks"], count=maps.size).reshape(maps.shape) > 0
+            bits, masks = kept["gt_masks"], None
+            if len(bits):
+                masks = np.unpackbits(bits, count=maps.size).reshape(maps.shape) > 0
             scores, labels = kept["scores"], kept["gt_labels"]
             told = [kept[n].tolist() for n in ("defects", "paths", "data_hash", "seconds")]
     except Exception as error:  # zipfile, zlib and numpy each raise their own

@@ -21,20 +21,28 @@ from rdrepro.config import (
     parse_overrides,
     protocol_differences,
 )
+from rdrepro.data import ImageData
 from rdrepro.data.mvtec import MVTecAD, check_category, find_mvtec
+from rdrepro.data.novelty import CLASSES, NOVELTY_DATASETS, OneClass
 from rdrepro.data.synthetic import DRAWING_VERSION, write_category
 from rdrepro.models.reverse_distillation import residual_design
 from rdrepro.models.teacher import NoFourthStageError, check_backbone, check_fourth_stage
 from rdrepro.presets import AUTO, preset_settings
 from rdrepro.text import nearest
-from rdrepro.weights import Weights, default_weights, find_weights
+from rdrepro.weights import RESNETS, Weights, default_weights, find_weights
 
 PLACES = ("study", "preset", "data_root", "results_dir", "device", "keep_maps", "overrides")
 PARAMETERS = (*PLACES, *FIELD_NAMES)
+UNNORMALISED = ("mnist", "fashion_mnist")  # official dataset.py, whose loaders end with ToTensor
+DIGITS_BANNER = (
+    "BUNDLED DATA: these are scikit-learn's digits of 8x8 pixels, not MNIST. "
+    "No number below can be held against the papers."
+)
 BANNER = (
     "EMBEDDED DATA: these images are drawn by rdrepro and are not MVTec AD. "
     "No number below can be held against the papers."
 )
+BANNERS = {"synthetic": BANNER, "digits": DIGITS_BANNER}
 
 
 @dataclass(frozen=True)
@@ -53,12 +61,12 @@ class Run:
     @property
     def banner(self) -> str:
         """Return a warning where the data are embedded, else nothing."""
-        return BANNER if self.config.dataset == "synthetic" else ""
+        return BANNERS.get(self.config.dataset, "")
 
     @property
     def rows_dir(self) -> Path:
         """Return where the run's row goes: embedded data without a named study stay apart."""
-        if self.study is None and self.config.dataset == "synthetic":
+        if self.study is None and self.banner:
             return self.results_dir / "demo"
         return self.results_dir / "runs" / (self.study or self.preset)
 
@@ -73,9 +81,12 @@ class Run:
         columns = ["setting", "value", "paper, where it differs"]
         return pd.DataFrame(rows, columns=columns).set_index("setting")
 
-    def dataset(self, split: str) -> MVTecAD:
+    def dataset(self, split: str) -> ImageData:
         """Return the run's images of a split, "train" or "test"; embedded ones are drawn once."""
         c, root = self.config, self.data_root
+        if c.dataset in NOVELTY_DATASETS:
+            chosen = (c.normal_class, split, c.image_size, c.inlier_categories, c.split)
+            return OneClass(root, c.dataset, *chosen)
         if c.dataset == "synthetic":
             write_category(root, c.category, c.data_seed, image_size=c.image_size)
         return MVTecAD(root, c.category, split, c.image_size, c.mask_threshold, c.label_source)
@@ -117,12 +128,11 @@ def resolve(**parameters: Any) -> Run:
     if twice:
         raise ValueError(f"{twice[0]} is given twice, by itself and in overrides; keep one")
     chosen |= overrides
-    if "category" in chosen:
-        check_category(parse("category", chosen["category"]))
-
     preset = places.get("preset", AUTO)
     if preset == AUTO:
-        preset = "paper" if _has_data(places.get("data_root")) else "demo"
+        preset = _usual_preset(chosen.get("dataset"), places.get("data_root"))
+    if "category" in chosen and (preset_settings(preset) | chosen).get("dataset") not in CLASSES:
+        check_category(parse("category", chosen["category"]))
     device = find_device(places.get("device"))
     settings = _settings_of_method(preset_settings(preset), chosen)
     config = _resolve_config(settings, device)
@@ -161,6 +171,12 @@ def _check_study(study: str | None) -> str | None:
             f"study={study!r} must be a folder's name: up to 64 letters, digits, '.', '_', '-'"
         )
     return study
+
+
+def _usual_preset(dataset: str | None, data_root: str | None) -> str:
+    if dataset in NOVELTY_DATASETS:
+        return "novelty_demo" if dataset == "digits" else "novelty_official"
+    return "paper" if _has_data(data_root) else "demo"
 
 
 def _has_data(data_root: str | None) -> bool:
@@ -208,6 +224,8 @@ def _resolve_config(settings: dict[str, Any], device: torch.device) -> RunConfig
     precision = parse("precision", settings.get("precision", AUTO))
     settings["precision"] = fast_precision(device) if precision == AUTO else precision
     settings.setdefault("weights", default_weights(backbone))
+    if settings.get("dataset") in NOVELTY_DATASETS:
+        settings |= _class_settings(settings)
     method = settings.get("method", RunConfig.method)
     block, _, width, _ = residual_design(backbone)
     if method == "padim" and block.expansion == 1:
@@ -217,12 +235,22 @@ def _resolve_config(settings: dict[str, Any], device: torch.device) -> RunConfig
     settings.setdefault("oce_width", width)
     settings.setdefault("map_layers", settings.get("train_layers", RunConfig.map_layers))
     config = RunConfig(**settings)
+    if config.stem != "original" and backbone not in RESNETS:
+        raise ValueError(f"stem={config.stem!r} needs a torchvision ResNet, not {backbone!r}")
     if block.expansion == 1 and config.oce_width != width:
         raise ValueError(
             f"oce_width={config.oce_width} does not fit backbone={backbone!r}, whose basic blocks "
             f"have no width of their own; leave it at {width}"
         )
     return config
+
+
+def _class_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return class, its name and normalisation of a novelty run, where they are not given."""
+    dataset, number = settings["dataset"], parse("normal_class", settings.get("normal_class", 0))
+    named = CLASSES[dataset][number] if number in range(len(CLASSES[dataset])) else ""
+    usual = {"category": named, "normalise": "none" if dataset in UNNORMALISED else "imagenet"}
+    return {"normal_class": number} | {k: settings.get(k, v) for k, v in usual.items()}
 
 
 def find_device(name: str | None) -> torch.device:
@@ -256,11 +284,12 @@ def drawing_name(data_seed: int, image_size: int) -> str:
 
 def _data_root(config: RunConfig, data_root: str | None, results: Path) -> Path:
     """Return the folder that holds the categories in MVTec's layout, or will once drawn."""
-    if config.dataset == "synthetic" and data_root:
+    if config.dataset in BANNERS and data_root:
         raise ValueError(
             f"data_root={data_root!r} is given, but embedded data need none; leave it out"
         )
     if config.dataset == "synthetic":
         return results / "synthetic" / drawing_name(config.data_seed, config.image_size)
     root = (paths.existing(data_root) or Path(data_root)) if data_root else paths.data_dir()
-    return find_mvtec(root or paths.ROOT / "data")
+    root = root or paths.ROOT / "data"
+    return root if config.dataset in NOVELTY_DATASETS else find_mvtec(root)

@@ -1,7 +1,9 @@
 """Result rows: one JSON file per run, written whole or not at all, and read back as a table."""
 
+import hashlib
 import itertools
 import json
+import lzma
 import math
 import os
 from dataclasses import asdict, dataclass
@@ -26,6 +28,7 @@ from rdrepro.weights import sha256
 SCHEMA_VERSION = 1
 SCORE_DIGITS = 6
 METRIC_DIGITS = 6
+MOST_SCORES = 2000  # in the row itself; more lie in a compressed file beside it
 
 
 @cache
@@ -167,12 +170,42 @@ def save_row(row: dict[str, Any], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     c, key = row["config"], row["provenance"]["eval_key"][:8]
     stem = f"{c['category']}-{c['backbone'].replace('/', '-')}-s{c['seed']}-{key}"
+    if c.get("normal_class") is not None:
+        stem = f"{c['dataset']}-{stem}"
+    if len(row["scores"].get("score", ())) > MOST_SCORES:
+        row = row | {"scores": {"file": _save_scores(row["scores"], folder, stem)}}
     aside = folder / f".{stem}.{os.getpid()}.tmp"
     aside.write_text(_to_json(row), encoding="utf-8")
     try:
         return _rename_to_free_name(aside, folder, stem)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _save_scores(scores: dict[str, list], folder: Path, stem: str) -> str:
+    """Write scores to a compressed file and return its name, which tells what it holds."""
+    content = lzma.compress(json.dumps(scores).encode(), preset=9)
+    name = f"{stem}.scores-{hashlib.sha256(content).hexdigest()[:8]}.json.xz"
+    aside = folder / f".{name}.{os.getpid()}.tmp"
+    aside.write_bytes(content)
+    aside.replace(folder / name)
+    return name
+
+
+def read_scores(row: dict[str, Any] | pd.Series, folder: Path | None = None) -> dict[str, list]:
+    """Return path, label and score of each test image of a line of `load_runs`.
+
+    folder: that of `load_runs`. ValueError where the file beside the row is missing or damaged.
+    """
+    scores = row["scores"]
+    if "file" not in scores:
+        return scores
+    folder = folder or paths.results_dir() / "runs"
+    file = (folder / row["file"]).with_name(scores["file"])
+    try:
+        return json.loads(lzma.decompress(file.read_bytes()))
+    except (OSError, lzma.LZMAError, ValueError) as error:
+        raise ValueError(f"the scores {file.name} cannot be read ({error})") from None
 
 
 def _rename_to_free_name(aside: Path, folder: Path, stem: str) -> Path:

@@ -20,14 +20,16 @@ from tqdm import tqdm
 
 from rdrepro.baselines import MemoryDetector, build_baseline
 from rdrepro.config import BASELINES, RunConfig, train_key
-from rdrepro.data.mvtec import MVTecAD
+from rdrepro.data import ImageData
 from rdrepro.features import (
     TeacherFeatures,
     autocast,
     full_precision_kernels,
+    layout,
     memory_errors_explained,
     stack_images,
 )
+from rdrepro.kernels import reached_kernels
 from rdrepro.losses import kd_loss, mkd_loss
 from rdrepro.models.reverse_distillation import (
     ReverseDistillation,
@@ -54,7 +56,7 @@ def training_loss(f_e: list[Tensor], f_d: list[Tensor], config: RunConfig) -> Te
 
 def fit(
     model: ReverseDistillation,
-    data: MVTecAD,
+    data: ImageData,
     config: RunConfig,
     device: torch.device | str = "cpu",
     look: Callable[[ReverseDistillation], dict[str, float]] | None = None,
@@ -67,17 +69,12 @@ def fit(
     """
     device = torch.device(device)
     with memory_errors_explained(config, device), full_precision_kernels():
-        model.to(device, memory_format=torch.channels_last).train()
+        model.to(device, memory_format=layout(config)).train()
         features = TeacherFeatures(model.teacher, data, config, device)
-        _check_last_batch(len(features), config)
-        seconds = _estimate(model, features, config)
-        cheaper = any(getattr(config, k) != v for k, v in PRESETS["quick"].items())
-        advice = "; preset=quick takes minutes" if cheaper and seconds > LONG else ""
-        say(
-            f"Training {config.epochs} epochs takes about {duration(seconds)} "
-            f"on {device} in {config.precision}{advice}."
-        )
-        return _train(model, features, config, look, seconds)
+        code_cells = features[torch.arange(1)][-1].shape[-1] // 2  # of phi, per side
+        _check_last_batch(len(features), config, code_cells)
+        with reached_kernels(model.bottleneck, code_cells):
+            return _train(model, features, config, look)
 
 
 def _train(
@@ -85,13 +82,14 @@ def _train(
     features: TeacherFeatures,
     config: RunConfig,
     look: Callable[[ReverseDistillation], dict[str, float]] | None,
-    expected_seconds: float,
 ) -> pd.DataFrame:
+    seconds = _estimate(model, features, config)
+    _announce(config, features, seconds)
     optimiser = _adam(model, config)
     shuffle = torch.Generator().manual_seed(config.seed)
     history = []
     images = config.epochs * len(features)
-    with progress(None, "training", expected_seconds, total=images, unit=" images") as bar:
+    with progress(None, "training", seconds, total=images, unit=" images") as bar:
         for epoch in range(1, config.epochs + 1):
             started = time.perf_counter()
             order = torch.randperm(len(features), generator=shuffle)
@@ -106,6 +104,16 @@ def _train(
                 history[-1] |= look(model)
                 model.train()
     return pd.DataFrame(history)
+
+
+def _announce(config: RunConfig, features: TeacherFeatures, seconds: float) -> None:
+    cheaper = any(getattr(config, k) != v for k, v in PRESETS["quick"].items())
+    advice = "; preset=quick takes minutes" if cheaper and seconds > LONG else ""
+    steps = config.epochs * math.ceil(len(features) / config.batch_size)
+    say(
+        f"Training {config.epochs} epochs ({steps} gradient steps) takes about {duration(seconds)} "
+        f"on {features.device} in {config.precision}{advice}."
+    )
 
 
 def _epoch(
@@ -150,13 +158,14 @@ def _step(
     return loss.item()
 
 
-def _check_last_batch(n: int, config: RunConfig) -> None:
+def _check_last_batch(n: int, config: RunConfig, code_cells: int) -> None:
     """Refuse a batch that batch norm cannot train on: one image whose code phi is one cell."""
     last = n % config.batch_size or config.batch_size
-    if last == 1 and config.image_size == 32:
+    if last == 1 and code_cells == 1:
         raise ValueError(
             f"batch_size={config.batch_size} leaves a last batch of one image, whose code is one "
-            "cell at image_size=32, and batch norm needs more; use another batch_size"
+            f"cell at image_size={config.image_size}, and batch norm needs more; "
+            "use another batch_size"
         )
 
 
@@ -195,7 +204,7 @@ class Trained:
 
 def train(
     run: Run,
-    data: MVTecAD,
+    data: ImageData,
     look: Callable[[ReverseDistillation], dict[str, float]] | None = None,
 ) -> Trained:
     """Train the run's model, or find its student where an earlier run has kept it.
@@ -223,7 +232,7 @@ def train(
     return Trained(model, history, trainer, len(data), data_hash, False, seconds)
 
 
-def _remember(run: Run, data: MVTecAD) -> Trained:
+def _remember(run: Run, data: ImageData) -> Trained:
     """Fill the memory bank of a baseline with the training images."""
     config, device = run.config, run.device
     _check_writable(run.rows_dir)

@@ -15,7 +15,7 @@ __all__ = ["SPADE", "MemoryDetector", "PaDiM", "build_baseline"]
 def build_baseline(config: RunConfig, weights: Weights) -> MemoryDetector:
     """Build the detector that `method` names, its bank empty; the seed decides random weights."""
     torch.manual_seed(config.seed)
-    teacher = Teacher(config.backbone, weights)
+    teacher = Teacher(config.backbone, weights, normalise=config.normalise, stem=config.stem)
     if config.method == "padim":
         return PaDiM(teacher, config)
     fourth = FourthStage(config.backbone, weights) if config.pooled_layer == 4 else None

@@ -1,0 +1,6 @@
+"""Data sets: items are dicts of `image`, `gt_label`, `defect`, `path`, perhaps `gt_mask`."""
+
+from rdrepro.data.mvtec import MVTecAD
+from rdrepro.data.novelty import OneClass
+
+ImageData = MVTecAD | OneClass

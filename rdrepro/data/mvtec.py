@@ -108,7 +108,7 @@ class MVTecAD(Dataset):
 
     def __getitem__(self, index: int) -> dict:
         path = self.paths[index]
-        picture = _open(path, "RGB")
+        picture = open_image(path, "RGB")
         mask = self._mask(path, picture.size)
         defect = path.parent.name
         from_folder = self.label_source == "folder"
@@ -133,7 +133,7 @@ class MVTecAD(Dataset):
                 f"{path.relative_to(self.root)} has no mask: "
                 f"{mask_path.relative_to(self.root)} is missing"
             )
-        mask = _open(mask_path, "L")
+        mask = open_image(mask_path, "L")
         if mask.size != size:
             raise ValueError(
                 f"the mask {mask_path.relative_to(self.root)} has {mask.size[0]}x{mask.size[1]} "
@@ -169,7 +169,8 @@ class MVTecAD(Dataset):
         return dict(zip(names.tolist(), numbers.tolist(), strict=True))
 
 
-def _open(path: Path, mode: str) -> Image.Image:
+def open_image(path: Path, mode: str) -> Image.Image:
+    """Return a picture in a mode; ValueError for one that cannot be decoded, or of over 8 bits."""
     try:
         picture = Image.open(path)
         if picture.mode.startswith(("I", "F")):

@@ -60,7 +60,7 @@ class ReverseDistillation(nn.Module):
 def build_model(config: RunConfig, weights: Weights) -> ReverseDistillation:
     """Build the model of a configuration; the seed decides every random weight."""
     torch.manual_seed(config.seed)
-    teacher = Teacher(config.backbone, weights, config.teacher_bn)
+    teacher = Teacher(config.backbone, weights, config.teacher_bn, config.normalise, config.stem)
     pretrained = config.bottleneck == "pretrained"
     frozen = FourthStage(config.backbone, weights) if pretrained else None
     bottleneck, student = build_trainable(

@@ -34,12 +34,26 @@ class Teacher(nn.Module):
     as its weights want it. It stays in eval mode whatever the model's mode. With
     `batch_norm="batch"`, an accident of the extension's code, its batch norms use the batch's
     statistics while the model trains; the moved statistics are never kept.
+    normalise="none" feeds the images as they are (D9); stem="no_maxpool" leaves a ResNet's max-pool
+    out, which halves the strides (D10).
     """
 
-    def __init__(self, backbone: str, weights: Weights, batch_norm: str = "frozen"):
+    def __init__(
+        self,
+        backbone: str,
+        weights: Weights,
+        batch_norm: str = "frozen",
+        normalise: str = "imagenet",
+        stem: str = "original",
+    ):
         super().__init__()
         self.backbone, self.batch_norm = backbone, batch_norm
         encoder, mean, std = _build(backbone, weights)
+        if normalise == "none":
+            mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+        if stem == "no_maxpool":
+            encoder.maxpool = nn.Identity()
+        self.strides = tuple(s // 2 for s in STRIDES) if stem == "no_maxpool" else STRIDES
         self.encoder = encoder.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
@@ -67,7 +81,7 @@ class Teacher(nn.Module):
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():
             maps = self(torch.rand(1, 3, 64, 64, generator=generator))
-        if tuple(64 // m.shape[-1] for m in maps) != STRIDES:
+        if tuple(64 // m.shape[-1] for m in maps) != self.strides:
             raise ValueError(f"backbone={self.backbone!r} has no maps at strides 4, 8 and 16")
         return tuple(m.shape[1] for m in maps), all(m.min() >= 0 for m in maps)
 

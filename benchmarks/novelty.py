@@ -1,0 +1,59 @@
+"""Rows behind Table 4: `make novelty` (hours on two cores).
+
+With a data root in RDREPRO_DATA that holds MNIST, FashionMNIST and cifar-10-batches-py as
+torchvision lays them out, and ResNet-18 weights given by --weights: every class of every data set
+by the named presets (results/runs/novelty), the grid that `novelty_tuned` was chosen by
+(results/runs/novelty-grid), and long training on one class (results/runs/novelty-curves). Rows
+that are there are not made again.
+"""
+
+import argparse
+
+import rdrepro as rd
+from rdrepro.config import eval_key
+from rdrepro.data.novelty import CLASSES
+from rdrepro.novelty import CHOSEN_BY, GRID, GRID_EPOCHS
+
+SEEDS = (1, 2, 3)
+LONG, EVERY = 30, 3  # epochs of the curves, and between looks at the test set
+
+
+def make_missing(**parameters: object) -> None:
+    """Make a run's row where it is not there."""
+    run = rd.resolve(**parameters)
+    hashes = (run.dataset(split).fingerprint() for split in ("train", "test"))
+    key = eval_key(run.config, *hashes)[:8]
+    if not any(run.rows_dir.glob(f"*-{key}.json")):
+        rd.save_row(rd.execute(run), run.rows_dir)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", required=True, help="ResNet-18 weights")
+    parser.add_argument("--part", choices=("classes", "grid", "curves"), required=True)
+    parser.add_argument("--preset", default="novelty_official")
+    parser.add_argument("--datasets", default="mnist,fashion_mnist,cifar10")
+    parser.add_argument("--seeds", default=",".join(map(str, SEEDS)))
+    arguments = parser.parse_args()
+    datasets, seeds = arguments.datasets.split(","), arguments.seeds.split(",")
+    usual = {"preset": arguments.preset, "weights": arguments.weights}
+    if arguments.part == "curves":
+        changes = {"epochs": LONG, "eval_every": EVERY, "study": "novelty-curves", "seed": 1}
+        for dataset in datasets:
+            chosen = {"dataset": dataset, "normal_class": CHOSEN_BY[dataset]}
+            make_missing(**usual, **changes, **chosen)
+    for seed in seeds:
+        for dataset in datasets:
+            chosen = {"dataset": dataset, "seed": seed}
+            if arguments.part == "grid":
+                chosen |= {"study": "novelty-grid", "split": "validation"}
+                chosen |= {"normal_class": CHOSEN_BY[dataset], "epochs": GRID_EPOCHS}
+                for changes in GRID.values():
+                    make_missing(**{**usual, **chosen, **changes})
+            if arguments.part == "classes":
+                for number in range(len(CLASSES[dataset])):
+                    make_missing(**usual, **chosen, study="novelty", normal_class=number)
+
+
+if __name__ == "__main__":
+    main()
