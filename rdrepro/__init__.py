@@ -8,12 +8,14 @@ from rdrepro.cells import load_print
 from rdrepro.config import RunConfig
 from rdrepro.cost import measure_cost
 from rdrepro.data.mvtec import MVTEC_CATEGORIES, MVTEC_OBJECTS, MVTEC_TEXTURES, MVTecAD
+from rdrepro.data.novelty import NOVELTY_DATASETS, OneClass
 from rdrepro.evaluation import Predictions, evaluate, predict
 from rdrepro.figures import (
     choose_cases,
     new_figure,
     plot_cases,
     plot_deltas,
+    plot_extremes,
     plot_history,
     plot_overlays,
     plot_paper_against_ours,
@@ -53,7 +55,7 @@ from rdrepro.notebook import (
 from rdrepro.presets import PRESETS
 from rdrepro.provenance import now
 from rdrepro.resolve import Run, resolve
-from rdrepro.results import carry_out, execute, load_runs, make_row, save_row
+from rdrepro.results import carry_out, execute, load_runs, make_row, read_scores, save_row
 from rdrepro.scoring import anomaly_map, image_score, loss_score
 from rdrepro.stats import auroc_interval, cell_matches
 from rdrepro.studies import resolve_variants, run_variants
@@ -80,9 +82,11 @@ __all__ = [
     "MVTEC_CATEGORIES",
     "MVTEC_OBJECTS",
     "MVTEC_TEXTURES",
+    "NOVELTY_DATASETS",
     "PRESETS",
     "SPADE",
     "MVTecAD",
+    "OneClass",
     "OneClassBottleneck",
     "PaDiM",
     "Predictions",
@@ -130,6 +134,7 @@ __all__ = [
     "now",
     "plot_cases",
     "plot_deltas",
+    "plot_extremes",
     "plot_history",
     "plot_overlays",
     "plot_paper_against_ours",
@@ -145,6 +150,7 @@ __all__ = [
     "pro_curve",
     "progress",
     "protocol_table",
+    "read_scores",
     "region_overlaps",
     "resolve",
     "resolve_notebook",

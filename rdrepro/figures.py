@@ -236,6 +236,36 @@ def plot_variant_maps(
 
 
 @styled
+def plot_extremes(axes: np.ndarray, data: ImageData, predictions: Predictions) -> np.ndarray:
+    """Draw the images of lowest and highest score, normal ones above, novel ones below.
+
+    axes: (4, images of each kind).
+    """
+    p, wanted = predictions, axes.shape[1]
+    order = np.argsort(p.scores, kind="stable")
+    lines = {}
+    for label, name in enumerate(("normal", "novel")):
+        ranked = order[p.gt_labels[order] == label]
+        lines |= {f"{name}, lowest": ranked[:wanted], f"{name}, highest": ranked[::-1][:wanted]}
+    for row, (name, indices) in zip(axes, lines.items(), strict=True):
+        for ax, index in zip(row, indices, strict=False):
+            plot_image(ax, data[index])
+            ax.text(
+                0.5,
+                -0.02,
+                f"{p.scores[index]:.3g}",
+                ha="center",
+                va="top",
+                fontsize=7,
+                transform=ax.transAxes,
+            )
+        for ax in row:
+            ax.axis("off")
+        row[0].set_title(name, loc="left", fontsize=8)
+    return axes
+
+
+@styled
 def plot_stages(ax: Axes, table: pd.DataFrame) -> Axes:
     """Draw the seconds of each stage end to end, a bar per line of `studies.cost_table`."""
     left = np.zeros(len(table))

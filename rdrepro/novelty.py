@@ -82,9 +82,14 @@ def classes_table(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
             "gradient steps": gradient_steps(outcome.row),
             "last loss": outcome.history["loss"].iloc[-1],
         }
-    table = pd.DataFrame.from_dict(lines, orient="index")
+    table = pd.DataFrame.from_dict(lines, orient="index", dtype=float)
     table.loc["average"] = table.mean()
     return table.round(4)
+
+
+def hardest(outcomes: Mapping[str, Outcome]) -> str:
+    """Return the normal class whose image AUROC is lowest."""
+    return min(outcomes, key=lambda name: outcomes[name].row["metrics"]["image_auroc"])
 
 
 def printed_average(dataset: str) -> float | None:

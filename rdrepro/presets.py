@@ -26,7 +26,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "dataset": "digits",
         "backbone": "efficientnet_lite0",
         "image_size": 32,
-        "epochs": 20,
+        "epochs": 10,
         "score": "sum",
     },
 }

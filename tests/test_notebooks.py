@@ -23,14 +23,15 @@ RUNS = {
     "00_quickstart": {"category": "hazelnut", **SMALL},
     "01_mvtec": {"category": "bottle", "preset": "demo", **SMALL},
     "02_complexity": {"category": "bottle", "image_sizes": 64, "epochs": 2},
+    "03_novelty": {"normal_class": 9, "epochs": 2},
     "04_ablation": {"category": "bottle", **SHORT},
     "05_backbones": {"category": "bottle", **SHORT},
     "06_layers": {"category": "transistor", **SHORT},
     "10_report": {},  # with no rows at all
 }
-# One row of 01_mvtec, three methods, three bottlenecks, two teachers, five choices of layers and
-# the transistor check's one at another resolution.
-ROWS = 1 + 3 + 3 + 2 + 5 + 1
+# One row of 01_mvtec, three methods, one class, three bottlenecks, two teachers, five choices of
+# layers and the transistor check's one at another resolution.
+ROWS = 1 + 3 + 1 + 3 + 2 + 5 + 1
 RESOLVING_CELL = 3  # code cells up to the resolving one: parameters, injected ones, resolving
 
 

@@ -273,8 +273,9 @@ def download(root: Path, dataset: str) -> None:
         kinds[dataset](aside, download=True)
         (aside / FOLDERS[dataset]).rename(target)
     except (URLError, RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())
         raise ConnectionError(
-            f"{dataset} is not in {root} and cannot be downloaded there ({error}); put "
+            f"{dataset} is not in {root} and cannot be downloaded there ({reason}); put "
             f"torchvision's folder {FOLDERS[dataset]} there, or name another data_root"
         ) from None
     finally:
