@@ -6,7 +6,7 @@ NOTEBOOKS := results/notebooks
 # uv then trusts the machine's certificates, as pip does.
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help demo test report lab lint bench benchmark deviations studies coverage tables picture lock clean
+.PHONY: help demo test report lab lint bench benchmark deviations studies novelty coverage tables picture lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -59,6 +59,12 @@ deviations: $(VENV)/.installed  ## measure the effect of each switch
 
 studies: $(VENV)/.installed  ## rows behind Tables 5-7
 	$(BIN)/python benchmarks/studies.py
+
+novelty: $(VENV)/.installed  ## rows behind Table 4: make novelty WEIGHTS=PATH (hours)
+	$(BIN)/python benchmarks/novelty.py --weights "$(WEIGHTS)" --part classes
+	$(BIN)/python benchmarks/novelty.py --weights "$(WEIGHTS)" --part classes --preset novelty_tuned
+	$(BIN)/python benchmarks/novelty.py --weights "$(WEIGHTS)" --part grid --seeds 1,2
+	$(BIN)/python benchmarks/novelty.py --weights "$(WEIGHTS)" --part curves
 
 coverage: $(VENV)/.installed  ## simulate how often intervals of one AUROC hold the truth
 	$(BIN)/python benchmarks/coverage.py

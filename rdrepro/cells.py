@@ -157,7 +157,8 @@ def _changed(paper: str, table: str, dataset: str, method: str) -> dict[str, Any
         return {"method": BASELINES[method]}
     if table == "4":
         norm = "none" if dataset in UNNORMALISED else "imagenet"
-        return NOVELTY | {"normalise": norm} if method == "Ours" else None
+        draws = {"inlier_categories": ANY} if dataset == "caltech256" else {}
+        return NOVELTY | {"normalise": norm} | draws if method == "Ours" else None
     if table == "5":
         return {"bottleneck": BOTTLENECKS[method]}
     if table == "6":

@@ -74,6 +74,8 @@ class _Sorter:
         if cell.unit_field:
             rows = rows[rows[cell.unit_field].isin(cell.units)]
         rows = self._without(rows, rows["provenance.dirty"].eq(False), DIRTY)
+        if "provenance.selection" in rows:
+            rows = self._without(rows, rows["provenance.selection"].isna(), CHOSEN)
         identity = rows[[*_open_fields(cell), *IDENTITY]].map(str)
         rows = self._without(rows, ~identity.duplicated(keep="last"), "superseded by a newer row")
         return self._without(
@@ -87,6 +89,7 @@ class _Sorter:
 
 
 IDENTITY = ("category", "normal_class", "seed", "fold")  # what tells a protocol's runs apart
+CHOSEN = "settings chosen by validation"
 DIRTY = "not from a clean tree"  # known to be changed or, without git, not known at all
 
 
@@ -229,6 +232,7 @@ def other_protocols(runs: pd.DataFrame | None = None, study: str | None = None) 
         return pd.DataFrame()
     sorter = _sorted(runs, printed_cells())
     rows = runs[runs["dataset"].isin({c.dataset for c in printed_cells()})]
+    rows = rows[rows["normal_class"].isna()]  # novelty detection has a table of its own
     rows = rows[rows["provenance.dirty"].eq(False)]
     if study:
         rows = rows[rows["study"] == study]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rdrepro.novelty_grid import grid_deviations
 from rdrepro.stats import summary
 
 # Switches whose effect is measured, by entry: a field and its other value.
@@ -34,6 +35,14 @@ REGISTER_TITLES = {
 }
 REGISTER = Path(__file__).with_suffix(".csv")
 PROTOCOL = ["dataset", "backbone", "epochs"]
+
+
+def measured_effects(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return every measured effect: of study *deviations* and of novelty detection's grid."""
+    if runs.empty:
+        return runs
+    found = effects(runs[runs["study"] == "deviations"]), grid_deviations(runs)
+    return pd.concat([table for table in found if len(table)], ignore_index=True)
 
 
 def effects(runs: pd.DataFrame) -> pd.DataFrame:
@@ -132,7 +141,9 @@ def _stated(measured: pd.DataFrame, entry: str, otherwise: str) -> str:
     """Return an entry's effects by data, or else what the register says for want of a measure."""
     lines = measured[measured["entry"] == entry] if len(measured) else measured
     stated = []
-    for data, group in lines.groupby("data") if len(lines) else ():
+    several = len(lines) > 0 and lines["switch"].nunique() > 1
+    for (data, switch), group in lines.groupby(["data", "switch"]) if len(lines) else ():
+        data = f"{switch}, {data}" if several else data
         texts = [f"{EFFECT_METRICS[x['metric']]} {effect_text(x)}" for _, x in group.iterrows()]
         moved = group[["mean", "low", "high"]].to_numpy().any()
         stated.append(f"{data}: {', '.join(texts) if moved else 'no change'}")

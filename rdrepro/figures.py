@@ -266,6 +266,35 @@ def plot_extremes(axes: np.ndarray, data: ImageData, predictions: Predictions) -
 
 
 @styled
+def plot_classes(ax: Axes, aurocs: Mapping[str, pd.Series], title: str) -> Axes:
+    """Draw image AUROC by class, a dot per run, a colour per protocol (Table 4).
+
+    aurocs: fractions by the protocol's name; the index of each holds the classes' names.
+    """
+    places = {
+        name: i for i, name in enumerate(dict.fromkeys(n for s in aurocs.values() for n in s.index))
+    }
+    for i, (name, series) in enumerate(aurocs.items()):
+        y = [places[n] + 0.24 * (i - (len(aurocs) - 1) / 2) for n in series.index]
+        ax.scatter(100 * series, y, s=12, label=name, marker="os^D"[i % 4])
+    ax.set(xlabel="image AUROC (%)", title=title, yticks=range(len(places)))
+    ax.set_yticklabels(list(places))
+    ax.invert_yaxis()
+    ax.grid(axis="y", alpha=0.4)
+    return ax
+
+
+@styled
+def plot_tested(ax: Axes, history: Mapping[str, ArrayLike], name: str) -> Axes:
+    """Draw the image AUROC of the looks at the test set in a history, which selected nothing."""
+    table = pd.DataFrame({k: history[k] for k in ("epoch", "image_auroc")}).dropna()
+    ax.plot(table["epoch"], 100 * table["image_auroc"], marker="o", markersize=3, label=name)
+    ax.set(xlabel="epoch", ylabel="image AUROC of the test set (%)")
+    ax.legend()
+    return ax
+
+
+@styled
 def plot_stages(ax: Axes, table: pd.DataFrame) -> Axes:
     """Draw the seconds of each stage end to end, a bar per line of `studies.cost_table`."""
     left = np.zeros(len(table))

@@ -14,21 +14,6 @@ from rdrepro.resolve import DIGITS_BANNER, Run
 from rdrepro.results import Outcome
 from rdrepro.text import nearest, one_of
 
-# What `novelty_tuned` was chosen by: one class of each data set, its training images alone.
-CHOSEN_BY = {"mnist": 5, "fashion_mnist": 5, "cifar10": 5}
-# One switch at a time from `novelty_official`, on a thousand training images.
-GRID_EPOCHS = 10
-GRID = {
-    "novelty_official": {},
-    "64 pixels": {"image_size": 64},
-    "normalised": {"normalise": "imagenet"},
-    "not normalised": {"normalise": "none"},
-    "no smoothing": {"sigma": 0.0},
-    "loss of each location (Eq. 2)": {"loss_reduction": "pointwise"},
-    "twice the epochs": {"epochs": 2 * GRID_EPOCHS},
-    "stem without max-pool": {"stem": "no_maxpool"},
-}
-
 
 def resolve_classes(namespace: dict[str, Any]) -> dict[str, Run]:
     """Resolve 03_novelty's parameters to a run per class: one, or all for normal_class=-1.

@@ -30,6 +30,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "score": "sum",
     },
 }
+# What a preset's settings were chosen by, where they were: no verdict rests on them.
+SELECTION = {
+    "novelty_tuned": "other classes were used for selection: class 5 of mnist, fashion_mnist and "
+    "cifar10, on training images alone"
+}
 ALIASES = {"official": "paper"}
 AUTO = "auto"
 

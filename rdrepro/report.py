@@ -17,6 +17,14 @@ from rdrepro.compare import compare, departures, left_out, other_protocols
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
 from rdrepro.evaluation import Predictions
 from rdrepro.maps import keep_maps_command, load_maps
+from rdrepro.novelty_grid import clean_rows
+from rdrepro.novelty_report import (
+    CURVES_STUDY,
+    averages_table,
+    grid_table,
+    predictions_table,
+)
+from rdrepro.novelty_report import STUDY as NOVELTY_STUDY
 from rdrepro.resolve import resolve
 from rdrepro.stats import auroc_interval
 from rdrepro.tables import FAILED, TITLES, interval, rounded
@@ -109,6 +117,59 @@ def shape_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
             yield html_table(
                 order, f"Table {number} in shape, the order of its columns", prose=True
             )
+
+
+NO_NOVELTY = "Left out: no row of novelty detection."
+
+
+def novelty_tables(runs: pd.DataFrame, folder: Path, runs_dir: Path) -> Iterator[HTML]:
+    """Save and yield Table 4 in full: averages, each class, and what settings were chosen by."""
+    named = {
+        "novelty": ("averages over the classes, percent", averages_table(runs, runs_dir)),
+        "novelty_classes": (
+            "each class by novelty_official, percent, and the 95 % prediction interval of one "
+            "more seed",
+            predictions_table(runs),
+        ),
+        "novelty_grid": (
+            "what each switch changes, in points of image AUROC on validation images",
+            grid_table(runs),
+        ),
+    }
+    for name, (what, table) in named.items():
+        if len(table):
+            tables.save_table(table, name, folder)
+        caption = f"<b>Table 4 in full</b>: {what}"
+        yield html_table(table, caption, prose=True, digits=2, fold=name == "novelty_classes")
+
+
+def novelty_classes(runs: pd.DataFrame) -> Figure | str:
+    """Draw the image AUROC of each class, a panel per data set and a colour per preset."""
+    rows = clean_rows(runs, NOVELTY_STUDY)
+    if rows.empty:
+        return NO_NOVELTY
+    data = list(dict.fromkeys(rows["dataset"]))
+    figure, axes = figures.new_figure(1, len(data), size=(3.4, 3.4))
+    for ax, name in zip(np.ravel(axes), data, strict=True):
+        mine = rows[rows["dataset"] == name].sort_values(["provenance.preset", "normal_class"])
+        presets = mine.groupby("provenance.preset")
+        aurocs = {p: g.set_index("category")["image_auroc"] for p, g in presets}
+        figures.plot_classes(ax, aurocs, TITLES.get(name, name))
+    np.ravel(axes)[0].legend(loc="lower left")
+    return figure
+
+
+def novelty_curves(runs: pd.DataFrame) -> Figure | str:
+    """Draw loss and image AUROC of long training on one class of each data set."""
+    rows = clean_rows(runs, CURVES_STUDY)
+    if rows.empty:
+        return NO_NOVELTY
+    figure, axes = figures.new_figure(1, 2, size=(4.4, 3.2))
+    for _, row in rows.iterrows():
+        name = f"{TITLES[row['dataset']]}, {row['category']}"
+        figures.plot_history(axes[0, 0], row["history"], name)
+        figures.plot_tested(axes[0, 1], row["history"], name)
+    return figure
 
 
 def complexity(runs: pd.DataFrame, folder: Path) -> HTML:

@@ -20,6 +20,7 @@ from rdrepro.config import eval_key, train_key
 from rdrepro.cost import measure_cost, trained_parameters
 from rdrepro.evaluation import Predictions, evaluate, predict
 from rdrepro.models.reverse_distillation import ReverseDistillation
+from rdrepro.presets import SELECTION
 from rdrepro.provenance import environment, now
 from rdrepro.resolve import Run
 from rdrepro.training import Trained, train
@@ -150,6 +151,7 @@ def provenance(
         "dirty": None if None in dirty else any(dirty),
         "study": run.study,
         "preset": run.preset,
+        **({"selection": SELECTION[run.preset]} if run.preset in SELECTION else {}),
         "weights_sha256": sha256(run.weights.path) if run.weights.path else None,
         "train_data_sha256": train_data,
         "test_data_sha256": test_data,

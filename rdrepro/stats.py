@@ -118,6 +118,50 @@ def delong_interval(
     return float(expit(logit(value) - half)), float(expit(logit(value) + half))
 
 
+def average_interval(
+    scores: Sequence[Sequence[float]], labels: Sequence[Sequence[int]], level: float = LEVEL
+) -> tuple[float, float]:
+    """Return the interval over images of the mean AUROC of several classes tested on one test set.
+
+    scores, labels: (K, N), one line per normal class, whose own images are labelled 0. Each image
+    stands in all K problems: what it adds to each AUROC (DeLong's placement values) is summed
+    before the variance is taken, within its own class. On the logit scale; where the variance is 0
+    (an AUROC of 1) it is `auroc_interval` at the first class's counts.
+    """
+    scores, labels = np.asarray(scores, float), np.asarray(labels) == 1
+    values = [auroc(s, y) for s, y in zip(scores, labels, strict=True)]
+    mean, added = float(np.mean(values)), np.zeros(scores.shape[1])
+    for s, y, value in zip(scores, labels, values, strict=True):
+        placed = stats.rankdata(s)
+        for sign, mine, expected in ((1, y, value), (-1, ~y, 1 - value)):
+            share = (placed[mine] - stats.rankdata(s[mine])) / (~mine).sum()
+            added[mine] += sign * (share - expected) / mine.sum()
+    added /= len(values)
+    own = np.where((~labels).any(axis=0), (~labels).argmax(axis=0), -1)
+    groups = [added[own == k] for k in np.unique(own)]
+    variance = sum(len(g) * g.var(ddof=1) for g in groups if len(g) > 1)
+    if not variance > 0:
+        return auroc_interval(mean, int((~labels[0]).sum()), int(labels[0].sum()), level)
+    half = stats.norm.ppf((1 + level) / 2) * np.sqrt(variance) / (mean * (1 - mean))
+    return float(expit(logit(mean) - half)), float(expit(logit(mean) + half))
+
+
+def prediction_intervals(values: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
+    """Return, per unit, where the AUROC of one more seed will lie: columns low and high.
+
+    values: AUROCs as fractions, a line per unit, a column per seed, NaN where none ran. On the
+    logit scale, on which units near 1 spread as the others do, with one SD for all units:
+    t-intervals with a degree of freedom per repetition beyond the first. NaN without any.
+    """
+    z = logit(values.clip(0.5 / 1e6, 1 - 0.5 / 1e6))
+    n, freedom = z.notna().sum(axis=1), (z.notna().sum(axis=1) - 1).clip(lower=0).sum()
+    squares = z.sub(z.mean(axis=1), axis=0).pow(2).sum().sum()
+    spread = np.sqrt(squares / freedom) if freedom else np.nan
+    half = stats.t.ppf((1 + level) / 2, freedom) * spread * np.sqrt(1 + 1 / n)
+    bounds = {"low": expit(z.mean(axis=1) - half), "high": expit(z.mean(axis=1) + half)}
+    return pd.DataFrame(bounds, index=values.index)
+
+
 def _auroc_of(normal: np.ndarray, anomalous: np.ndarray, axis: int = -1) -> np.ndarray:
     """Return the AUROC along an axis, for resamples drawn together."""
     pairs = normal.shape[axis] * anomalous.shape[axis]

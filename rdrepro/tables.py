@@ -22,7 +22,7 @@ from rdrepro.compare import KEYS, ORDERED_TABLES, compare, other_protocols
 from rdrepro.config import protocol_differences
 from rdrepro.cost import MIB
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
-from rdrepro.deviations import REGISTER_PARTS, effects, effects_table, register
+from rdrepro.deviations import REGISTER_PARTS, effects_table, measured_effects, register
 from rdrepro.resolve import Run
 from rdrepro.results import load_runs, schema
 from rdrepro.weights import RANDOM
@@ -365,7 +365,7 @@ def generated_blocks(runs_dir: Path) -> dict[str, str]:
     """Return what README.md and DEVIATIONS.md generate from rows, by the name of its block."""
     runs = load_runs(runs_dir)
     demo = runs[runs["study"] == "readme"].iloc[-1]
-    measured = effects(runs[runs["study"] == "deviations"])
+    measured = measured_effects(runs)
     blocks = {
         "demo": f"```\n{row_table(demo)}\n```",
         "embedded": markdown(embedded_table(runs[runs["study"] == "embedded"])),

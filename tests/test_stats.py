@@ -189,3 +189,61 @@ def test_the_kept_coverage_is_what_the_simulation_gives(line):
 def test_the_score_interval_covers_what_it_says():
     found = stats.coverage(stats.score_interval, 20, 20, 0.7, draws=400, seed=3)
     assert 0.92 <= found["coverage"] <= 0.985  # 0.95 +- three standard errors of 400 draws
+
+
+def one_against_the_rest(rng, images=60, classes=5, apart=1.5):
+    """Return scores and labels (K, N) of K one-class problems on one test set."""
+    own = np.repeat(np.arange(classes), images // classes)
+    hard = rng.normal(size=images)  # an image that one model finds odd, the others do too
+    scores = rng.normal(size=(classes, images)) + hard
+    labels = (own != np.arange(classes)[:, None]).astype(int)
+    return scores + apart * labels, labels
+
+
+def test_the_interval_of_an_average_of_one_class_is_delongs():
+    scores, labels = one_against_the_rest(np.random.default_rng(0), images=1000)
+    ours = stats.average_interval(scores[:1], labels[:1])
+    assert ours == pytest.approx(stats.delong_interval(scores[0], labels[0]), abs=2e-3)
+
+
+def test_the_interval_of_an_average_is_that_of_redrawn_images():
+    rng = np.random.default_rng(1)
+    scores, labels = one_against_the_rest(rng, images=200)
+    own = labels.argmin(axis=0)
+    groups = [np.flatnonzero(own == k) for k in range(5)]
+    means = []
+    for _ in range(400):
+        drawn = np.concatenate([rng.choice(g, len(g)) for g in groups])
+        means.append(
+            np.mean(
+                [roc_auc_score(y[drawn], s[drawn]) for s, y in zip(scores, labels, strict=True)]
+            )
+        )
+    low, high = stats.average_interval(scores, labels)
+    assert high - low == pytest.approx(2 * 1.96 * np.std(means), rel=0.15)
+    assert low < np.mean(means) < high
+
+
+def test_a_prediction_interval_by_hand():
+    values = pd.DataFrame({1: [0.9, 0.8], 2: [0.92, np.nan]}, index=["a", "b"])
+    bounds = stats.prediction_intervals(values)
+    z = np.log([0.9 / 0.1, 0.92 / 0.08])
+    spread, t = z.std(ddof=1), 12.706204736  # one degree of freedom
+    for name, centre, n in (("a", z.mean(), 2), ("b", np.log(4), 1)):
+        half = t * spread * np.sqrt(1 + 1 / n)
+        expected = 1 / (1 + np.exp(-np.array([centre - half, centre + half])))
+        np.testing.assert_allclose(bounds.loc[name], expected, rtol=1e-6)
+
+
+def test_without_a_second_seed_there_is_no_prediction():
+    assert stats.prediction_intervals(pd.DataFrame({1: [0.9, 0.8]})).isna().all(axis=None)
+
+
+def test_prediction_intervals_hold_one_more_seed_as_often_as_they_say():
+    rng, held = np.random.default_rng(2), []
+    for _ in range(200):
+        centres = rng.normal(3, 1, (10, 1))
+        seeds = 1 / (1 + np.exp(-(centres + 0.5 * rng.normal(size=(10, 4)))))
+        bounds = stats.prediction_intervals(pd.DataFrame(seeds[:, :3]))
+        held.append(((bounds["low"] <= seeds[:, 3]) & (seeds[:, 3] <= bounds["high"])).mean())
+    assert 0.93 < np.mean(held) < 0.97

@@ -14,6 +14,9 @@ from rdrepro.cells import Cell, paper_cells, printed_cells, protocol_defaults
 from rdrepro.compare import compare, left_out, other_protocols
 from rdrepro.config import FREE_FIELDS, RunConfig
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
+from rdrepro.deviations import measured_effects
+from rdrepro.novelty_grid import GRID_EPOCHS
+from rdrepro.novelty_report import averages_table, grid_table, predictions_table
 from rdrepro.paths import ROOT
 from rdrepro.results import later_fields
 from rdrepro.stats import cell_matches
@@ -35,9 +38,9 @@ def row(category="carpet", seed=1, dirty=False, finished="2026-01-01", metrics=(
     return made
 
 
-def runs(rows, folder):
+def runs(rows, folder, study="made-up"):
     for made in rows:
-        rd.save_row(made, folder / "made-up")
+        rd.save_row(made, folder / study)
     return rd.load_runs(folder)
 
 
@@ -289,7 +292,10 @@ def test_table_3_holds_the_checkpoint_in_mib_and_no_verdict_on_time(tmp_path):
 
 def novelty(digit, seed=1, **changes):
     settings = {"dataset": "mnist", "score": "sum", "normalise": "none", "backbone": "resnet18"}
-    return row("carpet", seed, **(settings | {"image_size": 32, "normal_class": digit} | changes))
+    settings |= {"image_size": 32, "normal_class": digit} | changes
+    made = row("carpet", seed, **settings)
+    made["config"]["category"] = str(digit)
+    return made
 
 
 def test_table_4_averages_ten_classes_and_pools_no_two_protocols(tmp_path):
@@ -473,3 +479,81 @@ def test_newest_is_newest_whatever_the_time_zone(tmp_path):
     late["metrics"]["image_auroc"] = 0.95
     block = tables.table1(runs([late, early], tmp_path))["ours: Ours, 256 px"]
     assert block.loc["carpet", "ours"] == pytest.approx(95.0)
+
+
+def chosen(made, preset, selection=None):
+    """Return a made-up row with its preset, and with what its settings were chosen by."""
+    made["provenance"] |= {"preset": preset} | ({"selection": selection} if selection else {})
+    made["provenance"]["eval_key"] = f"{abs(hash(json.dumps(made['config']))):016x}"[:16]
+    return made
+
+
+def classes(preset, values, **changes):
+    """Return rows of all ten classes of MNIST, a list of AUROCs per seed."""
+    selection = "other classes were used" if preset == "novelty_tuned" else None
+    return [
+        chosen(novelty(k, s, metrics=both(v), **changes), preset, selection)
+        for s, v in enumerate(values, 1)
+        for k in range(10)
+    ]
+
+
+def both(value):
+    return {"image_auroc": value, "image_auroc_sum": value, "image_auroc_max": value - 0.1}
+
+
+def test_settings_that_validation_chose_enter_no_verdict(tmp_path):
+    made = classes("novelty_tuned", [0.993] * 3) + classes("novelty_official", [0.99], epochs=5)
+    whole = runs(made, tmp_path)
+    block = tables.table4(whole)["ours: MNIST"]
+    assert block.loc["Ours", ["ours", "n_seeds"]].tolist() == pytest.approx([99.0, 1])
+    reasons = left_out(whole)["reason"].value_counts()
+    assert reasons["settings chosen by validation"] == 30
+    assert other_protocols(whole).empty  # Table 4 has tables of its own
+
+
+def test_table_4_in_full_by_hand(tmp_path):
+    made = classes("novelty_official", [0.98, 0.99, 1.0]) + classes(
+        "novelty_tuned", [0.97], sigma=0
+    )
+    table = averages_table(runs(made, tmp_path, "novelty"), tmp_path).set_index("preset")
+    official, tuned = table.loc["novelty_official"], table.loc["novelty_tuned"]
+    assert official[["ours", "seeds", "printed", "maximum"]].tolist() == pytest.approx(
+        [99, 3, 99.3, 89]
+    )
+    assert official["delta"] == pytest.approx(-0.3)
+    half = 4.302652729911275 / np.sqrt(3)
+    assert official["over seeds"] == f"[{99 - half:.2f}, {99 + half:.2f}]"
+    assert official["remark"] == "" and tuned["remark"] == "other classes were used"
+    assert tuned["over seeds"] == "" and tuned["classes"] == "10/10"
+
+
+def test_each_class_says_where_one_more_seed_will_lie(tmp_path):
+    table = predictions_table(runs(classes("novelty_official", [0.98, 0.99]), tmp_path, "novelty"))
+    assert table["seeds"].tolist() == [2] * 10
+    assert table["image AUROC"].tolist() == pytest.approx([98.5] * 10)
+    low, high = map(float, table["one more seed"][0].strip("[]").split(", "))
+    assert low < 98 and high > 99
+
+
+def grid(dataset, seed, value, **changes):
+    settings = {"split": "validation", "epochs": GRID_EPOCHS, "dataset": dataset}
+    settings |= {"normalise": "imagenet" if dataset == "cifar10" else "none"} | changes
+    return chosen(novelty(5, seed, metrics=both(value), **settings), "novelty_official")
+
+
+def test_the_grid_pairs_by_class_and_seed(tmp_path):
+    made = [grid("mnist", 1, 0.90), grid("mnist", 2, 0.91), grid("cifar10", 1, 0.7)]
+    made += [grid("mnist", 1, 0.93, image_size=64), grid("mnist", 2, 0.95, image_size=64)]
+    made += [grid("cifar10", 1, 0.6, normalise="none")]
+    for made_row in made:
+        rd.save_row(made_row, tmp_path / "novelty-grid")
+    table = grid_table(rd.load_runs(tmp_path)).set_index("switch")
+    assert table.loc["novelty_official", "MNIST, 5"] == pytest.approx(90.5)
+    assert table.loc["64 pixels", "MNIST, 5"] == pytest.approx(3.5)
+    assert table.loc["64 pixels", "pairs"] == 2
+    assert table.loc["not normalised", "CIFAR-10, dog"] == pytest.approx(-10)
+    assert table.loc["not normalised", "MNIST, 5"] == 0  # as it is anyway
+    effects = measured_effects(rd.load_runs(tmp_path)).set_index(["entry", "switch"])
+    assert effects.loc[("D10", "`image_size=64`"), "mean"] == pytest.approx(3.5)
+    assert list(effects.loc["D9"].index) == ["`normalise=none`"]

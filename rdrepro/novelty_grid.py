@@ -1,0 +1,91 @@
+"""The choice of `novelty_tuned`: one switch at a time, on training images of three classes."""
+
+import numpy as np
+import pandas as pd
+
+from rdrepro.data.novelty import CLASSES
+from rdrepro.stats import summary
+
+GRID_STUDY = "novelty-grid"
+# What `novelty_tuned` was chosen by: one class of each data set, its training images alone.
+CHOSEN_BY = {"mnist": 5, "fashion_mnist": 5, "cifar10": 5}
+# One switch at a time from `novelty_official`, on a thousand training images.
+GRID_EPOCHS = 10
+GRID = {
+    "novelty_official": {},
+    "64 pixels": {"image_size": 64},
+    "normalised": {"normalise": "imagenet"},
+    "not normalised": {"normalise": "none"},
+    "no smoothing": {"sigma": 0.0},
+    "loss of each location (Eq. 2)": {"loss_reduction": "pointwise"},
+    "twice the epochs": {"epochs": 2 * GRID_EPOCHS},
+    "stem without max-pool": {"stem": "no_maxpool"},
+}
+SWITCHES = ("image_size", "normalise", "sigma", "loss_reduction", "epochs", "stem")
+
+
+def clean_rows(runs: pd.DataFrame, study: str) -> pd.DataFrame:
+    """Return a study's clean rows, the newest of each configuration."""
+    if runs.empty:
+        return runs
+    rows = runs[(runs["study"] == study) & runs["provenance.dirty"].eq(False)]
+    return rows.drop_duplicates("provenance.eval_key", keep="last")
+
+
+def grid_effects(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return each switch's effect on each class, in points: columns switch, dataset, seed, effect.
+
+    Paired by class and seed with `novelty_official`; a switch that changes nothing there has 0.
+    """
+    rows = clean_rows(runs, GRID_STUDY)
+    lines = []
+    for (name, seed), group in rows.groupby(["dataset", "seed"]) if len(rows) else ():
+        official = _row_of(group, {})
+        for switch, changes in GRID.items():
+            row = _row_of(group, changes)
+            if official is not None and row is not None:
+                effect = 100 * (row["image_auroc"] - official["image_auroc"])
+                told = {"effect": effect, "image_auroc": 100 * row["image_auroc"]}
+                lines.append({"switch": switch, "dataset": name, "seed": seed} | told)
+    return pd.DataFrame(lines)
+
+
+def _row_of(group: pd.DataFrame, changes: dict[str, object]) -> pd.Series | None:
+    """Return the newest row of a grid's line, one data set and seed."""
+    name = group.iloc[0]["dataset"]
+    usual = {"image_size": 32, "sigma": 4.0, "loss_reduction": "flatten", "stem": "original"}
+    usual |= {"normalise": "imagenet" if name == "cifar10" else "none", "epochs": GRID_EPOCHS}
+    wanted = usual | changes
+    fits = group[np.logical_and.reduce([group[k] == wanted[k] for k in SWITCHES])]
+    return fits.iloc[-1] if len(fits) else None
+
+
+# Which entry of DEVIATIONS.md a switch of the grid belongs to.
+ENTRIES = {
+    "64 pixels": ("D10", "`image_size=64`"),
+    "stem without max-pool": ("D10", "`stem=no_maxpool`"),
+    "normalised": ("D9", "`normalise=imagenet`"),
+    "not normalised": ("D9", "`normalise=none`"),
+    "no smoothing": ("D12", "`sigma=0`"),
+    "loss of each location (Eq. 2)": ("D1", "`loss_reduction=pointwise`"),
+}
+
+
+def grid_deviations(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the grid's effects as lines of `deviations.effects`, by data set.
+
+    Left out where a switch changes nothing, being the data set's own setting.
+    """
+    effects = grid_effects(runs)
+    lines = []
+    for (switch, name), group in effects.groupby(["switch", "dataset"]) if len(effects) else ():
+        own = {"normalised": name == "cifar10", "not normalised": name != "cifar10"}
+        if switch not in ENTRIES or own.get(switch):
+            continue
+        entry, setting = ENTRIES[switch]
+        s, base = summary(group["effect"]), (group["image_auroc"] - group["effect"]).mean()
+        data = f"{name} {CLASSES[name][CHOSEN_BY[name]]} (validation images), resnet18, "
+        line = {"entry": entry, "switch": setting, "data": f"{data}{GRID_EPOCHS} epochs"}
+        line |= {"metric": "image_auroc", "seeds": s.n, "base": base}
+        lines.append(line | {"mean": s.mean, "low": s.low, "high": s.high})
+    return pd.DataFrame(lines)
