@@ -17,7 +17,7 @@ from rdrepro.compare import compare, departures, left_out, other_protocols
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
 from rdrepro.evaluation import Predictions
 from rdrepro.maps import keep_maps_command, load_maps
-from rdrepro.novelty_grid import clean_rows
+from rdrepro.novelty_grid import chosen_switches, clean_rows
 from rdrepro.novelty_report import (
     CURVES_STUDY,
     averages_table,
@@ -124,6 +124,8 @@ NO_NOVELTY = "Left out: no row of novelty detection."
 
 def novelty_tables(runs: pd.DataFrame, folder: Path, runs_dir: Path) -> Iterator[HTML]:
     """Save and yield Table 4 in full: averages, each class, and what settings were chosen by."""
+    grid = grid_table(runs)
+    taken = f"taken are {', '.join(chosen_switches(runs))}" if len(grid) else ""
     named = {
         "novelty": ("averages over the classes, percent", averages_table(runs, runs_dir)),
         "novelty_classes": (
@@ -132,8 +134,8 @@ def novelty_tables(runs: pd.DataFrame, folder: Path, runs_dir: Path) -> Iterator
             predictions_table(runs),
         ),
         "novelty_grid": (
-            "what each switch changes, in points of image AUROC on validation images",
-            grid_table(runs),
+            f"what each switch changes, in points of image AUROC on validation images; {taken}",
+            grid,
         ),
     }
     for name, (what, table) in named.items():

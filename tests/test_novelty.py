@@ -24,6 +24,8 @@ from rdrepro.data.novelty import CLASSES, OneClass, choose, load_split
 from rdrepro.kernels import OneCellConv, reached_kernels
 from rdrepro.models.bottleneck import OneClassBottleneck
 from rdrepro.models.teacher import Teacher
+from rdrepro.novelty_grid import GRID, GRID_EPOCHS, chosen_switches
+from rdrepro.paths import ROOT
 from rdrepro.results import read_scores
 from rdrepro.training import _adam, _step
 from rdrepro.weights import Weights
@@ -223,6 +225,15 @@ def test_the_official_choice_is_everything():
     normal = np.array([True, False, True])
     assert choose(normal, "train", "official").tolist() == [0, 2]
     assert choose(normal, "test", "official").tolist() == [0, 1, 2]
+
+
+def test_the_tuned_preset_is_what_the_committed_grid_chose():
+    switches = chosen_switches(rd.load_runs(ROOT / "results" / "runs"))
+    chosen = {k: v for name in switches for k, v in GRID[name].items()}
+    assert chosen.pop("epochs") > GRID_EPOCHS  # helps, and costs more than two cores have
+    tuned, official = rd.PRESETS["novelty_tuned"], rd.PRESETS["novelty_official"]
+    assert {k: tuned.get(k) for k in chosen} == chosen
+    assert set(tuned) - set(chosen) == set(official) - set(chosen)
 
 
 # --- Caltech-256
