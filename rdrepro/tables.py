@@ -22,7 +22,6 @@ from rdrepro.compare import KEYS, ORDERED_TABLES, compare, other_protocols
 from rdrepro.config import protocol_differences
 from rdrepro.cost import MIB
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
-from rdrepro.deviations import REGISTER_PARTS, effects_table, measured_effects, register
 from rdrepro.resolve import Run
 from rdrepro.results import load_runs, schema
 from rdrepro.weights import RANDOM
@@ -361,39 +360,10 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in cells)
 
 
-def generated_blocks(runs_dir: Path) -> dict[str, str]:
-    """Return what README.md and DEVIATIONS.md generate from rows, by the name of its block."""
-    runs = load_runs(runs_dir)
-    demo = runs[runs["study"] == "readme"].iloc[-1]
-    measured = measured_effects(runs)
-    blocks = {
-        "demo": f"```\n{row_table(demo)}\n```",
-        "embedded": markdown(embedded_table(runs[runs["study"] == "embedded"])),
-        "results": markdown(rounded(_usual_protocol(beside_table(runs, "small-backbones")))),
-        "effects": markdown(effects_table(measured)),
-    }
-    return blocks | {part: markdown(register(measured, part)) for part in REGISTER_PARTS}
-
-
-def _usual_protocol(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the lines of `beside_table` that are no variant of an ablation."""
-    if "differs in" not in table:
-        return table
-    return table[table["differs in"] == ""].drop(columns="differs in")
-
-
-def fill_block(text: str, name: str, content: str) -> str:
-    """Return a text with what stands between the marks of a block replaced."""
-    marks = f"<!-- {name}: made by `make tables` -->\n", f"\n<!-- end of {name} -->"
-    before, _, rest = text.partition(marks[0])
-    _, _, after = rest.partition(marks[1])
-    return f"{before}{marks[0]}{content}{marks[1]}{after}" if rest else text
-
-
 def row_table(row: pd.Series) -> pd.DataFrame:
-    """Return the metrics of one row of `load_runs`, in percent."""
+    """Return the metrics of one row of `load_runs` that it has, in percent."""
     names = [n for n in schema()["properties"]["metrics"]["properties"] if n in row]
-    table = (100 * row[names].astype(float)).round(1).to_frame("%")
+    table = (100 * row[names].astype(float)).dropna().round(1).to_frame("%")
     table.index.name = f"{row['category']} ({row['dataset']})"
     return table
 
@@ -401,6 +371,7 @@ def row_table(row: pd.Series) -> pd.DataFrame:
 def latest_row() -> pd.DataFrame:
     """Return the metrics, in percent, of the newest row on embedded data."""
     rows = load_runs(paths.results_dir() / "demo")
+    rows = rows[rows["dataset"] == "synthetic"] if len(rows) else rows
     if rows.empty:
         raise FileNotFoundError("there is no row on embedded data yet; run `make demo`")
     return row_table(rows.iloc[-1])

@@ -18,6 +18,7 @@ from rdrepro.deviations import measured_effects
 from rdrepro.novelty_grid import GRID_EPOCHS
 from rdrepro.novelty_report import averages_table, grid_table, predictions_table
 from rdrepro.paths import ROOT
+from rdrepro.readme import usual_protocol
 from rdrepro.results import later_fields
 from rdrepro.stats import cell_matches
 
@@ -158,7 +159,7 @@ def test_variants_of_an_ablation_are_not_the_readmes_results(tmp_path):
     made += [row("bottle", s, epochs=40, bottleneck="oce") for s in SEEDS]
     table = tables.beside_table(runs(made, tmp_path), "made-up")
     assert set(table["differs in"]) == {"", "bottleneck=oce"}
-    shown = tables._usual_protocol(table)
+    shown = usual_protocol(table)
     assert len(shown) == 3 and "differs in" not in shown
 
 

@@ -1,0 +1,40 @@
+"""What README.md and DEVIATIONS.md generate from rows, between their marks."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from rdrepro.deviations import REGISTER_PARTS, effects_table, measured_effects, register
+from rdrepro.novelty_report import averages_table
+from rdrepro.results import load_runs
+from rdrepro.tables import beside_table, embedded_table, markdown, rounded, row_table
+
+
+def generated_blocks(runs_dir: Path) -> dict[str, str]:
+    """Return what README.md and DEVIATIONS.md generate from rows, by the name of its block."""
+    runs = load_runs(runs_dir)
+    demo = runs[runs["study"] == "readme"].iloc[-1]
+    measured = measured_effects(runs)
+    blocks = {
+        "demo": f"```\n{row_table(demo)}\n```",
+        "embedded": markdown(embedded_table(runs[runs["study"] == "embedded"])),
+        "results": markdown(rounded(usual_protocol(beside_table(runs, "small-backbones")))),
+        "novelty": markdown(rounded(averages_table(runs, runs_dir).drop(columns="remark"))),
+        "effects": markdown(effects_table(measured)),
+    }
+    return blocks | {part: markdown(register(measured, part)) for part in REGISTER_PARTS}
+
+
+def usual_protocol(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the lines of `beside_table` that are no variant of an ablation."""
+    if "differs in" not in table:
+        return table
+    return table[table["differs in"] == ""].drop(columns="differs in")
+
+
+def fill_block(text: str, name: str, content: str) -> str:
+    """Return a text with what stands between the marks of a block replaced."""
+    marks = f"<!-- {name}: made by `make tables` -->\n", f"\n<!-- end of {name} -->"
+    before, _, rest = text.partition(marks[0])
+    _, _, after = rest.partition(marks[1])
+    return f"{before}{marks[0]}{content}{marks[1]}{after}" if rest else text
