@@ -169,7 +169,7 @@ def plot_history(ax: Axes, history: Mapping | pd.DataFrame, name: str | None = N
         ax.set_axis_off()
         return ax
     few = len(history["epoch"]) < 40
-    ax.plot(history["epoch"], history["loss"], marker="." if few else "", label=name)
+    ax.plot(history["epoch"], history["loss"], _dashes(ax), marker="." if few else "", label=name)
     ax.set(xlabel="epoch", ylabel="loss (mean over images)", yscale="log")
     _plain_numbers(ax.yaxis)
     if name:
@@ -253,7 +253,7 @@ def plot_extremes(axes: np.ndarray, data: ImageData, predictions: Predictions) -
             ax.text(
                 0.5,
                 -0.02,
-                f"{p.scores[index]:.3g}",
+                f"{p.scores[index]:.4g}",
                 ha="center",
                 va="top",
                 fontsize=7,
@@ -309,6 +309,11 @@ def plot_stages(ax: Axes, table: pd.DataFrame) -> Axes:
     return ax
 
 
+def _dashes(ax: Axes) -> str:
+    """Return the style of the next line: dashed once every colour has been used."""
+    return "-" if len(ax.lines) < len(COLOURS) else "--"
+
+
 def _plain_numbers(axis: Axis) -> None:
     """Label a logarithmic axis 1, 2, 5, 10, ...; a power per tick would run into the next."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -342,7 +347,7 @@ def plot_roc(ax: Axes, scores: ArrayLike, labels: ArrayLike, name: str) -> Axes:
     if not ax.lines:
         ax.axline((0, 0), slope=1, color="0.5", linestyle=":", label="chance")
     fpr, tpr, _ = roc_curve(labels, scores)
-    ax.plot(fpr, tpr, label=f"{name}: AUROC {100 * auroc(scores, labels):.1f} %")
+    ax.plot(fpr, tpr, _dashes(ax), label=f"{name}: AUROC {100 * auroc(scores, labels):.1f} %")
     ax.set(xlabel="false positive rate (normal images)", ylabel="true positive rate")
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     ax.legend(loc="lower right")

@@ -1,4 +1,8 @@
-"""Kernels without what only ever meets padding, for training on images of 32 pixels."""
+"""The OCE as matrix products, to train on images so small that phi has few cells.
+
+A CPU's convolutions are made for large maps: on a code of one or two cells a side they take two
+thirds of a training step. What is computed and learned is the same, rounding aside.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rdrepro.models.bottleneck import OneClassBottleneck
+
+MOST_CELLS = 2  # per side; from three on the usual convolution is as fast
 
 
 class OneCellConv(nn.Module):
@@ -19,10 +25,32 @@ class OneCellConv(nn.Module):
 
     def __init__(self, whole: nn.Conv2d):
         super().__init__()
+        self.whole = [whole]  # in a list, so that its parameters are not this module's
         self.weight = nn.Parameter(reached(whole).detach().clone())  # (C', C, s, s)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x.flatten(1), self.weight.flatten(1))[..., None, None]
+
+    def write_back(self) -> None:
+        """Put what was learned into the whole kernel."""
+        with torch.no_grad():
+            reached(self.whole[0]).copy_(self.weight)
+
+
+class FewCellsConv(nn.Module):
+    """A 3x3 convolution as one product of its own kernel with the input's unfolded cells."""
+
+    def __init__(self, whole: nn.Conv2d):
+        super().__init__()
+        self.weight, self.stride = whole.weight, whole.stride[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        columns = F.unfold(x, 3, padding=1, stride=self.stride)  # (B, 9 C, cells)
+        side = x.shape[-1] // self.stride
+        return (self.weight.flatten(1) @ columns).unflatten(2, (side, side))
+
+    def write_back(self) -> None:
+        """Nothing to do: the kernel is shared."""
 
 
 def reached(conv: nn.Conv2d) -> Tensor:
@@ -32,24 +60,23 @@ def reached(conv: nn.Conv2d) -> Tensor:
 
 
 @contextmanager
-def reached_kernels(bottleneck: nn.Module, code_cells: int) -> Iterator[None]:
-    """Within it, the OCE holds only kernel cells that meet its input; afterwards all, trained.
+def fast_kernels(bottleneck: nn.Module, code_cells: int) -> Iterator[None]:
+    """Within it the OCE trains by matrix products, afterwards by its own, trained, convolutions.
 
-    What is computed and learned is the same, in about a third of the time. code_cells: of phi, per
-    side; nothing changes where there are several.
+    code_cells: of phi, per side; nothing changes where they are more than MOST_CELLS.
     """
     swapped = []
-    if code_cells == 1 and isinstance(bottleneck, OneClassBottleneck):
+    if code_cells <= MOST_CELLS and isinstance(bottleneck, OneClassBottleneck):
+        kind = OneCellConv if code_cells == 1 else FewCellsConv
         for block in bottleneck.oce:
             for name, conv in list(block.named_children()):
                 if isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3) and conv.groups == 1:
-                    swapped.append((block, name, conv, OneCellConv(conv)))
+                    swapped.append((block, name, conv, kind(conv)))
     for block, name, _, part in swapped:
         setattr(block, name, part)
     try:
         yield
     finally:
         for block, name, conv, part in swapped:
-            with torch.no_grad():
-                reached(conv).copy_(part.weight)
+            part.write_back()
             setattr(block, name, conv)

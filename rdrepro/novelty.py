@@ -10,7 +10,7 @@ from rdrepro import paths
 from rdrepro.cells import paper_cells
 from rdrepro.data.novelty import ALL_CLASSES, CLASSES, NOVELTY_DATASETS, is_there
 from rdrepro.notebook import resolve_notebook
-from rdrepro.resolve import DIGITS_BANNER, Run
+from rdrepro.resolve import Run
 from rdrepro.results import Outcome
 from rdrepro.text import nearest, one_of
 
@@ -69,7 +69,8 @@ def classes_table(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
         }
     table = pd.DataFrame.from_dict(lines, orient="index", dtype=float)
     table.loc["average"] = table.mean()
-    return table.round(4)
+    whole = ["training images", "gradient steps"]
+    return table.round(dict.fromkeys(whole, 0)).astype(dict.fromkeys(whole, int)).round(4)
 
 
 def hardest(outcomes: Mapping[str, Outcome]) -> str:
@@ -91,7 +92,7 @@ def beside_average(table: pd.DataFrame, run: Run) -> str:
     classes, printed = len(table) - 1, printed_average(dataset)
     said = f"Average over {classes} of {len(CLASSES[dataset])} classes: {average:.2f} %."
     if printed is None:
-        return f"{said} {DIGITS_BANNER}"
+        return f"{said} No printed number belongs to {dataset}."
     if classes < len(CLASSES[dataset]):
         return f"{said} Table 4 prints an average over all: {printed} %."
     return f"{said} Table 4 prints {printed} %: {average - printed:+.2f} points; one seed."

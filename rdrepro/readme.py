@@ -19,7 +19,9 @@ def generated_blocks(runs_dir: Path) -> dict[str, str]:
         "demo": f"```\n{row_table(demo)}\n```",
         "embedded": markdown(embedded_table(runs[runs["study"] == "embedded"])),
         "results": markdown(rounded(usual_protocol(beside_table(runs, "small-backbones")))),
-        "novelty": markdown(rounded(averages_table(runs, runs_dir).drop(columns="remark", errors="ignore"))),
+        "novelty": markdown(
+            rounded(averages_table(runs, runs_dir).drop(columns="remark", errors="ignore"))
+        ),
         "effects": markdown(effects_table(measured)),
     }
     return blocks | {part: markdown(register(measured, part)) for part in REGISTER_PARTS}

@@ -29,7 +29,7 @@ from rdrepro.features import (
     memory_errors_explained,
     stack_images,
 )
-from rdrepro.kernels import reached_kernels
+from rdrepro.kernels import fast_kernels
 from rdrepro.losses import kd_loss, mkd_loss
 from rdrepro.models.reverse_distillation import (
     ReverseDistillation,
@@ -73,7 +73,7 @@ def fit(
         features = TeacherFeatures(model.teacher, data, config, device)
         code_cells = features[torch.arange(1)][-1].shape[-1] // 2  # of phi, per side
         _check_last_batch(len(features), config, code_cells)
-        with reached_kernels(model.bottleneck, code_cells):
+        with fast_kernels(model.bottleneck, code_cells):
             return _train(model, features, config, look)
 
 

@@ -21,7 +21,7 @@ from sklearn.metrics import roc_auc_score
 import rdrepro as rd
 from rdrepro import novelty
 from rdrepro.data.novelty import CLASSES, OneClass, choose, load_split
-from rdrepro.kernels import OneCellConv, reached_kernels
+from rdrepro.kernels import OneCellConv, fast_kernels
 from rdrepro.models.bottleneck import OneClassBottleneck
 from rdrepro.models.teacher import Teacher
 from rdrepro.novelty_grid import GRID, GRID_EPOCHS, chosen_switches
@@ -360,21 +360,23 @@ def small_model(precision="float32"):
     return rd.build_model(config, RANDOM).double().train(), config
 
 
-def features(images, seed=0):
+def features(images, seed=0, size=32):
     generator = torch.Generator().manual_seed(seed)
-    shapes = ((64, 8), (128, 4), (256, 2))
+    shapes = ((64, size // 4), (128, size // 8), (256, size // 16))
     return [
         torch.rand(images, c, n, n, generator=generator, dtype=torch.float64) for c, n in shapes
     ]
 
 
-def test_training_without_unreached_kernel_cells_learns_the_same():
+@pytest.mark.parametrize("size", [32, 64])
+def test_training_by_matrix_products_learns_the_same(size):
     trained = []
-    for code_cells in (1, 2):  # with 2 nothing is left out
+    for code_cells in (size // 32, 3):  # with 3 the convolutions stay as they are
         model, config = small_model()
-        with reached_kernels(model.bottleneck, code_cells):
+        with fast_kernels(model.bottleneck, code_cells):
             optimiser = _adam(model, config)
-            losses = [_step(model, features(4, seed), optimiser, config) for seed in range(4)]
+            batches = (features(4, seed, size) for seed in range(4))
+            losses = [_step(model, f_e, optimiser, config) for f_e in batches]
         trained.append((model.trainable().state_dict(), losses))
     (fast, fast_losses), (whole, whole_losses) = trained
     assert fast_losses == pytest.approx(whole_losses, rel=1e-9)
@@ -386,7 +388,7 @@ def test_training_without_unreached_kernel_cells_learns_the_same():
 def test_unreached_kernel_cells_are_most_and_never_move():
     model, config = small_model()
     before = model.bottleneck.oce[1].conv1.weight.detach().clone()
-    with reached_kernels(model.bottleneck, 1):
+    with fast_kernels(model.bottleneck, 1):
         parts = [m for m in model.modules() if isinstance(m, OneCellConv)]
         assert sorted(p.weight.shape[-1] for p in parts) == [1, 1, 1, 2]
         optimiser = _adam(model, config)
@@ -395,21 +397,22 @@ def test_unreached_kernel_cells_are_most_and_never_move():
     assert moved.tolist() == [False] * 4 + [True] + [False] * 4
 
 
+@pytest.mark.parametrize("cells", [1, 2])
 @pytest.mark.parametrize("block", ["resnet50", "resnext50_32x4d"])
-def test_bottleneck_blocks_compute_the_same(block):
+def test_bottleneck_blocks_compute_the_same(block, cells):
     config = rd.RunConfig(backbone=block, weights="random", image_size=32, oce_width=64)
     oce = rd.build_model(config, RANDOM).bottleneck.double().eval()
     shapes = ((256, 8), (512, 4), (1024, 2))
-    f_e = [torch.rand(2, c, n, n, dtype=torch.float64) for c, n in shapes]
+    f_e = [torch.rand(2, c, cells * n, cells * n, dtype=torch.float64) for c, n in shapes]
     expected = oce(f_e)
-    with reached_kernels(oce, 1):
+    with fast_kernels(oce, cells):
         torch.testing.assert_close(oce(f_e), expected, rtol=1e-9, atol=1e-9)
 
 
 def test_kernels_are_whole_again_after_an_error():
     bottleneck = OneClassBottleneck((4, 8, 16))
     kinds = [type(m) for m in bottleneck.modules()]
-    with pytest.raises(KeyError), reached_kernels(bottleneck, 1):
+    with pytest.raises(KeyError), fast_kernels(bottleneck, 1):
         raise KeyError
     assert [type(m) for m in bottleneck.modules()] == kinds
 
