@@ -95,10 +95,16 @@ class RunConfig:
             )
 
     def _check_class(self) -> None:
+        kinds = {
+            "normal_class": NOVELTY_DATASETS,
+            "split": [n for n in NOVELTY_DATASETS if n != "caltech256"],
+            "inlier_categories": ["caltech256"],
+        }
+        for name, datasets in kinds.items():
+            default = next(f.default for f in fields(self) if f.name == name)
+            if self.dataset not in datasets and getattr(self, name) != default:
+                raise ValueError(f"{name} has no meaning with dataset={self.dataset!r}")
         if self.dataset not in NOVELTY_DATASETS:
-            for name in ("normal_class", "split", "inlier_categories"):
-                if getattr(self, name) != getattr(RunConfig, name):
-                    raise ValueError(f"{name} has no meaning with dataset={self.dataset!r}")
             check_category(self.category)
             return
         check_class(self.dataset, self.normal_class)

@@ -1,6 +1,7 @@
 """One-class novelty detection (Table 4): a class a run, its table, and the choice of settings."""
 
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,11 +9,18 @@ import pandas as pd
 
 from rdrepro import paths
 from rdrepro.cells import paper_cells
+from rdrepro.config import parse_overrides
 from rdrepro.data.novelty import ALL_CLASSES, CLASSES, NOVELTY_DATASETS, is_there
 from rdrepro.notebook import resolve_notebook
 from rdrepro.resolve import Run
 from rdrepro.results import Outcome
 from rdrepro.text import nearest, one_of
+
+OWN = {
+    "dataset": "it is a parameter of the notebook, -p dataset NAME",
+    "normal_class": "it is a parameter of the notebook, -p normal_class NUMBER",
+    "method": "the notebook trains Reverse Distillation",
+}
 
 
 def resolve_classes(namespace: dict[str, Any]) -> dict[str, Run]:
@@ -31,6 +39,9 @@ def resolve_classes(namespace: dict[str, Any]) -> dict[str, Run]:
     wanted = namespace.get("normal_class")
     everyone = wanted in (None, ALL_CLASSES, str(ALL_CLASSES))
     numbers = range(len(CLASSES[dataset])) if everyone else [wanted]
+    for name in parse_overrides(str(namespace.get("overrides") or "")):
+        if name in ("dataset", "normal_class", "method"):
+            raise ValueError(f"overrides: {name} cannot be given here; {OWN[name]}")
     given = namespace | {"dataset": dataset, "normal_class": None}
     runs = [resolve_notebook(given, normal_class=n) for n in numbers]
     return {run.config.category: run for run in runs}
@@ -40,7 +51,8 @@ def _usual_dataset(preset: str | None, data_root: str | None) -> str:
     if preset == "novelty_demo":
         return "digits"
     root = paths.data_dir() or paths.ROOT / "data"
-    if data_root or preset in ("novelty_official", "novelty_tuned") or is_there(root, "mnist"):
+    named = data_root or os.environ.get("RDREPRO_DATA")
+    if named or preset in ("novelty_official", "novelty_tuned") or is_there(root, "mnist"):
         return "mnist"
     return "digits"
 

@@ -41,10 +41,20 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 # What a preset's settings were chosen by, where they were: no verdict rests on them.
-SELECTION = {
-    "novelty_tuned": "other classes were used for selection: class 5 of mnist, fashion_mnist and "
-    "cifar10, on training images alone"
-}
+CHOSEN_CLASSES = {"mnist": 5, "fashion_mnist": 5, "cifar10": 5}
+SELECTED = ("novelty_tuned",)
+
+
+def selection(preset: str, dataset: str, normal_class: int | None) -> str | None:
+    """Return what a preset's settings were chosen by, as a row says it; None where by nothing."""
+    if preset not in SELECTED:
+        return None
+    used = CHOSEN_CLASSES.get(dataset) == normal_class
+    names = ", ".join(f"{name} {number}" for name, number in CHOSEN_CLASSES.items())
+    whose = "this class and two others were" if used else "other classes were"
+    return f"{whose} used for selection: {names}, on training images alone"
+
+
 ALIASES = {"official": "paper"}
 AUTO = "auto"
 

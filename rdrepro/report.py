@@ -23,8 +23,9 @@ from rdrepro.novelty_report import (
     averages_table,
     grid_table,
     predictions_table,
+    protocols,
 )
-from rdrepro.novelty_report import STUDY as NOVELTY_STUDY
+from rdrepro.presets import PRESETS
 from rdrepro.resolve import resolve
 from rdrepro.stats import auroc_interval
 from rdrepro.tables import FAILED, TITLES, interval, rounded
@@ -125,7 +126,11 @@ NO_NOVELTY = "Left out: no row of novelty detection."
 def novelty_tables(runs: pd.DataFrame, folder: Path, runs_dir: Path) -> Iterator[HTML]:
     """Save and yield Table 4 in full: averages, each class, and what settings were chosen by."""
     grid = grid_table(runs)
-    taken = f"taken are {', '.join(chosen_switches(runs))}" if len(grid) else ""
+    steps = PRESETS["novelty_tuned"]["epochs"], PRESETS["novelty_official"]["epochs"]
+    taken = (
+        f"{', '.join(chosen_switches(runs))} help on each class; <i>novelty_tuned</i> takes them, "
+        f"but for the epochs, {steps[0]} against {steps[1]}, for want of time"
+    )
     named = {
         "novelty": ("averages over the classes, percent", averages_table(runs, runs_dir)),
         "novelty_classes": (
@@ -146,18 +151,20 @@ def novelty_tables(runs: pd.DataFrame, folder: Path, runs_dir: Path) -> Iterator
 
 
 def novelty_classes(runs: pd.DataFrame) -> Figure | str:
-    """Draw the image AUROC of each class, a panel per data set and a colour per preset."""
-    rows = clean_rows(runs, NOVELTY_STUDY)
-    if rows.empty:
+    """Draw the image AUROC of each class, a panel per data set and a colour per protocol."""
+    panels: dict[str, dict[str, pd.Series]] = {}
+    for group in protocols(runs):
+        first, aurocs = group.iloc[-1], group.sort_values("normal_class")
+        label = f"{first['provenance.preset']}, {first['image_size']} px, {first['epochs']} epochs"
+        panel = panels.setdefault(TITLES.get(first["dataset"], first["dataset"]), {})
+        panel[label] = aurocs.set_index("category")["image_auroc"]
+    if not panels:
         return NO_NOVELTY
-    data = list(dict.fromkeys(rows["dataset"]))
-    figure, axes = figures.new_figure(1, len(data), size=(3.4, 3.4))
-    for ax, name in zip(np.ravel(axes), data, strict=True):
-        mine = rows[rows["dataset"] == name].sort_values(["provenance.preset", "normal_class"])
-        presets = mine.groupby("provenance.preset")
-        aurocs = {p: g.set_index("category")["image_auroc"] for p, g in presets}
-        figures.plot_classes(ax, aurocs, TITLES.get(name, name))
-    np.ravel(axes)[0].legend(loc="lower left")
+    figure, axes = figures.new_figure(1, len(panels), size=(3.4, 3.6))
+    for ax, (title, aurocs) in zip(np.ravel(axes), panels.items(), strict=True):
+        figures.plot_classes(ax, aurocs, title)
+    handles, labels = np.ravel(axes)[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure
 
 
@@ -168,9 +175,10 @@ def novelty_curves(runs: pd.DataFrame) -> Figure | str:
         return NO_NOVELTY
     figure, axes = figures.new_figure(1, 2, size=(4.4, 3.2))
     for _, row in rows.iterrows():
-        name = f"{TITLES[row['dataset']]}, {row['category']}"
+        name = f"{TITLES.get(row['dataset'], row['dataset'])}, {row['category']}"
         figures.plot_history(axes[0, 0], row["history"], name)
-        figures.plot_tested(axes[0, 1], row["history"], name)
+        if "image_auroc" in row["history"]:
+            figures.plot_tested(axes[0, 1], row["history"], name)
     return figure
 
 

@@ -20,7 +20,7 @@ from rdrepro.config import eval_key, train_key
 from rdrepro.cost import measure_cost, trained_parameters
 from rdrepro.evaluation import Predictions, evaluate, predict
 from rdrepro.models.reverse_distillation import ReverseDistillation
-from rdrepro.presets import SELECTION
+from rdrepro.presets import selection
 from rdrepro.provenance import environment, now
 from rdrepro.resolve import Run
 from rdrepro.training import Trained, train
@@ -144,6 +144,7 @@ def provenance(
 ) -> dict[str, Any]:
     """Return where a result comes from. It is dirty where its testing or its training was."""
     train_data, test_data = trained.data_hash, predictions.data_hash
+    chosen = selection(run.preset, run.config.dataset, run.config.normal_class)
     here = environment(run.device)
     dirty = [here["dirty"], trained.environment["dirty"]]
     return {
@@ -151,7 +152,7 @@ def provenance(
         "dirty": None if None in dirty else any(dirty),
         "study": run.study,
         "preset": run.preset,
-        **({"selection": SELECTION[run.preset]} if run.preset in SELECTION else {}),
+        **({"selection": chosen} if chosen else {}),
         "weights_sha256": sha256(run.weights.path) if run.weights.path else None,
         "train_data_sha256": train_data,
         "test_data_sha256": test_data,

@@ -6,7 +6,6 @@ import hashlib
 import http.server
 import pickle
 import threading
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,7 +18,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 
 import rdrepro as rd
-from rdrepro import novelty
+from rdrepro import evaluation, novelty
 from rdrepro.data.novelty import CLASSES, OneClass, choose, load_split
 from rdrepro.kernels import OneCellConv, fast_kernels
 from rdrepro.models.bottleneck import OneClassBottleneck
@@ -162,6 +161,11 @@ def damage_count(root):
     (root / "MNIST" / "raw" / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(19)))
 
 
+def damage_type(root):
+    raw = root / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    raw.write_bytes(raw.read_bytes()[:2] + b"\x09" + raw.read_bytes()[3:])  # signed
+
+
 def damage_class(root):
     (root / "MNIST" / "raw" / "train-labels-idx1-ubyte").write_bytes(idx(np.full(20, 11)))
 
@@ -173,6 +177,7 @@ def damage_class(root):
         (damage_missing, "is incomplete; move it away"),
         (damage_count, "do not fit each other"),
         (damage_class, "do not fit each other"),
+        (damage_type, "cannot be read"),
     ],
 )
 def test_damaged_files_are_named(mnist, damage, message):
@@ -181,9 +186,12 @@ def test_damaged_files_are_named(mnist, damage, message):
         OneClass(mnist[0], "mnist", 3)
 
 
-def test_a_damaged_pickle_is_named(tmp_path):
+@pytest.mark.parametrize(
+    "content", [b"nothing", pickle.dumps([1]), pickle.dumps({"data": [[0.5]], "labels": None})]
+)
+def test_a_damaged_pickle_is_named(tmp_path, content):
     write_cifar(tmp_path, np.random.default_rng(1))
-    (tmp_path / "cifar-10-batches-py" / "data_batch_3").write_bytes(b"nothing")
+    (tmp_path / "cifar-10-batches-py" / "data_batch_3").write_bytes(content)
     with pytest.raises(ValueError, match="cifar-10-batches-py cannot be read"):
         OneClass(tmp_path, "cifar10", 0)
 
@@ -206,7 +214,7 @@ def test_what_is_no_view_is_refused(given, message):
 
 def test_settings_are_chosen_by_training_images_alone(tmp_path):
     rng, classes = np.random.default_rng(2), np.arange(17_000) % 10
-    arrays = {"train": (rng.integers(0, 256, (17_000, 2, 2)), classes)}
+    arrays = {"train": (rng.integers(0, 256, (17_000, 28, 28)), classes)}
     write_mnist(tmp_path, arrays | {"test": mnist_arrays(rng)["test"]})
     train, test = (OneClass(tmp_path, "mnist", 5, s, 8, source="validation") for s in RAW)
     assert len(train) == 1000 and set(train.labels) == {0}
@@ -271,7 +279,7 @@ def test_at_most_150_images_of_a_category_count(tmp_path):
     [
         ({"categories": 2}, "has 2 categories beside 257.clutter, which is there"),
         ({"clutter": 3}, "257.clutter has 3 images, fewer than the 12 to be tested"),
-        ({"images": 1}, "has too few images to train on"),
+        ({"images": 1}, "has 1 images, too few to train on and to test"),
     ],
 )
 def test_a_tree_that_is_not_caltechs_is_refused(tmp_path, tree, message):
@@ -463,6 +471,8 @@ def test_the_official_preset_has_each_loaders_own_normalisation(dataset, normali
         ({"stem": "small"}, "stem='small' is not original or no_maxpool"),
         ({"data_root": "here"}, "embedded data need none"),
         ({"inlier_categories": 2}, "inlier_categories=2 is not 1, 3 or 5"),
+        ({"inlier_categories": 3}, "inlier_categories has no meaning with dataset='digits'"),
+        ({"dataset": "caltech256", "split": "validation"}, "split has no meaning with"),
         ({"dataset": "synthetic", "normal_class": 1}, "normal_class has no meaning with"),
         ({"dataset": "synthetic", "split": "validation"}, "split has no meaning with"),
     ],
@@ -493,6 +503,42 @@ def test_a_named_root_without_data_is_no_demo(tmp_path, monkeypatch):
     run = novelty.resolve_classes(given)["8"]
     with pytest.raises(ConnectionError, match="mnist is not in"):
         run.dataset("train")
+
+
+def test_a_root_of_the_environment_without_data_is_no_demo(tmp_path, monkeypatch):
+    monkeypatch.setenv("RDREPRO_DATA", str(tmp_path / "nowhere"))
+    runs = novelty.resolve_classes({"normal_class": 8, "weights": "random"})
+    assert runs["8"].config.dataset == "mnist"
+
+
+@pytest.mark.parametrize("overrides", ["dataset=mnist", "normal_class=3", "method=padim"])
+def test_what_the_notebook_sets_is_no_override(overrides):
+    name = overrides.partition("=")[0]
+    with pytest.raises(ValueError, match=f"overrides: {name} cannot be given here; "):
+        novelty.resolve_classes({"overrides": overrides})
+
+
+def test_a_class_without_images_is_named(tmp_path):
+    arrays = mnist_arrays(np.random.default_rng(0))
+    pictures, classes = arrays["train"]
+    arrays["train"] = pictures[classes != 3], classes[classes != 3]
+    arrays["test"] = arrays["test"][0], np.full(10, 4)
+    write_mnist(tmp_path, arrays)
+    with pytest.raises(ValueError, match="mnist has no image of class 3 in its train set"):
+        OneClass(tmp_path, "mnist", 3)
+    with pytest.raises(ValueError, match="mnist has no image but of class 4 in its test set"):
+        OneClass(tmp_path, "mnist", 4, "test")
+
+
+def test_a_tuned_row_says_what_its_settings_were_chosen_by(mnist, tmp_path):
+    given = {"dataset": "mnist", "weights": "random", "data_root": str(mnist[0]), "epochs": 1}
+    selections = []
+    for preset, number in (("novelty_tuned", 3), ("novelty_tuned", 5), ("novelty_official", 3)):
+        run = rd.resolve(**given, preset=preset, normal_class=number)
+        selections.append(rd.execute(run)["provenance"].get("selection"))
+    assert selections[0].startswith("other classes were used for selection: mnist 5, ")
+    assert selections[1].startswith("this class and two others were used for selection")
+    assert selections[2] is None
 
 
 def test_a_misspelt_data_set_is_named():
@@ -595,11 +641,21 @@ def test_a_last_batch_of_one_image_is_refused_where_the_code_is_one_cell():
 
 
 def test_testing_takes_more_images_at_once_without_another_result(digits_outcome, monkeypatch):
-    run = replace(digits_outcome.run, config=replace(digits_outcome.run.config, batch_size=32))
+    run = digits_outcome.run
     trained = rd.train(run, run.dataset("train"))
     assert trained.reused
+    sizes, scored = [], evaluation.score_images
+
+    def watched(model, images, config):
+        sizes.append(len(images))
+        return scored(model, images, config)
+
+    monkeypatch.setattr("rdrepro.evaluation.score_images", watched)
+    rd.predict(trained.model, run.dataset("test"), run.config)
+    assert sizes == [599]  # all at once, of a training batch of 32
     monkeypatch.setattr("rdrepro.evaluation.BATCH_PIXELS", 1)
     few = rd.predict(trained.model, run.dataset("test"), run.config)
+    assert max(sizes[1:]) == 32
     np.testing.assert_allclose(few.scores, digits_outcome.predictions.scores, rtol=0.02)
 
 

@@ -15,7 +15,7 @@ from rdrepro.compare import compare, left_out, other_protocols
 from rdrepro.config import FREE_FIELDS, RunConfig
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
 from rdrepro.deviations import measured_effects
-from rdrepro.novelty_grid import GRID_EPOCHS
+from rdrepro.novelty_grid import GRID_EPOCHS, chosen_switches
 from rdrepro.novelty_report import averages_table, grid_table, predictions_table
 from rdrepro.paths import ROOT
 from rdrepro.readme import usual_protocol
@@ -296,6 +296,7 @@ def novelty(digit, seed=1, **changes):
     settings |= {"image_size": 32, "normal_class": digit} | changes
     made = row("carpet", seed, **settings)
     made["config"]["category"] = str(digit)
+    made["counts"] |= {"test_normal": 1000, "test_anomalous": 9000}
     return made
 
 
@@ -537,6 +538,57 @@ def test_each_class_says_where_one_more_seed_will_lie(tmp_path):
     assert low < 98 and high > 99
 
 
+def test_only_whole_and_official_protocols_are_held_against_print(tmp_path):
+    official = classes("novelty_official", [0.98], epochs=5, oce_width=64)
+    others = classes("other", [0.993, 0.993, 0.993], image_size=64, epochs=2)
+    assert tables.table4(runs(others, tmp_path / "a"))["ours: MNIST"].loc["Ours", "n_seeds"] == 3
+    block = tables.table4(runs(official + others, tmp_path / "b"))["ours: MNIST"]
+    assert block.loc["Ours", ["ours", "n_seeds"]].tolist() == pytest.approx([98, 1])
+    random = classes("novelty_official", [0.993] * 3, epochs=5, weights="random")
+    assert tables.table4(runs(random, tmp_path / "c"))["ours: MNIST"].loc["Ours", "n_seeds"] == 0
+    small = classes("novelty_official", [0.993], epochs=5)
+    for made in small:
+        made["counts"]["test_anomalous"] = 10
+    assert tables.table4(runs(small, tmp_path / "d"))["ours: MNIST"].loc["Ours", "n_seeds"] == 0
+    reasons = set(left_out(rd.load_runs(tmp_path))["reason"])
+    assert {"random weights", "not the whole test set"} <= reasons
+
+
+def test_averages_pool_no_two_protocols_and_need_every_class(tmp_path):
+    made = classes("novelty_official", [0.98, 0.99])
+    made += [chosen(novelty(0, map_combine="product", metrics=both(0.5)), "novelty_official")]
+    made += [chosen(novelty(3, seed=3, metrics=both(0.5)), "novelty_official")]  # no whole seed
+    made += [
+        chosen(novelty(k, split="validation", metrics=both(0.1)), "novelty_official")
+        for k in range(10)
+    ]
+    made += [
+        chosen(novelty(k, dataset="digits", metrics=both(0.1)), "novelty_demo") for k in range(10)
+    ]
+    dirty = classes("novelty_official", [0.1], epochs=9)
+    for made_row in dirty:
+        made_row["provenance"]["dirty"] = True
+    whole = runs(made + dirty, tmp_path, "novelty")
+    table = averages_table(whole, tmp_path)
+    assert table["seeds"].tolist() == [2, 0]
+    assert table["ours"].tolist() == pytest.approx([98.5, np.nan], nan_ok=True)
+    assert table["classes"].tolist() == ["10/10", "1/10"]
+    low, high = map(float, table["over images"][0].strip("[]").split(", "))
+    assert 80 < low < high <= 100
+    assert predictions_table(whole)["seeds"].tolist() == [2, 2, 2, 3] + [2] * 6
+
+
+def test_draws_of_caltech_have_no_interval_over_one_test_set(tmp_path):
+    made = [
+        chosen(novelty(k, dataset="caltech256", normalise="imagenet", metrics=both(0.9)), "p")
+        for k in range(10)
+    ]
+    for k, made_row in enumerate(made):
+        made_row["scores"] = {n: v[: 5 + k] for n, v in made_row["scores"].items()}
+    line = averages_table(runs(made, tmp_path, "novelty"), tmp_path).iloc[0]
+    assert line["seeds"] == 1 and line["over images"] == ""
+
+
 def grid(dataset, seed, value, **changes):
     settings = {"split": "validation", "epochs": GRID_EPOCHS, "dataset": dataset}
     settings |= {"normalise": "imagenet" if dataset == "cifar10" else "none"} | changes
@@ -554,7 +606,9 @@ def test_the_grid_pairs_by_class_and_seed(tmp_path):
     assert table.loc["64 pixels", "MNIST, 5"] == pytest.approx(3.5)
     assert table.loc["64 pixels", "pairs"] == 2
     assert table.loc["not normalised", "CIFAR-10, dog"] == pytest.approx(-10)
-    assert table.loc["not normalised", "MNIST, 5"] == 0  # as it is anyway
+    assert np.isnan(table.loc["not normalised", "MNIST, 5"])  # as it is anyway
+    assert table.loc["not normalised", "pairs"] == 1
+    assert chosen_switches(rd.load_runs(tmp_path)) == []  # no switch has all its data sets
     effects = measured_effects(rd.load_runs(tmp_path)).set_index(["entry", "switch"])
     assert effects.loc[("D10", "`image_size=64`"), "mean"] == pytest.approx(3.5)
     assert list(effects.loc["D9"].index) == ["`normalise=none`"]

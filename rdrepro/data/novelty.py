@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import pickle
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -50,7 +49,7 @@ CALTECH_MOST, CALTECH_TEST = 150, 5
 # What settings are chosen by: normal images to train on, and as many of each label to validate.
 SPLITS = ("official", "validation")
 CHOICE_TRAIN, CHOICE_TEST = 1000, 500
-DIGITS_TEST = 3  # every third image of scikit-learn's digits is tested (O13)
+DIGITS_TEST = 3  # every third image of scikit-learn's digits is tested (O16)
 
 
 class _CIFAR10(torchvision.datasets.CIFAR10):
@@ -121,6 +120,15 @@ class OneClass(Dataset):
             self.pictures, self.labels = pictures[chosen], (~normal[chosen]).astype(int)
             self.names = [CLASSES[dataset][t] for t in targets[chosen]]
             self.paths = [f"{file_split}/{i:05d}" for i in chosen]
+        self._check_labels()
+
+    def _check_labels(self) -> None:
+        """Refuse a training set without images, and a test set without both kinds of them."""
+        name = f"class {CLASSES[self.dataset][self.normal_class]}"
+        if not len(self.labels) or self.labels.all():
+            raise ValueError(f"{self.dataset} has no image of {name} in its {self.split} set")
+        if self.split == "test" and not self.labels.any():
+            raise ValueError(f"{self.dataset} has no image but of {name} in its test set")
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -196,15 +204,16 @@ def load_split(root: Path, dataset: str, split: str) -> tuple[np.ndarray, np.nda
     try:
         data = kinds[dataset](root, train=split == "train")
         pictures, targets = np.asarray(data.data), np.asarray(data.targets)
-        if len(pictures) != len(targets) or set(targets.tolist()) - set(range(10)):
+        fits = pictures.dtype == np.uint8 and pictures.shape[1:] in ((28, 28), (32, 32, 3))
+        if not fits or len(pictures) != len(targets) or set(targets.tolist()) - set(range(10)):
             raise ValueError("images and classes do not fit each other")
     except RuntimeError:
         raise FileNotFoundError(
             f"{folder} is incomplete; move it away to download {dataset} anew"
         ) from None
-    except (ValueError, OSError, EOFError, KeyError, AssertionError, pickle.UnpicklingError) as e:
+    except Exception as error:  # a damaged pickle raises whatever it likes
         raise ValueError(
-            f"{folder} cannot be read ({e}); move it away to download {dataset} anew"
+            f"{folder} cannot be read ({error}); move it away to download {dataset} anew"
         ) from None
     return pictures, targets
 
@@ -231,11 +240,13 @@ def caltech_split(
     for number in chosen:
         images = _images(categories[number])[:CALTECH_MOST]
         shuffled = [images[i] for i in rng.permutation(len(images))]
+        if len(images) < 2:
+            raise FileNotFoundError(
+                f"{categories[number]} has {len(images)} images, too few to train on and to test"
+            )
         tested = max(1, len(images) // CALTECH_TEST)
         test += sorted(shuffled[:tested])
         train += sorted(shuffled[tested:])
-    if not train:
-        raise FileNotFoundError(f"{categories[chosen[0]]} has too few images to train on")
     if split == "train":
         return train, np.zeros(len(train), int)
     clutter = _images(folder / CLUTTER)
@@ -251,7 +262,7 @@ def _images(folder: Path) -> list[Path]:
     return sorted(
         p
         for p in folder.iterdir()
-        if p.suffix.lower() in IMAGE_ENDINGS and not p.name.startswith(".")
+        if p.is_file() and p.suffix.lower() in IMAGE_ENDINGS and not p.name.startswith(".")
     )
 
 
@@ -271,7 +282,11 @@ def download(root: Path, dataset: str) -> None:
         root.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{dataset}-", dir=root))
         kinds[dataset](aside, download=True)
-        (aside / FOLDERS[dataset]).rename(target)
+        try:
+            (aside / FOLDERS[dataset]).rename(target)
+        except OSError:
+            if not target.is_dir():  # else another process was first
+                raise
     except (URLError, RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())
         raise ConnectionError(
