@@ -9,7 +9,7 @@ import pandas as pd
 from rdrepro.cells import protocol_defaults
 from rdrepro.data.novelty import CLASSES
 from rdrepro.novelty import gradient_steps, printed_average
-from rdrepro.novelty_grid import CHOSEN_BY, clean_rows, grid_effects
+from rdrepro.novelty_grid import CHOSEN_BY, GRID, clean_rows, grid_effects
 from rdrepro.results import read_scores
 from rdrepro.stats import average_interval, prediction_intervals, summary
 from rdrepro.tables import TITLES, interval
@@ -119,7 +119,8 @@ def grid_table(runs: pd.DataFrame) -> pd.DataFrame:
     """
     effects = grid_effects(runs)
     lines = []
-    for switch, group in effects.groupby("switch", sort=False) if len(effects) else ():
+    for switch in GRID if len(effects) else ():
+        group = effects[effects["switch"] == switch]
         column = "image_auroc" if switch == "novelty_official" else "effect"
         s = summary(group[column])
         line = {"switch": switch}

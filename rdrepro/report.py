@@ -162,7 +162,7 @@ def novelty_classes(runs: pd.DataFrame) -> Figure | str:
         return NO_NOVELTY
     figure, axes = figures.new_figure(1, len(panels), size=(3.4, 3.6))
     for ax, (title, aurocs) in zip(np.ravel(axes), panels.items(), strict=True):
-        figures.plot_classes(ax, aurocs, title)
+        figures.plot_classes(ax, dict(sorted(aurocs.items())), title)
     handles, labels = np.ravel(axes)[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import nbformat
-from test_tables import SEEDS, as_printed, row, runs
+from test_tables import SEEDS, as_printed, both, chosen, classes, grid, novelty, row, runs
 
 import rdrepro as rd
 from rdrepro import report
@@ -63,6 +63,39 @@ def test_figures_come_from_rows_alone(tmp_path):
     kept, note = report.kept_maps(rows, tmp_path)
     assert kept == [] and "keep_maps true" in note.data
     assert "Left out" in report.regions(kept)
+
+
+def test_table_4_in_full_has_tables_and_figures(tmp_path):
+    for made in [
+        *classes("novelty_official", [0.98, 0.99]),
+        *classes("novelty_tuned", [0.97], sigma=0),
+    ]:
+        rd.save_row(made, tmp_path / "novelty")
+    rd.save_row(grid("mnist", 1, 0.9), tmp_path / "novelty-grid")
+    rd.save_row(grid("mnist", 1, 0.95, image_size=64), tmp_path / "novelty-grid")
+    long = novelty(5, metrics=both(0.99), epochs=3)
+    long["history"] = {"epoch": [1, 2, 3], "loss": [3, 2, 1], "seconds": [1, 1, 1]}
+    rd.save_row(chosen(long, "novelty_official"), tmp_path / "novelty-curves")
+    long["config"]["seed"], long["history"]["image_auroc"] = 2, [None, 0.9, 0.99]
+    rd.save_row(chosen(long, "novelty_official"), tmp_path / "novelty-curves")
+    table = rd.load_runs(tmp_path)
+    shown = [part.data for part in report.novelty_tables(table, tmp_path / "out", tmp_path)]
+    assert len(shown) == 3 and "other classes were used" in shown[0]
+    assert {f.stem for f in (tmp_path / "out").glob("*.csv")} == {
+        "novelty",
+        "novelty_classes",
+        "novelty_grid",
+    }
+    panel = report.novelty_classes(table).axes[0]
+    assert [len(dots.get_offsets()) for dots in panel.collections] == [20, 10]
+    loss, looks = report.novelty_curves(table).axes
+    assert len(loss.lines) == 2 and looks.lines[0].get_ydata().tolist() == [90, 99]
+
+
+def test_without_rows_table_4_in_full_says_so(tmp_path):
+    empty = rd.load_runs(tmp_path)
+    assert all("No rows" in t.data for t in report.novelty_tables(empty, tmp_path, tmp_path))
+    assert report.novelty_classes(empty) == report.novelty_curves(empty) == report.NO_NOVELTY
 
 
 def test_two_protocols_of_one_backbone_are_two_lines(tmp_path):
