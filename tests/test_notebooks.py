@@ -66,7 +66,7 @@ def test_notebooks_under_nbval(tmp_path):
     for name, parameters in RUNS.items():
         prepare(name, tmp_path / f"{name}.ipynb", results_dir=tmp_path / "results", **parameters)
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-p"]
-    command += ["no:cacheprovider", "--nbval-cell-timeout=120", str(tmp_path)]
+    command += ["no:cacheprovider", "--nbval-cell-timeout=300", str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     rows = list((tmp_path / "results" / "demo").glob("*.json"))
