@@ -9,8 +9,12 @@ from scipy.ndimage import gaussian_filter
 
 import rdrepro as rd
 from rdrepro.features import TeacherFeatures
+from rdrepro.kernels import fast_kernels
 from rdrepro.metrics import aupro, aupro_official
+from rdrepro.resolve import fast_precision
 from rdrepro.scoring import gaussian_smooth
+from rdrepro.training import _adam, _step
+from rdrepro.weights import Weights
 
 REPEATS = 5
 
@@ -65,3 +69,18 @@ def test_kept_features_are_faster_than_the_teacher(tmp_path, monkeypatch):
     monkeypatch.setenv("RDREPRO_CACHE_GB", "0")
     anew = TeacherFeatures(teacher, data, run.config, run.device)
     assert fastest(lambda: kept[indices]) < 0.5 * fastest(lambda: anew[indices])
+
+
+@pytest.mark.parametrize(("size", "most"), [(32, 0.75), (64, 1.1)])
+def test_a_step_by_matrix_products_is_faster_on_small_images(size, most):
+    given = {"backbone": "resnet18", "weights": "random", "oce_width": 64, "image_size": size}
+    config = rd.RunConfig(**given, precision=fast_precision(torch.device("cpu")))
+    seconds = {}
+    for code_cells in (size // 32, 9):  # with 9 the convolutions stay as they are
+        model = rd.build_model(config, Weights("random")).train()
+        f_e = model.teacher(torch.rand(16, 3, size, size))
+        with fast_kernels(model.bottleneck, code_cells):
+            optimiser = _adam(model, config)
+            seconds[code_cells] = fastest(lambda: _step(model, f_e, optimiser, config))  # noqa: B023
+    ratio = seconds[size // 32] / seconds[9]
+    assert ratio <= most, ratio
