@@ -1,6 +1,6 @@
 """The OCE as matrix products, to train on images so small that phi has few cells.
 
-A CPU's convolutions are made for large maps: at 32 pixels, where the code is one cell, the step takes
+A CPU's convolutions are made for large maps: at 32 pixels, where the code is one cell, a step takes
 half the time by matrix products, at 64 pixels in bfloat16 four fifths (`make bench`). What is
 computed and learned is the same, rounding aside.
 """
