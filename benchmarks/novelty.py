@@ -5,15 +5,15 @@ torchvision lays them out, and ResNet-18 weights given by --weights: every class
 by the named presets (results/runs/novelty), the grid that `novelty_tuned` was chosen by
 (results/runs/novelty-grid), and long training on one class (results/runs/novelty-curves). Rows
 that are there are not made again.
-
-What a full run of all three parts takes is in the rows: about 80 seconds a class on one thread.
 """
 
 import argparse
 
+from studies import is_done
+
 import rdrepro as rd
-from rdrepro.config import eval_key
-from rdrepro.novelty_grid import CHOSEN_BY, GRID, GRID_EPOCHS
+from rdrepro.novelty_grid import GRID, GRID_EPOCHS
+from rdrepro.presets import CHOSEN_CLASSES
 
 SEEDS = (1, 2, 3)
 LONG, EVERY = 20, 4  # epochs of the curves, and between looks at the test set
@@ -22,9 +22,7 @@ LONG, EVERY = 20, 4  # epochs of the curves, and between looks at the test set
 def make_missing(**parameters: object) -> None:
     """Make a run's row where it is not there."""
     run = rd.resolve(**parameters)
-    hashes = (run.dataset(split).fingerprint() for split in ("train", "test"))
-    key = eval_key(run.config, *hashes)[:8]
-    if not any(run.rows_dir.glob(f"*-{key}.json")):
+    if not is_done(run):
         rd.save_row(rd.execute(run), run.rows_dir)
 
 
@@ -42,7 +40,7 @@ def main() -> None:
     if arguments.part == "curves":
         changes = {"epochs": LONG, "eval_every": EVERY, "study": "novelty-curves", "seed": 1}
         for dataset in datasets:
-            chosen = {"dataset": dataset, "normal_class": CHOSEN_BY[dataset]}
+            chosen = {"dataset": dataset, "normal_class": CHOSEN_CLASSES[dataset]}
             make_missing(**usual, **changes, **chosen)
         return
     for seed in seeds:
@@ -50,7 +48,7 @@ def main() -> None:
             chosen = {"dataset": dataset, "seed": seed}
             if arguments.part == "grid":
                 chosen |= {"study": "novelty-grid", "split": "validation"}
-                chosen |= {"normal_class": CHOSEN_BY[dataset], "epochs": GRID_EPOCHS}
+                chosen |= {"normal_class": CHOSEN_CLASSES[dataset], "epochs": GRID_EPOCHS}
                 for changes in GRID.values():
                     make_missing(**{**usual, **chosen, **changes})
             if arguments.part == "classes":

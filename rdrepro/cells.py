@@ -9,6 +9,7 @@ import pandas as pd
 from rdrepro import paths
 from rdrepro.config import FREE_FIELDS, RunConfig
 from rdrepro.data.mvtec import MVTEC_CATEGORIES, MVTEC_OBJECTS, MVTEC_TEXTURES
+from rdrepro.data.novelty import UNNORMALISED
 from rdrepro.models.reverse_distillation import residual_design
 from rdrepro.results import later_fields
 from rdrepro.stats import ANY, MARGINS
@@ -65,7 +66,6 @@ NOVELTY = {
     **dict.fromkeys(("backbone", "weights", "oce_width", "epochs", "image_size"), ANY),
     "score": "sum",
 }
-UNNORMALISED = ("mnist", "fashion_mnist")
 
 
 @cache

@@ -101,8 +101,7 @@ class RunConfig:
             "inlier_categories": ["caltech256"],
         }
         for name, datasets in kinds.items():
-            default = next(f.default for f in fields(self) if f.name == name)
-            if self.dataset not in datasets and getattr(self, name) != default:
+            if self.dataset not in datasets and getattr(self, name) != getattr(RunConfig, name):
                 raise ValueError(f"{name} has no meaning with dataset={self.dataset!r}")
         if self.dataset not in NOVELTY_DATASETS:
             check_category(self.category)

@@ -15,7 +15,7 @@ from rdrepro.progress import progress
 
 # A third of what is free leaves room for the training step itself.
 FREE_SHARE = 1 / 3
-LARGEST_SMALL = 64  # pixels; on a CPU, channels last are a sixth slower up to there
+LARGEST_SMALL = 64  # pixels; on a CPU, channels last are slower up to there
 
 
 def autocast(config: RunConfig, device: torch.device) -> torch.autocast:

@@ -1,8 +1,7 @@
 """The OCE as matrix products, to train on images so small that phi has few cells.
 
-A CPU's convolutions are made for large maps: at 32 pixels, where the code is one cell, a step takes
-half the time by matrix products, at 64 pixels in bfloat16 four fifths (`make bench`). What is
-computed and learned is the same, rounding aside.
+A CPU's convolutions are made for large maps, and slow on a code of one or two cells a side; `make
+bench` measures the gain. What is computed and learned is the same, rounding aside.
 """
 
 from collections.abc import Iterator
@@ -26,16 +25,15 @@ class OneCellConv(nn.Module):
 
     def __init__(self, whole: nn.Conv2d):
         super().__init__()
-        self.whole = [whole]  # in a list, so that its parameters are not this module's
         self.weight = nn.Parameter(reached(whole).detach().clone())  # (C', C, s, s)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x.flatten(1), self.weight.flatten(1))[..., None, None]
 
-    def write_back(self) -> None:
+    def write_back(self, whole: nn.Conv2d) -> None:
         """Put what was learned into the whole kernel."""
         with torch.no_grad():
-            reached(self.whole[0]).copy_(self.weight)
+            reached(whole).copy_(self.weight)
 
 
 class FewCellsConv(nn.Module):
@@ -50,8 +48,8 @@ class FewCellsConv(nn.Module):
         side = x.shape[-1] // self.stride
         return (self.weight.flatten(1) @ columns).unflatten(2, (side, side))
 
-    def write_back(self) -> None:
-        """Nothing to do: the kernel is shared."""
+    def write_back(self, whole: nn.Conv2d) -> None:
+        """Do nothing: the kernel is shared."""
 
 
 def reached(conv: nn.Conv2d) -> Tensor:
@@ -79,5 +77,5 @@ def fast_kernels(bottleneck: nn.Module, code_cells: int) -> Iterator[None]:
         yield
     finally:
         for block, name, conv, part in swapped:
-            part.write_back()
+            part.write_back(conv)
             setattr(block, name, conv)

@@ -10,12 +10,12 @@ import pandas as pd
 from rdrepro import paths
 from rdrepro.cells import paper_cells
 from rdrepro.config import parse_overrides
-from rdrepro.data.novelty import ALL_CLASSES, CLASSES, NOVELTY_DATASETS, is_there
+from rdrepro.data.novelty import CLASSES, check_dataset, is_there
 from rdrepro.notebook import resolve_notebook
 from rdrepro.resolve import Run
 from rdrepro.results import Outcome
-from rdrepro.text import nearest, one_of
 
+ALL_CLASSES = -1  # as normal_class: every class in turn
 OWN = {
     "dataset": "it is a parameter of the notebook, -p dataset NAME",
     "normal_class": "it is a parameter of the notebook, -p normal_class NUMBER",
@@ -32,15 +32,12 @@ def resolve_classes(namespace: dict[str, Any]) -> dict[str, Run]:
     dataset = namespace.get("dataset")
     if dataset is None:
         dataset = _usual_dataset(namespace.get("preset"), namespace.get("data_root"))
-    if dataset not in NOVELTY_DATASETS:
-        raise ValueError(
-            f"dataset={dataset!r} is not {one_of(NOVELTY_DATASETS)}.{nearest(dataset, CLASSES)}"
-        )
+    check_dataset(dataset)
     wanted = namespace.get("normal_class")
     everyone = wanted in (None, ALL_CLASSES, str(ALL_CLASSES))
     numbers = range(len(CLASSES[dataset])) if everyone else [wanted]
     for name in parse_overrides(str(namespace.get("overrides") or "")):
-        if name in ("dataset", "normal_class", "method"):
+        if name in OWN:
             raise ValueError(f"overrides: {name} cannot be given here; {OWN[name]}")
     given = namespace | {"dataset": dataset, "normal_class": None}
     runs = [resolve_notebook(given, normal_class=n) for n in numbers]

@@ -7,8 +7,9 @@ trains fewer steps than `novelty_official` all the same, which is what two cores
 import numpy as np
 import pandas as pd
 
-from rdrepro.data.novelty import CLASSES
-from rdrepro.presets import CHOSEN_CLASSES as CHOSEN_BY
+from rdrepro.data.novelty import CLASSES, UNNORMALISED
+from rdrepro.presets import CHOSEN_CLASSES
+from rdrepro.results import study_rows
 from rdrepro.stats import summary
 
 GRID_STUDY = "novelty-grid"
@@ -29,10 +30,8 @@ SWITCHES = ("image_size", "normalise", "sigma", "loss_reduction", "epochs", "ste
 
 def clean_rows(runs: pd.DataFrame, study: str) -> pd.DataFrame:
     """Return a study's clean rows, the newest of each configuration."""
-    if runs.empty:
-        return runs
-    rows = runs[(runs["study"] == study) & runs["provenance.dirty"].eq(False)]
-    return rows.drop_duplicates(["provenance.preset", "provenance.eval_key"], keep="last")
+    rows, identity = study_rows(runs, study), ["provenance.preset", "provenance.eval_key"]
+    return rows.drop_duplicates(identity, keep="last") if len(rows) else rows
 
 
 def grid_effects(runs: pd.DataFrame) -> pd.DataFrame:
@@ -64,14 +63,14 @@ def chosen_switches(runs: pd.DataFrame) -> list[str]:
         switch
         for switch, changes in GRID.items()
         if changes
-        and all(means.get((switch, n), 0) > 0 for n in CHOSEN_BY if not _is_own(n, changes))
+        and all(means.get((switch, n), 0) > 0 for n in CHOSEN_CLASSES if not _is_own(n, changes))
     ]
 
 
 def _usual(name: str) -> dict[str, object]:
     """Return what `novelty_official` has for a data set in the grid's fields."""
     usual = {"image_size": 32, "sigma": 4.0, "loss_reduction": "flatten", "stem": "original"}
-    own = "imagenet" if name == "cifar10" else "none"
+    own = "none" if name in UNNORMALISED else "imagenet"
     return usual | {"normalise": own, "epochs": GRID_EPOCHS}
 
 
@@ -107,7 +106,7 @@ def grid_deviations(runs: pd.DataFrame) -> pd.DataFrame:
             continue
         entry, setting = ENTRIES[switch]
         s, base = summary(group["effect"]), (group["image_auroc"] - group["effect"]).mean()
-        data = f"{name} {CLASSES[name][CHOSEN_BY[name]]} (validation images), resnet18, "
+        data = f"{name} {CLASSES[name][CHOSEN_CLASSES[name]]} (validation images), resnet18, "
         line = {"entry": entry, "switch": setting, "data": f"{data}{GRID_EPOCHS} epochs"}
         line |= {"metric": "image_auroc", "seeds": s.n, "base": base}
         lines.append(line | {"mean": s.mean, "low": s.low, "high": s.high})

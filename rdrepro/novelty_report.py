@@ -9,7 +9,8 @@ import pandas as pd
 from rdrepro.cells import protocol_defaults
 from rdrepro.data.novelty import CLASSES
 from rdrepro.novelty import gradient_steps, printed_average
-from rdrepro.novelty_grid import CHOSEN_BY, GRID, clean_rows, grid_effects
+from rdrepro.novelty_grid import GRID, clean_rows, grid_effects
+from rdrepro.presets import CHOSEN_CLASSES
 from rdrepro.results import read_scores
 from rdrepro.stats import average_interval, prediction_intervals, summary
 from rdrepro.tables import TITLES, interval
@@ -39,7 +40,7 @@ def averages_table(runs: pd.DataFrame, folder: Path | None = None) -> pd.DataFra
     folder: that of `load_runs`. A repetition is a seed that has every class; without one there is
     no average. "over seeds" is the 95 % t-interval of their mean, "over images" the interval of
     the newest one's average on its test set. Delta is to print; a preset that was chosen by
-    validation says so, and "without class 5" leaves out the class that it was chosen by.
+    validation says so, and "without the chosen class" leaves out the class that it was chosen by.
     """
     return pd.DataFrame([_average_line(group, folder) for group in protocols(runs)])
 
@@ -49,7 +50,7 @@ def _average_line(group: pd.DataFrame, folder: Path | None) -> dict[str, object]
     name, classes = first["dataset"], len(CLASSES[first["dataset"]])
     sizes = group.groupby("seed")["normal_class"].nunique()
     complete = group[group["seed"].isin(sizes.index[sizes == classes])]
-    others = complete[complete["normal_class"] != CHOSEN_BY.get(name)]
+    others = complete[complete["normal_class"] != CHOSEN_CLASSES.get(name)]
     s = summary(100 * complete.groupby("seed")["image_auroc"].mean())
     images = _over_images(complete, folder) if len(complete) else (np.nan, np.nan)
     printed, steps = printed_average(name), [gradient_steps(r) for _, r in group.iterrows()]
@@ -67,7 +68,7 @@ def _average_line(group: pd.DataFrame, folder: Path | None) -> dict[str, object]
         "over seeds": interval(s.low, s.high, 2),
         "over images": interval(*(100 * x for x in images), 2),
         "maximum": 100 * complete["image_auroc_max"].mean(),
-        "without class 5": 100 * others["image_auroc"].mean(),
+        "without the chosen class": 100 * others["image_auroc"].mean(),
         "printed": printed,
         "delta": s.mean - printed,
         "remark": selection if isinstance(selection, str) else "",
@@ -124,9 +125,9 @@ def grid_table(runs: pd.DataFrame) -> pd.DataFrame:
         column = "image_auroc" if switch == "novelty_official" else "effect"
         s = summary(group[column])
         line = {"switch": switch}
-        for name in CHOSEN_BY:
+        for name in CHOSEN_CLASSES:
             mean = group[group["dataset"] == name][column].mean()
-            line[f"{TITLES[name]}, {CLASSES[name][CHOSEN_BY[name]]}"] = mean
+            line[f"{TITLES[name]}, {CLASSES[name][CHOSEN_CLASSES[name]]}"] = mean
         line |= {"average": s.mean, "95 % interval": interval(s.low, s.high, 2), "pairs": s.n}
         lines.append(line)
     return pd.DataFrame(lines)

@@ -15,6 +15,7 @@ from rdrepro.ablations import ablation_table, orders
 from rdrepro.cells import paper_cells, printed_cells
 from rdrepro.compare import compare, departures, left_out, other_protocols
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
+from rdrepro.data.novelty import CHOICE_TEST, CHOICE_TRAIN
 from rdrepro.evaluation import Predictions
 from rdrepro.maps import keep_maps_command, load_maps
 from rdrepro.novelty_grid import chosen_switches, clean_rows
@@ -27,6 +28,7 @@ from rdrepro.novelty_report import (
 )
 from rdrepro.presets import PRESETS
 from rdrepro.resolve import resolve
+from rdrepro.results import study_rows
 from rdrepro.stats import auroc_interval
 from rdrepro.tables import FAILED, TITLES, interval, rounded
 
@@ -139,7 +141,9 @@ def novelty_tables(runs: pd.DataFrame, folder: Path, runs_dir: Path) -> Iterator
             predictions_table(runs),
         ),
         "novelty_grid": (
-            f"what each switch changes, in points of image AUROC on validation images; {taken}",
+            f"what each switch changes, in points of image AUROC; {CHOICE_TRAIN} training images "
+            f"train, {CHOICE_TEST} others of the class and {CHOICE_TEST} of other classes "
+            f"validate; {taken}",
             grid,
         ),
     }
@@ -178,8 +182,15 @@ def novelty_curves(runs: pd.DataFrame) -> Figure | str:
         name = f"{TITLES.get(row['dataset'], row['dataset'])}, {row['category']}"
         figures.plot_history(axes[0, 0], row["history"], name)
         if "image_auroc" in row["history"]:
-            figures.plot_tested(axes[0, 1], row["history"], name)
+            figures.plot_tested(axes[0, 1], row["history"], f"{name}: {_gain(row['history'])}")
     return figure
+
+
+def _gain(history: dict[str, list]) -> str:
+    """Return what the last look at the test set adds to the first, in points."""
+    looks = [(e, a) for e, a in zip(history["epoch"], history["image_auroc"], strict=True) if a]
+    (first, start), (last, end) = looks[0], looks[-1]
+    return f"{100 * (end - start):+.1f} points from epoch {first:.0f} to {last:.0f}"
 
 
 def complexity(runs: pd.DataFrame, folder: Path) -> HTML:
@@ -289,17 +300,12 @@ def deltas(runs: pd.DataFrame) -> Figure | str:
     return figure
 
 
-def study(runs: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return the clean rows of a study; the table as it is where it is empty."""
-    return runs[(runs["study"] == name) & runs["provenance.dirty"].eq(False)] if len(runs) else runs
-
-
 def newest(runs: pd.DataFrame, name: str, column: str) -> list[pd.Series]:
     """Return the newest row of a study for each value of a column, in the order of print.
 
     Only rows of the teacher's form of the paper's protocol: no variant of an ablation.
     """
-    rows = study(runs, name)
+    rows = study_rows(runs, name)
     rows = rows[[not departures(row) for _, row in rows.iterrows()]] if len(rows) else rows
     if rows.empty:
         return []

@@ -23,7 +23,7 @@ from rdrepro.config import (
 )
 from rdrepro.data import ImageData
 from rdrepro.data.mvtec import MVTecAD, check_category, find_mvtec
-from rdrepro.data.novelty import CLASSES, NOVELTY_DATASETS, OneClass
+from rdrepro.data.novelty import CLASSES, NOVELTY_DATASETS, UNNORMALISED, OneClass
 from rdrepro.data.synthetic import DRAWING_VERSION, write_category
 from rdrepro.models.reverse_distillation import residual_design
 from rdrepro.models.teacher import NoFourthStageError, check_backbone, check_fourth_stage
@@ -33,7 +33,6 @@ from rdrepro.weights import RESNETS, Weights, default_weights, find_weights
 
 PLACES = ("study", "preset", "data_root", "results_dir", "device", "keep_maps", "overrides")
 PARAMETERS = (*PLACES, *FIELD_NAMES)
-UNNORMALISED = ("mnist", "fashion_mnist")  # official dataset.py, whose loaders end with ToTensor
 DIGITS_BANNER = (
     "BUNDLED DATA: these are scikit-learn's digits of 8x8 pixels, not MNIST. "
     "No number below can be held against the papers."

@@ -204,11 +204,11 @@ def read_scores(row: dict[str, Any] | pd.Series, folder: Path | None = None) -> 
     if "file" not in scores:
         return scores
     folder = folder or paths.results_dir() / "runs"
-    file = (folder / row["file"]).with_name(scores["file"])
     try:
+        file = (folder / row["file"]).with_name(scores["file"])
         return json.loads(lzma.decompress(file.read_bytes()))
     except (OSError, lzma.LZMAError, ValueError) as error:
-        raise ValueError(f"the scores {file.name} cannot be read ({error})") from None
+        raise ValueError(f"the scores {scores['file']} cannot be read ({error})") from None
 
 
 def _rename_to_free_name(aside: Path, folder: Path, stem: str) -> Path:
@@ -255,6 +255,11 @@ def load_runs(folder: Path | None = None) -> pd.DataFrame:
         return table
     order = pd.to_datetime(table["provenance.finished"], utc=True, format="ISO8601")
     return table.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+
+
+def study_rows(runs: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the clean rows of a study; the table as it is where it is empty."""
+    return runs[(runs["study"] == name) & runs["provenance.dirty"].eq(False)] if len(runs) else runs
 
 
 def _refuse(constant: str) -> None:

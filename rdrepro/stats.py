@@ -27,6 +27,7 @@ MARGINS: dict[str, dict[str, float]] = {
     "retinal_oct": {"image_auroc": 1.5},
 }
 COLLAPSE = 10.0  # points below the median of its repetitions: our choice, above every SD known
+FINEST = 5e-7  # half of the last digit of a row's AUROC, where its logit would be infinite
 ROUNDING = 1e-9  # so that a bound on the margin is inside, whatever the floats
 
 
@@ -103,11 +104,9 @@ def delong_interval(
     Where its variance is 0 (an AUROC of 0 or 1) it is `auroc_interval`. Labels: 1 = anomalous.
     """
     scores, labels = np.asarray(scores, float), np.asarray(labels) == 1
-    placed = stats.rankdata(scores)
     value, parts, freedom = auroc(scores, labels), [], []
     for mine in (labels, ~labels):
-        # Placement values: the share of the other class that each image stands above.
-        share = (placed[mine] - stats.rankdata(scores[mine])) / (~mine).sum()
+        share = _placements(scores, mine)
         parts.append(share.var(ddof=1) / mine.sum() if mine.sum() > 1 else np.nan)
         freedom.append(mine.sum() - 1)
     variance = sum(parts)
@@ -116,6 +115,11 @@ def delong_interval(
     welch = variance**2 / sum(p**2 / f for p, f in zip(parts, freedom, strict=True))
     half = stats.t.ppf((1 + level) / 2, welch) * np.sqrt(variance) / (value * (1 - value))
     return float(expit(logit(value) - half)), float(expit(logit(value) + half))
+
+
+def _placements(scores: np.ndarray, mine: np.ndarray) -> np.ndarray:
+    """Return DeLong's placement values: the share of the others that each of mine stands above."""
+    return (stats.rankdata(scores)[mine] - stats.rankdata(scores[mine])) / (~mine).sum()
 
 
 def average_interval(
@@ -132,10 +136,8 @@ def average_interval(
     values = [auroc(s, y) for s, y in zip(scores, labels, strict=True)]
     mean, added = float(np.mean(values)), np.zeros(scores.shape[1])
     for s, y, value in zip(scores, labels, values, strict=True):
-        placed = stats.rankdata(s)
         for sign, mine, expected in ((1, y, value), (-1, ~y, 1 - value)):
-            share = (placed[mine] - stats.rankdata(s[mine])) / (~mine).sum()
-            added[mine] += sign * (share - expected) / mine.sum()
+            added[mine] += sign * (_placements(s, mine) - expected) / mine.sum()
     added /= len(values)
     own = np.where((~labels).any(axis=0), (~labels).argmax(axis=0), -1)
     groups = [added[own == k] for k in np.unique(own)]
@@ -153,7 +155,7 @@ def prediction_intervals(values: pd.DataFrame, level: float = LEVEL) -> pd.DataF
     logit scale, on which units near 1 spread as the others do, with one SD for all units:
     t-intervals with a degree of freedom per repetition beyond the first. NaN without any.
     """
-    z = logit(values.clip(0.5 / 1e6, 1 - 0.5 / 1e6))
+    z = logit(values.clip(FINEST, 1 - FINEST))
     n, freedom = z.notna().sum(axis=1), (z.notna().sum(axis=1) - 1).clip(lower=0).sum()
     squares = z.sub(z.mean(axis=1), axis=0).pow(2).sum().sum()
     spread = np.sqrt(squares / freedom) if freedom else np.nan

@@ -1,5 +1,9 @@
 """Options and fixtures shared by the tests."""
 
+import contextlib
+import functools
+import http.server
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +35,27 @@ def small_mvtec(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     write_category(root / "mvtec", "bottle", seed=1, n_train=6, n_test=8, image_size=64)
     return root
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def serve():
+    """A function that serves a folder on this machine and returns the address."""
+    with contextlib.ExitStack() as stack:
+
+        def start(folder):
+            handler = functools.partial(_Quiet, directory=folder)
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+            stack.enter_context(server)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            stack.callback(server.shutdown)
+            return f"http://127.0.0.1:{server.server_port}"
+
+        yield start
 
 
 @pytest.fixture

@@ -1,11 +1,8 @@
 """One-class novelty detection: views of data sets, their download, kernels, scores, tables."""
 
-import functools
 import gzip
 import hashlib
-import http.server
 import pickle
-import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -307,7 +304,7 @@ def test_a_damaged_picture_of_caltech_is_named(tmp_path):
 
 
 @pytest.fixture
-def mirror(tmp_path, monkeypatch):
+def mirror(tmp_path, monkeypatch, serve):
     """A local server of MNIST's packed files, which torchvision is told to be its mirror."""
     served = tmp_path / "served"
     raw = write_mnist(served, mnist_arrays(np.random.default_rng(3)))
@@ -316,19 +313,9 @@ def mirror(tmp_path, monkeypatch):
         packed = served / f"{file.name}.gz"
         packed.write_bytes(gzip.compress(file.read_bytes()))
         resources.append((packed.name, hashlib.md5(packed.read_bytes()).hexdigest()))
-    handler = functools.partial(_Quiet, directory=str(served))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}/"
-        monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [address])
-        monkeypatch.setattr(torchvision.datasets.MNIST, "resources", resources)
-        yield served
-        server.shutdown()
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments):
-        pass
+    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [serve(served) + "/"])
+    monkeypatch.setattr(torchvision.datasets.MNIST, "resources", resources)
+    return served
 
 
 def test_data_that_are_not_there_are_downloaded(mirror, tmp_path, capfd):

@@ -72,7 +72,7 @@ def test_every_import_is_declared():
                 found |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 found.add(node.module.split(".")[0])
-    beside = {path.stem for path in (ROOT / "tests").glob("*.py")}
+    beside = {p.stem for name in ("tests", "benchmarks") for p in (ROOT / name).glob("*.py")}
     third_party = found - STANDARD - beside - {"rdrepro"}
     names = {canonical(MODULES.get(name, name)) for name in third_party}
     assert names <= set(declared() | declared("dev"))

@@ -90,6 +90,7 @@ def test_table_4_in_full_has_tables_and_figures(tmp_path):
     assert [len(dots.get_offsets()) for dots in panel.collections] == [20, 10]
     loss, looks = report.novelty_curves(table).axes
     assert len(loss.lines) == 2 and looks.lines[0].get_ydata().tolist() == [90, 99]
+    assert looks.lines[0].get_label() == "MNIST, 5: +9.0 points from epoch 2 to 3"
 
 
 def test_without_rows_table_4_in_full_says_so(tmp_path):

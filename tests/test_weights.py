@@ -1,8 +1,6 @@
 """Weights: found, named, downloaded, refused."""
 
 import hashlib
-import http.server
-import threading
 
 import pytest
 import torch
@@ -22,21 +20,10 @@ def resnet_file(tmp_path):
 
 
 @pytest.fixture
-def server(tmp_path):
-    """A local server of the folder `served`."""
+def server(tmp_path, serve):
+    """The address of a local server, and the folder that it serves."""
     (tmp_path / "served").mkdir()
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, directory=tmp_path / "served", **kwargs)
-
-        def log_message(self, *args):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as http_server:
-        threading.Thread(target=http_server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{http_server.server_port}", tmp_path / "served"
-        http_server.shutdown()
+    return serve(tmp_path / "served"), tmp_path / "served"
 
 
 def test_a_path_is_known_by_its_hash(resnet_file):

@@ -34,7 +34,13 @@ CLASSES = {
     "digits": NUMERALS,
 }
 NOVELTY_DATASETS = tuple(CLASSES)
-ALL_CLASSES = -1  # as normal_class of the notebook: every class in turn
+UNNORMALISED = ("mnist", "fashion_mnist")  # official dataset.py, whose loaders end with ToTensor
+SOURCES = {
+    "mnist": torchvision.datasets.MNIST,
+    "fashion_mnist": torchvision.datasets.FashionMNIST,
+    "cifar10": torchvision.datasets.CIFAR10,
+    "caltech256": torchvision.datasets.Caltech256,
+}
 # The folder of torchvision's layout that holds each data set.
 FOLDERS = {
     "mnist": "MNIST",
@@ -63,12 +69,17 @@ class _CIFAR10(torchvision.datasets.CIFAR10):
         self.classes = list(CLASSES["cifar10"])
 
 
-def check_class(dataset: str, normal_class: int) -> None:
-    """Raise ValueError for a data set or a class that is none of Table 4's or digits'."""
+def check_dataset(dataset: str) -> None:
+    """Raise ValueError, with the nearest name, for a data set that is none of NOVELTY_DATASETS."""
     if dataset not in CLASSES:
         raise ValueError(
             f"dataset={dataset!r} is not {one_of(CLASSES)}.{nearest(dataset, CLASSES)}"
         )
+
+
+def check_class(dataset: str, normal_class: int) -> None:
+    """Raise ValueError for a data set or a class that is none of Table 4's or digits'."""
+    check_dataset(dataset)
     if normal_class not in range(len(CLASSES[dataset])):
         names = ", ".join(f"{i} {name}" for i, name in enumerate(CLASSES[dataset]))
         raise ValueError(f"normal_class={normal_class!r} is no class of {dataset}: {names}")
@@ -195,14 +206,10 @@ def load_split(root: Path, dataset: str, split: str) -> tuple[np.ndarray, np.nda
         tested = np.arange(len(targets)) % DIGITS_TEST == 0
         chosen = tested if split == "test" else ~tested
         return pictures[chosen], targets[chosen]
-    kinds = {
-        "mnist": torchvision.datasets.MNIST,
-        "fashion_mnist": torchvision.datasets.FashionMNIST,
-        "cifar10": _CIFAR10,
-    }
+    kind = _CIFAR10 if dataset == "cifar10" else SOURCES[dataset]
     folder = root / FOLDERS[dataset]
     try:
-        data = kinds[dataset](root, train=split == "train")
+        data = kind(root, train=split == "train")
         pictures, targets = np.asarray(data.data), np.asarray(data.targets)
         fits = pictures.dtype == np.uint8 and pictures.shape[1:] in ((28, 28), (32, 32, 3))
         if not fits or len(pictures) != len(targets) or set(targets.tolist()) - set(range(10)):
@@ -271,17 +278,11 @@ def download(root: Path, dataset: str) -> None:
 
     ConnectionError, with the way out, where that fails.
     """
-    kinds = {
-        "mnist": torchvision.datasets.MNIST,
-        "fashion_mnist": torchvision.datasets.FashionMNIST,
-        "cifar10": torchvision.datasets.CIFAR10,
-        "caltech256": torchvision.datasets.Caltech256,
-    }
     target, aside = root / FOLDERS[dataset], None
     try:
         root.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{dataset}-", dir=root))
-        kinds[dataset](aside, download=True)
+        SOURCES[dataset](aside, download=True)
         try:
             (aside / FOLDERS[dataset]).rename(target)
         except OSError:
