@@ -13,6 +13,7 @@ import rdrepro as rd
 from rdrepro.config import eval_key
 from rdrepro.data.synthetic import REPORT_SEED
 from rdrepro.studies import BOTTLENECK_VARIANTS, layer_variants
+from rdrepro.training import training_hash
 
 SEEDS = (1, 2, 3)
 EMBEDDED = {"study": "ablation", "preset": "demo", "data_seed": REPORT_SEED}
@@ -21,8 +22,8 @@ BOTTLE = {"study": "small-backbones", "category": "bottle", "epochs": 40}
 
 def is_done(run: rd.Run) -> bool:
     """Return whether a row of this very run is there."""
-    hashes = (run.dataset(split).fingerprint() for split in ("train", "test"))
-    key = eval_key(run.config, *hashes)[:8]
+    seen = training_hash(run.dataset("train"), run.validation())
+    key = eval_key(run.config, seen, run.dataset("test").fingerprint())[:8]
     return any(run.rows_dir.glob(f"*-{key}.json"))
 
 

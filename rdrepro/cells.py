@@ -11,6 +11,7 @@ from rdrepro.config import FREE_FIELDS, RunConfig
 from rdrepro.data.mvtec import MVTEC_CATEGORIES, MVTEC_OBJECTS, MVTEC_TEXTURES
 from rdrepro.data.novelty import UNNORMALISED
 from rdrepro.models.reverse_distillation import residual_design
+from rdrepro.presets import PRESETS
 from rdrepro.results import later_fields
 from rdrepro.stats import ANY, MARGINS
 
@@ -30,14 +31,7 @@ ROW_METRICS = {
 }
 COSTS = ("seconds_per_image", "memory_mb")
 # The extension as its code ran: what its numbers come from (DEVIATIONS.md, E1-E8).
-EXTENSION = {
-    "image_size": 224,
-    "loss_reduction": "pointwise",
-    "map_combine": "product",
-    "oce_width": 64,
-    "teacher_bn": "batch",
-    "epochs": 199,
-}
+EXTENSION = PRESETS["extension"]
 # Its L_MKD: as printed or as coded; whether early stopping was on, it does not always say.
 MKD = {"loss": frozenset({"mkd", "mkd_coded"})}
 STOPPED = {

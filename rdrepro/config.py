@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from rdrepro.data.medical import MEDICAL_DATASETS, MEDICAL_SPLITS, NORMAL, check_split
 from rdrepro.data.mvtec import check_category
 from rdrepro.data.novelty import (
     CALTECH_COUNTS,
@@ -14,7 +15,7 @@ from rdrepro.data.novelty import (
     SPLITS,
     check_class,
 )
-from rdrepro.losses import REDUCTIONS
+from rdrepro.losses import LOSSES, REDUCTIONS
 from rdrepro.scoring import COMBINATIONS, LOSS_SCORES, MAP_SCORES
 from rdrepro.text import nearest, one_of
 
@@ -36,8 +37,9 @@ class RunConfig:
     category: str = "bottle"  # one of MVTEC_CATEGORIES, or a class; no default of the paper's
     normal_class: int | None = None  # Sec. 4.2; novelty detection only
     inlier_categories: int = 1  # Caltech-256 only; 1, 3 or 5 (O14)
-    split: str = "official"  # "validation": from training images, to choose settings by
-    data_seed: int = 1  # embedded data only: 1 to develop on, 2 to report
+    split: str = "official"  # novelty detection: or "validation", to choose settings by
+    fold: int | None = None  # medical sets: of split="kfold", or the draw of split="report"
+    data_seed: int = 1  # embedded data (1 to develop on, 2 to report), folds of medical sets
     image_size: int = 256  # Sec. 4.1; square, pixels
     normalise: str = "imagenet"  # official dataset.py; "none" for MNIST, Fashion-MNIST (D9)
     mask_threshold: float = 0.5  # official test.py; of masks resized bilinearly (D19)
@@ -47,12 +49,12 @@ class RunConfig:
     backbone: str = "wide_resnet50_2"  # Sec. 4.1
     weights: str = "IMAGENET1K_V1"  # official resnet.py
     stem: str = "original"  # official resnet.py: 7x7 convolution and max-pool (D10)
-    teacher_bn: str = "frozen"  # official main.py; "batch": the extension's accident
+    teacher_bn: str = "frozen"  # official main.py; "train": the extension's accident (E4)
     bottleneck: str = "oce+mff"  # Table 5, last column
     oce_width: int = 128  # official resnet.py: the teacher's own base width (D4)
     mff_projection: bool = False  # official resnet.py; the paper's 1x1 convolution (D2)
     train_layers: tuple[int, ...] = ALL_LAYERS  # Table 7, last column
-    loss: str = "kd"  # Eq. 2; "mkd": extension, Eq. 4
+    loss: str = "kd"  # Eq. 2; "mkd": extension, Eq. 4; "mkd_coded": its code's form (E1)
     loss_reduction: str = "flatten"  # official main.py; "pointwise": Eq. 2 as printed (D1)
     mkd_weight: float = 1000.0  # extension's code; its report prints none
     # what Table 3 compares with
@@ -68,6 +70,10 @@ class RunConfig:
     seed: int = 111
     precision: str = "float32"  # official main.py; resolved, never "auto"
     eval_every: int = 0  # epochs between looks at the test set, 0: never; selects nothing
+    # the extension's early stopping (its Sec. 4.3); "leaky" validates on tested images (E9)
+    early_stopping: str = "none"
+    patience: int | None = None  # epochs without a lower validation loss; 15 there
+    validation_fraction: float = 0.0  # of the training images; 0.25 there
     # scoring
     map_layers: tuple[int, ...] = ALL_LAYERS  # Table 7, last column
     map_combine: str = "sum"  # Eq. 3 (D15)
@@ -89,6 +95,7 @@ class RunConfig:
                 raise ValueError(f"{name}={value} must be {bound}")
         self._check_ranges()
         self._check_class()
+        self._check_stopping()
         if self.mff_projection and self.bottleneck != "oce+mff":
             raise ValueError(
                 f"mff_projection=True needs bottleneck='oce+mff', not {self.bottleneck!r}"
@@ -97,19 +104,51 @@ class RunConfig:
     def _check_class(self) -> None:
         kinds = {
             "normal_class": NOVELTY_DATASETS,
-            "split": [n for n in NOVELTY_DATASETS if n != "caltech256"],
+            "split": [n for n in (*NOVELTY_DATASETS, *MEDICAL_DATASETS) if n != "caltech256"],
+            "fold": MEDICAL_DATASETS,
             "inlier_categories": ["caltech256"],
         }
         for name, datasets in kinds.items():
             if self.dataset not in datasets and getattr(self, name) != getattr(RunConfig, name):
                 raise ValueError(f"{name} has no meaning with dataset={self.dataset!r}")
+        if self.dataset in MEDICAL_DATASETS:
+            check_split(self.dataset, self.split, self.fold)
+            if self.category != NORMAL:
+                raise ValueError(f"category={self.category!r} is {NORMAL!r} in a medical data set")
+            return
         if self.dataset not in NOVELTY_DATASETS:
             check_category(self.category)
             return
+        if self.split not in SPLITS:
+            raise ValueError(f"split={self.split!r} is not {one_of(SPLITS)} of {self.dataset}")
         check_class(self.dataset, self.normal_class)
         named = CLASSES[self.dataset][self.normal_class]
         if self.category != named:
             raise ValueError(f"category={self.category!r} is not {named!r}, that of normal_class")
+
+    def _check_stopping(self) -> None:
+        kind, patience, share = self.early_stopping, self.patience, self.validation_fraction
+        if kind == "none" and (patience is not None or share):
+            raise ValueError(
+                f"patience={patience} and validation_fraction={share} have no meaning with "
+                "early_stopping='none'; name a kind or leave them out"
+            )
+        if kind != "none" and (patience is None or patience < 1):
+            raise ValueError(f"patience={patience} must be at least 1, in epochs")
+        if kind == "train" and not 0 < share < 1:
+            raise ValueError(f"validation_fraction={share} must lie in (0, 1)")
+        if kind == "leaky" and share:
+            raise ValueError(
+                f"validation_fraction={share} has no meaning with early_stopping='leaky', which "
+                "validates on all tested normal images"
+            )
+        if kind != "none" and self.dataset in NOVELTY_DATASETS:
+            raise ValueError(f"early_stopping={kind!r} has no meaning with {self.dataset}")
+        if kind == "leaky" and self.dataset not in MEDICAL_DATASETS:
+            raise ValueError(
+                f"early_stopping='leaky' has no meaning with {self.dataset}; the extension leaked "
+                f"on {one_of(MEDICAL_DATASETS)}"
+            )
 
     def _check_ranges(self) -> None:
         if self.image_size % 32:
@@ -135,17 +174,18 @@ METHODS = ("reverse_distillation", *BASELINES)
 BOTTLENECKS = ("pretrained", "oce", "oce+mff")  # the columns of Table 5
 STEMS = ("original", "no_maxpool")  # the second halves every stride, of a ResNet only
 CHOICES = {
-    "dataset": ("mvtec", "synthetic", *NOVELTY_DATASETS),
+    "dataset": ("mvtec", "synthetic", *NOVELTY_DATASETS, *MEDICAL_DATASETS),
     "inlier_categories": CALTECH_COUNTS,
-    "split": SPLITS,
+    "split": tuple(dict.fromkeys((*SPLITS, *sum(MEDICAL_SPLITS.values(), ())))),
     "normalise": ("imagenet", "none"),
     "stem": STEMS,
     "label_source": ("folder", "mask"),
     "method": METHODS,
-    "teacher_bn": ("frozen", "batch"),
+    "teacher_bn": ("frozen", "train"),
+    "early_stopping": ("none", "train", "leaky"),
     "bottleneck": BOTTLENECKS,
     "pooled_layer": (3, 4),
-    "loss": ("kd", "mkd"),
+    "loss": LOSSES,
     "loss_reduction": REDUCTIONS,
     "precision": ("float32", "bfloat16"),
     "map_combine": COMBINATIONS,
@@ -180,6 +220,7 @@ EVAL_FIELDS = (
 DISTILLATION_FIELDS = (
     *("teacher_bn", "bottleneck", "oce_width", "mff_projection", "train_layers", "loss"),
     *("loss_reduction", "mkd_weight", "epochs", "lr", "beta1", "beta2", "eval_every"),
+    *("early_stopping", "patience", "validation_fraction"),
     *("map_layers", "map_combine", "score"),
 )
 # What a method has that the others have not.

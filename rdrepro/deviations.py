@@ -17,7 +17,7 @@ SWITCHES: dict[str, tuple[str, Any]] = {
     "D15": ("map_combine", "product"),
     "D18": ("label_source", "mask"),
     "D19": ("mask_threshold", 0.0),
-    "E4": ("teacher_bn", "batch"),
+    "E4": ("teacher_bn", "train"),
     "O1": ("precision", "float32"),
 }
 FORMULA = "D16"  # the official formula for the exact one, on the same maps

@@ -42,6 +42,7 @@ class Predictions:
     paths: list[str]
     data_hash: str  # of the test data
     seconds: float  # networks, maps and scores of all images, without decoding
+    groups: Sequence[int] = ()  # copies of one picture share a number; empty where unknown
 
     @property
     def collapsed(self) -> bool:
@@ -80,6 +81,7 @@ def predict(
         [t["path"] for t in truth],
         data.fingerprint(),
         seconds,
+        [t["group"] for t in truth] if "group" in truth[0] else [],
     )
 
 
@@ -133,8 +135,9 @@ def _maps_and_scores(
     if config.score not in LOSS_SCORES:
         return maps, image_score(maps, config.score)
     chosen = [[f[k - 1] for k in config.map_layers] for f in (f_e, f_d)]
-    reduction, weight = config.loss_reduction, config.mkd_weight
-    return maps, loss_score(*chosen, config.score, reduction, weight)
+    coded = config.loss == "mkd_coded"
+    settings = (config.loss_reduction, config.mkd_weight, coded)
+    return maps, loss_score(*chosen, config.score, *settings)
 
 
 def evaluate(predictions: Predictions) -> dict[str, float]:

@@ -70,7 +70,7 @@ def cache_budget(device: torch.device) -> float:
 class TeacherFeatures:
     """The teacher's features of a data set, by image index, kept in memory where they fit.
 
-    They are computed anew for each batch where they do not fit, or where `teacher_bn="batch"`
+    They are computed anew for each batch where they do not fit, or where `teacher_bn="train"`
     makes them depend on the batch.
     """
 

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 REDUCTIONS = ("flatten", "pointwise")
+LOSSES = ("kd", "mkd", "mkd_coded")
+CODED_SCALE = 1e-3  # FraqMasq/RKD_AD
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -75,3 +77,19 @@ def mkd_loss(
     The report prints no weight (its lambda); 1000 stands in its code (FraqMasq/RKD_AD).
     """
     return value_loss(f_e, f_d) + weight * kd_loss(f_e, f_d, reduction)
+
+
+def mkd_loss_coded(
+    f_e: Sequence[Tensor],
+    f_d: Sequence[Tensor],
+    weight: float = 1000.0,
+    reduction: str = "pointwise",
+) -> Tensor:
+    """Return the extension's loss as its code has it (FraqMasq/RKD_AD; E1): a scalar >= 0.
+
+    0.001 times the un-squared Euclidean norm of the whole batch's difference, summed over layers,
+    plus `weight` times the distillation loss. The norm grows with the root of the batch size.
+    """
+    pairs = zip(f_e, f_d, strict=True)
+    norms = sum(torch.dist(at_least_float32(e), at_least_float32(d)) for e, d in pairs)
+    return CODED_SCALE * (norms + weight * kd_loss(f_e, f_d, reduction))

@@ -15,6 +15,9 @@ from rdrepro.models.reverse_distillation import residual_design
 from rdrepro.presets import preset_settings
 from rdrepro.weights import LITE0, default_weights
 
+# What a file of kept maps says beside arrays; files from before groups lack the last.
+TOLD = ("defects", "paths", "data_hash", "seconds", "groups")
+
 
 def maps_file(row_file: Path) -> Path:
     """Return where the maps of a row lie; rows that differ in their number only share them."""
@@ -49,7 +52,7 @@ def load_maps(row_file: Path) -> Predictions | None:
             if len(bits):
                 masks = np.unpackbits(bits, count=maps.size).reshape(maps.shape) > 0
             scores, labels = kept["scores"], kept["gt_labels"]
-            told = [kept[n].tolist() for n in ("defects", "paths", "data_hash", "seconds")]
+            told = [kept[n].tolist() for n in TOLD if n in kept]
     except Exception as error:  # zipfile, zlib and numpy each raise their own
         raise ValueError(
             f"the kept maps {file.name} cannot be read ({error}); delete the file and make them "

@@ -22,12 +22,15 @@ from rdrepro.config import (
     protocol_differences,
 )
 from rdrepro.data import ImageData
+from rdrepro.data.holdout import hold_out, tested_normals
+from rdrepro.data.medical import MEDICAL_DATASETS, MEDICAL_SPLITS, NORMAL, MedicalImages
 from rdrepro.data.mvtec import MVTecAD, check_category, find_mvtec
 from rdrepro.data.novelty import CLASSES, NOVELTY_DATASETS, UNNORMALISED, OneClass
+from rdrepro.data.scans import SCANS_VERSION, write_scans
 from rdrepro.data.synthetic import DRAWING_VERSION, write_category
 from rdrepro.models.reverse_distillation import residual_design
 from rdrepro.models.teacher import NoFourthStageError, check_backbone, check_fourth_stage
-from rdrepro.presets import AUTO, preset_settings
+from rdrepro.presets import AUTO, PATIENCE, SHARE, preset_settings
 from rdrepro.text import nearest
 from rdrepro.weights import RESNETS, Weights, default_weights, find_weights
 
@@ -41,7 +44,11 @@ BANNER = (
     "EMBEDDED DATA: these images are drawn by rdrepro and are not MVTec AD. "
     "No number below can be held against the papers."
 )
-BANNERS = {"synthetic": BANNER, "digits": DIGITS_BANNER}
+SCANS_BANNER = (
+    "EMBEDDED DATA: these scans are drawn by rdrepro and are of no patient. "
+    "No number below can be held against the papers."
+)
+BANNERS = {"synthetic": BANNER, "digits": DIGITS_BANNER, "scans": SCANS_BANNER}
 
 
 @dataclass(frozen=True)
@@ -81,11 +88,34 @@ class Run:
         return pd.DataFrame(rows, columns=columns).set_index("setting")
 
     def dataset(self, split: str) -> ImageData:
-        """Return the run's images of a split, "train" or "test"; embedded ones are drawn once."""
+        """Return the run's images of a split, "train" or "test"; embedded ones are drawn once.
+
+        Of training images, those are left out that early stopping validates on.
+        """
+        data = self._whole(split)
+        if split == "train" and self.config.early_stopping == "train":
+            return hold_out(data, self.config.validation_fraction, self.config.seed)[0]
+        return data
+
+    def validation(self) -> ImageData | None:
+        """Return the normal images that early stopping validates on; None without it."""
+        c = self.config
+        if c.early_stopping == "leaky":
+            return tested_normals(self._whole("test"))
+        if c.early_stopping == "train":
+            return hold_out(self._whole("train"), c.validation_fraction, c.seed)[1]
+        return None
+
+    def _whole(self, split: str) -> ImageData:
         c, root = self.config, self.data_root
         if c.dataset in NOVELTY_DATASETS:
             chosen = (c.normal_class, split, c.image_size, c.inlier_categories, c.split)
             return OneClass(root, c.dataset, *chosen)
+        if c.dataset in MEDICAL_DATASETS:
+            if c.dataset == "scans":
+                write_scans(root, c.data_seed, c.image_size)
+            drawn = (c.split, c.fold, c.data_seed)
+            return MedicalImages(root, c.dataset, split, c.image_size, *drawn)
         if c.dataset == "synthetic":
             write_category(root, c.category, c.data_seed, image_size=c.image_size)
         return MVTecAD(root, c.category, split, c.image_size, c.mask_threshold, c.label_source)
@@ -130,7 +160,8 @@ def resolve(**parameters: Any) -> Run:
     preset = places.get("preset", AUTO)
     if preset == AUTO:
         preset = _usual_preset(chosen.get("dataset"), places.get("data_root"))
-    if "category" in chosen and (preset_settings(preset) | chosen).get("dataset") not in CLASSES:
+    named = (preset_settings(preset) | chosen).get("dataset")
+    if "category" in chosen and named not in (*CLASSES, *MEDICAL_DATASETS):
         check_category(parse("category", chosen["category"]))
     device = find_device(places.get("device"))
     settings = _settings_of_method(preset_settings(preset), chosen)
@@ -175,6 +206,8 @@ def _check_study(study: str | None) -> str | None:
 def _usual_preset(dataset: str | None, data_root: str | None) -> str:
     if dataset in NOVELTY_DATASETS:
         return "novelty_demo" if dataset == "digits" else "novelty_official"
+    if dataset in MEDICAL_DATASETS:
+        return "medical_demo" if dataset == "scans" else "medical"
     return "paper" if _has_data(data_root) else "demo"
 
 
@@ -225,6 +258,9 @@ def _resolve_config(settings: dict[str, Any], device: torch.device) -> RunConfig
     settings.setdefault("weights", default_weights(backbone))
     if settings.get("dataset") in NOVELTY_DATASETS:
         settings |= _class_settings(settings)
+    if settings.get("dataset") in MEDICAL_DATASETS:
+        settings |= _medical_settings(settings)
+    settings |= _stopping_settings(settings)
     method = settings.get("method", RunConfig.method)
     block, _, width, _ = residual_design(backbone)
     if method == "padim" and block.expansion == 1:
@@ -250,6 +286,21 @@ def _class_settings(settings: dict[str, Any]) -> dict[str, Any]:
     named = CLASSES[dataset][number] if number in range(len(CLASSES[dataset])) else ""
     usual = {"category": named, "normalise": "none" if dataset in UNNORMALISED else "imagenet"}
     return {"normal_class": number} | {k: settings.get(k, v) for k, v in usual.items()}
+
+
+def _medical_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return category, split and fold of a medical run, where they are not given."""
+    split = settings.get("split", MEDICAL_SPLITS[settings["dataset"]][0])
+    usual = {"category": NORMAL, "split": split} | ({} if split == "official" else {"fold": 0})
+    return {k: settings.get(k, v) for k, v in usual.items()}
+
+
+def _stopping_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the extension's patience and share of early stopping, where they are not given."""
+    kind = settings.get("early_stopping", RunConfig.early_stopping)
+    usual = {} if kind == "none" else {"patience": PATIENCE}
+    usual |= {"validation_fraction": SHARE} if kind == "train" else {}
+    return {k: settings.get(k, v) for k, v in usual.items()}
 
 
 def find_device(name: str | None) -> torch.device:
@@ -287,8 +338,12 @@ def _data_root(config: RunConfig, data_root: str | None, results: Path) -> Path:
         raise ValueError(
             f"data_root={data_root!r} is given, but embedded data need none; leave it out"
         )
+    if config.dataset == "scans":
+        name = f"v{SCANS_VERSION}-seed{config.data_seed}-{config.image_size}px"
+        return results / "synthetic" / "scans" / name
     if config.dataset == "synthetic":
         return results / "synthetic" / drawing_name(config.data_seed, config.image_size)
     root = (paths.existing(data_root) or Path(data_root)) if data_root else paths.data_dir()
     root = root or paths.ROOT / "data"
-    return root if config.dataset in NOVELTY_DATASETS else find_mvtec(root)
+    own = (*NOVELTY_DATASETS, *MEDICAL_DATASETS)
+    return root if config.dataset in own else find_mvtec(root)

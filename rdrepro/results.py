@@ -18,6 +18,7 @@ from jsonschema.exceptions import best_match
 from rdrepro import paths
 from rdrepro.config import eval_key, train_key
 from rdrepro.cost import measure_cost, trained_parameters
+from rdrepro.data.medical import MEDICAL_DATASETS, NORMAL
 from rdrepro.evaluation import Predictions, evaluate, predict
 from rdrepro.models.reverse_distillation import ReverseDistillation
 from rdrepro.presets import selection
@@ -118,6 +119,7 @@ def make_row(
             "path": p.paths,
             "label": p.gt_labels.tolist(),
             "score": [float(f"{s:.{SCORE_DIGITS}g}") for s in p.scores],
+            **({"group": list(p.groups)} if len(p.groups) else {}),
         },
     }
     check_row(row)
@@ -175,6 +177,9 @@ def save_row(row: dict[str, Any], folder: Path) -> Path:
     stem = f"{c['category']}-{c['backbone'].replace('/', '-')}-s{c['seed']}-{key}"
     if c.get("normal_class") is not None:
         stem = f"{c['dataset']}-{stem}"
+    if c["dataset"] in MEDICAL_DATASETS:
+        part = c["split"] if c["fold"] is None else f"{c['split']}{c['fold']}"
+        stem = f"{c['dataset']}-{part}-{stem.removeprefix(NORMAL + '-')}"
     if len(row["scores"].get("score", ())) > MOST_SCORES:
         row = row | {"scores": {"file": _save_scores(row["scores"], folder, stem)}}
     aside = folder / f".{stem}.{os.getpid()}.tmp"

@@ -9,7 +9,12 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
-from rdrepro.losses import cosine_distance, kd_loss_per_image, value_loss_per_image
+from rdrepro.losses import (
+    cosine_distance,
+    kd_loss_per_image,
+    mkd_loss_coded,
+    value_loss_per_image,
+)
 
 COMBINATIONS = ("sum", "product")
 MAP_SCORES = ("max", "sum", "top1pct")
@@ -92,9 +97,16 @@ def loss_score(
     kind: str = "kd_loss",
     reduction: str = "flatten",
     weight: float = 1000.0,
+    coded: bool = False,
 ) -> Tensor:
-    """Image score from a loss, not a map (extension, Sec. 4.2): (B,), higher = more anomalous."""
+    """Image score from a loss, not a map (extension, Sec. 4.2): (B,), higher = more anomalous.
+
+    coded: L_MKD in its code's form, of a batch of one.
+    """
     if kind not in LOSS_SCORES:
         raise ValueError(f"kind={kind!r} is not one of {', '.join(LOSS_SCORES)}")
+    if kind == "mkd_loss" and coded:
+        each = (([f[i : i + 1] for f in fs] for fs in (f_e, f_d)) for i in range(len(f_e[0])))
+        return torch.stack([mkd_loss_coded(e, d, weight, reduction) for e, d in each])
     kd = kd_loss_per_image(f_e, f_d, reduction)
     return kd if kind == "kd_loss" else value_loss_per_image(f_e, f_d) + weight * kd

@@ -1,6 +1,7 @@
 """Training of bottleneck and student on normal images (Sec. 4.1; official main.py)."""
 
 import copy
+import hashlib
 import json
 import math
 import os
@@ -30,7 +31,7 @@ from rdrepro.features import (
     stack_images,
 )
 from rdrepro.kernels import fast_kernels
-from rdrepro.losses import kd_loss, mkd_loss
+from rdrepro.losses import kd_loss, mkd_loss, mkd_loss_coded
 from rdrepro.models.reverse_distillation import (
     ReverseDistillation,
     build_model,
@@ -43,7 +44,42 @@ from rdrepro.resolve import Run
 
 LONG = 3600  # seconds of training from which a cheaper preset is named
 HISTORY = ["epoch", "loss", "seconds"]
+VALIDATION = "validation_loss"  # in the history, where training stops by it
 WARM_UP_STEPS, TIMED_STEPS = 2, 2
+
+
+class EarlyStopping:
+    """Stops training once the validation loss has not fallen for `patience` epochs (E9, O19)."""
+
+    def __init__(self, features: TeacherFeatures, config: RunConfig):
+        self.features, self.config = features, config
+        self.best, self.epoch, self.state = math.inf, 0, {}
+
+    def validate(self, model: ReverseDistillation, epoch: int) -> float:
+        """Return the mean loss of the images held out, in eval mode; remember the lowest."""
+        model.eval()
+        total = 0.0
+        with torch.no_grad():
+            for indices in torch.arange(len(self.features)).split(self.config.batch_size):
+                f_e = self.features[indices]
+                with autocast(self.config, f_e[0].device):
+                    f_d = model.restore(f_e)
+                total += training_loss(f_e, f_d, self.config).item() * len(indices)
+        model.train()
+        loss = total / len(self.features)
+        if loss < self.best:
+            self.best, self.epoch = loss, epoch
+            self.state = copy.deepcopy(model.kept().state_dict())
+        return loss
+
+    def over(self, epoch: int) -> bool:
+        """Return whether the patience is used up."""
+        return epoch - self.epoch >= self.config.patience
+
+    def restore(self, model: ReverseDistillation) -> None:
+        """Give the model back what it was in the epoch of the lowest validation loss."""
+        if self.state:
+            model.kept().load_state_dict(self.state)
 
 
 def training_loss(f_e: list[Tensor], f_d: list[Tensor], config: RunConfig) -> Tensor:
@@ -51,6 +87,8 @@ def training_loss(f_e: list[Tensor], f_d: list[Tensor], config: RunConfig) -> Te
     f_e, f_d = ([f[k - 1] for k in config.train_layers] for f in (f_e, f_d))
     if config.loss == "mkd":
         return mkd_loss(f_e, f_d, config.mkd_weight, config.loss_reduction)
+    if config.loss == "mkd_coded":
+        return mkd_loss_coded(f_e, f_d, config.mkd_weight, config.loss_reduction)
     return kd_loss(f_e, f_d, config.loss_reduction)
 
 
@@ -60,21 +98,27 @@ def fit(
     config: RunConfig,
     device: torch.device | str = "cpu",
     look: Callable[[ReverseDistillation], dict[str, float]] | None = None,
+    validation: ImageData | None = None,
 ) -> pd.DataFrame:
     """Train bottleneck and student; return the history, one row per epoch: epoch, loss, seconds.
 
     `look` is given the model every `eval_every` epochs; its answer goes into the history, and
-    nothing is selected by it. RuntimeError when the loss is not finite, MemoryError when memory
-    runs out.
+    nothing is selected by it. validation: images to stop early by, with `early_stopping`; the epoch
+    of their lowest loss then counts, not the last. RuntimeError when the loss is not finite,
+    MemoryError when memory runs out.
     """
     device = torch.device(device)
     with memory_errors_explained(config, device), full_precision_kernels():
         model.to(device, memory_format=layout(config)).train()
         features = TeacherFeatures(model.teacher, data, config, device)
-        code_cells = features[torch.arange(1)][-1].shape[-1] // 2  # of phi, per side
+        code_cells = config.image_size // model.teacher.strides[-1] // 2  # of phi, per side
         _check_last_batch(len(features), config, code_cells)
+        stopping = None
+        if validation is not None:
+            seen = TeacherFeatures(model.teacher, validation, config, device)
+            stopping = EarlyStopping(seen, config)
         with fast_kernels(model.bottleneck, code_cells):
-            return _train(model, features, config, look)
+            return _train(model, features, config, look, stopping)
 
 
 def _train(
@@ -82,6 +126,7 @@ def _train(
     features: TeacherFeatures,
     config: RunConfig,
     look: Callable[[ReverseDistillation], dict[str, float]] | None,
+    stopping: EarlyStopping | None,
 ) -> pd.DataFrame:
     seconds = _estimate(model, features, config)
     _announce(config, features, seconds)
@@ -103,6 +148,12 @@ def _train(
             if look and config.eval_every and epoch % config.eval_every == 0:
                 history[-1] |= look(model)
                 model.train()
+            if stopping:
+                history[-1][VALIDATION] = stopping.validate(model, epoch)
+                if stopping.over(epoch):
+                    break
+    if stopping:
+        stopping.restore(model)
     return pd.DataFrame(history)
 
 
@@ -174,11 +225,12 @@ def _estimate(model: ReverseDistillation, features: TeacherFeatures, config: Run
     trial = copy.deepcopy(model)
     optimiser = _adam(trial, config)
     indices = torch.arange(min(config.batch_size, len(features)))
-    times = []
+    times, statistics = [], copy.deepcopy(model.teacher.state_dict())
     for _ in range(WARM_UP_STEPS + TIMED_STEPS):
         started = time.perf_counter()
         _step(trial, features[indices], optimiser, config)
         times.append(time.perf_counter() - started)
+    model.teacher.load_state_dict(statistics)  # trials move no batch norm
     return config.epochs * math.ceil(len(features) / config.batch_size) * min(times[WARM_UP_STEPS:])
 
 
@@ -216,7 +268,8 @@ def train(
     if run.config.method in BASELINES:
         return _remember(run, data)
     model = build_model(run.config, run.weights)
-    data_hash = data.fingerprint()
+    validation = run.validation()
+    data_hash = training_hash(data, validation)
     kept = run.results_dir / "models" / f"{train_key(run.config, data_hash)}.safetensors"
     for folder in (kept.parent, run.rows_dir):
         _check_writable(folder)
@@ -225,11 +278,20 @@ def train(
         model.to(run.device)
         seconds = history["seconds"].sum()
         return Trained(model, history, trainer, len(data), data_hash, True, seconds)
-    history = fit(model, data, run.config, run.device, look)
+    history = fit(model, data, run.config, run.device, look, validation)
     trainer = environment(run.device)
-    save_student(model, history[HISTORY], trainer, kept)
+    columns = [*HISTORY, VALIDATION] if validation else HISTORY
+    save_student(model, history[columns], trainer, kept)
     seconds = history["seconds"].sum()
     return Trained(model, history, trainer, len(data), data_hash, False, seconds)
+
+
+def training_hash(data: ImageData, validation: ImageData | None) -> str:
+    """Return the SHA-256 of all images that decide a student: training and, if any, validation."""
+    if validation is None:
+        return data.fingerprint()
+    both = f"{data.fingerprint()} {validation.fingerprint()}"
+    return hashlib.sha256(both.encode()).hexdigest()
 
 
 def _remember(run: Run, data: ImageData) -> Trained:
@@ -265,7 +327,7 @@ def save_student(
     """Keep bottleneck, student, history and what trained them; written aside and then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    state = {k: v.contiguous().cpu() for k, v in model.trainable().state_dict().items()}
+    state = {k: v.contiguous().cpu() for k, v in model.kept().state_dict().items()}
     told = {"history": history.to_json(orient="records"), "trained": json.dumps(trainer)}
     save_file(state, aside, metadata=told)
     aside.replace(path)
@@ -284,5 +346,5 @@ def load_student(model: ReverseDistillation, path: Path) -> tuple[pd.DataFrame, 
         raise ValueError(
             f"the kept student {path.name} cannot be read ({error}); delete it to train anew"
         ) from None
-    load_strictly(model.trainable(), state, path.name)
+    load_strictly(model.kept(), state, path.name)
     return pd.DataFrame(history), trainer

@@ -30,7 +30,7 @@ OTHER = {
     "padim_channels": 100,
     "neighbours": 5,
     "pooled_layer": 3,
-    "teacher_bn": "batch",
+    "teacher_bn": "train",
     "oce_width": 64,
     "mff_projection": True,
     "train_layers": (1, 2, 3),
@@ -55,10 +55,17 @@ OTHER = {
     "inlier_categories": 3,
     "split": "validation",
     "normal_class": 1,
+    "fold": 1,
+    "early_stopping": "train",
+    "patience": 3,
+    "validation_fraction": 0.5,
 }
 DIGITS = {"dataset": "digits", "normal_class": 0, "category": "0"}
 DRAWS = {"dataset": "caltech256", "normal_class": 0, "category": "draw_0"}
-BASES = {"inlier_categories": DRAWS, "split": DIGITS, "normal_class": DIGITS}
+FOLDED = {"dataset": "head_ct", "category": "normal", "split": "kfold", "fold": 0}
+STOPPED = {"early_stopping": "train", "patience": 15, "validation_fraction": 0.25}
+BASES = {"inlier_categories": DRAWS, "split": DIGITS, "normal_class": DIGITS, "fold": FOLDED}
+BASES |= dict.fromkeys(("patience", "validation_fraction"), STOPPED)
 
 
 def test_the_defaults_are_the_papers_protocol():
@@ -72,6 +79,7 @@ def test_the_defaults_are_the_papers_protocol():
 def test_each_field_moves_its_own_key(name):
     base = RunConfig(train_layers=(2, 3), map_layers=(2, 3), **BASES.get(name, {}))
     changes = {name: OTHER[name]} | ({"category": "1"} if name == "normal_class" else {})
+    changes |= STOPPED if name == "early_stopping" else {}
     changed = replace(base, **changes)
     same_student = train_key(base, "a") == train_key(changed, "a")
     assert same_student == (name in EVAL_FIELDS)

@@ -90,26 +90,32 @@ def test_teacher_is_frozen_and_in_eval_mode_whatever_the_models_mode():
     assert all(p.grad is not None for p in model.trainable().parameters())
 
 
-def test_batch_statistics_are_used_in_training_and_never_kept():
-    model = build_model(config("resnet18", teacher_bn="batch"), RANDOM)
+def test_batch_statistics_are_used_in_training_and_move_those_of_testing():
+    model = build_model(config("resnet18", teacher_bn="train"), RANDOM)
     frozen = build_model(config("resnet18"), RANDOM).teacher
     running = model.teacher.encoder.bn1.running_mean.clone()
     images = torch.rand(4, 3, 64, 64)
     in_training = model.train().teacher(images)
     assert not torch.allclose(in_training[0], frozen(images)[0], atol=1e-3)
-    assert torch.equal(model.teacher.encoder.bn1.running_mean, running)
-    torch.testing.assert_close(model.eval().teacher(images), frozen(images))
+    seen = model.teacher.encoder.conv1((images - model.teacher.mean) / model.teacher.std)
+    moved = 0.9 * running + 0.1 * seen.mean(dim=(0, 2, 3))  # PyTorch's momentum
+    torch.testing.assert_close(model.teacher.encoder.bn1.running_mean, moved)
+    assert not torch.allclose(model.eval().teacher(images)[0], frozen(images)[0], atol=1e-3)
+    other = build_model(config("resnet18", teacher_bn="train"), RANDOM)
+    other.kept().load_state_dict(model.kept().state_dict())
+    torch.testing.assert_close(other.eval().teacher(images), model.teacher(images))
+    assert set(model.kept()) - set(model.trainable()) == {"statistics"}
 
 
 def test_batch_statistics_refuse_folded_weights(tmp_path):
     torch.save(Teacher("resnet18", RANDOM).encoder.state_dict(), tmp_path / "folded.pth")
     with pytest.raises(ValueError, match="folded into its convolutions"):
-        Teacher("resnet18", Weights("sha256:0", tmp_path / "folded.pth"), "batch")
+        Teacher("resnet18", Weights("sha256:0", tmp_path / "folded.pth"), "train")
 
 
 def test_batch_statistics_need_batch_norms():
     with pytest.raises(ValueError, match="has none"):
-        Teacher("timm/convnext_atto", RANDOM, "batch")
+        Teacher("timm/convnext_atto", RANDOM, "train")
 
 
 def test_initialisation_is_the_official_one():

@@ -208,7 +208,7 @@ def test_the_same_in_ipython_where_other_variables_may_stand(tmp_path):
     "parameters",
     [
         {"train_layers": "2,3", "map_layers": 3, "loss_reduction": "pointwise"},
-        {"overrides": "map_combine=product teacher_bn=batch", "score": "mkd_loss", "loss": "mkd"},
+        {"overrides": "map_combine=product teacher_bn=train", "score": "mkd_loss", "loss": "mkd"},
         {
             "weights": "random",
             "backbone": "resnet18",

@@ -322,7 +322,7 @@ def test_table_4_averages_ten_classes_and_pools_no_two_protocols(tmp_path):
 
 def scan(fold, value, **changes):
     coded = {"image_size": 224, "loss_reduction": "pointwise", "map_combine": "product"}
-    coded |= {"oce_width": 64, "teacher_bn": "batch", "epochs": 199, "split": "kfold"}
+    coded |= {"oce_width": 64, "teacher_bn": "train", "epochs": 199, "split": "kfold"}
     settings = {"dataset": "head_ct", "fold": fold} | coded | changes
     return row("carpet", 1, metrics={"image_auroc": value}, **settings)
 
@@ -433,7 +433,7 @@ def test_other_protocols_say_what_differs(tmp_path):
 
 def test_the_extensions_average_leaves_out_what_its_print_does(tmp_path):
     coded = {"image_size": 224, "loss_reduction": "pointwise", "map_combine": "product"}
-    coded |= {"oce_width": 64, "teacher_bn": "batch", "epochs": 199, "loss": "mkd"}
+    coded |= {"oce_width": 64, "teacher_bn": "train", "epochs": 199, "loss": "mkd"}
     coded |= {"early_stopping": "train", "patience": 15, "validation_fraction": 0.25}
     made = [row(c, s, **coded) for c in ("carpet", "leather", "tile", "wood") for s in SEEDS]
     block = tables.medical4(runs(made, tmp_path))["ours: Ours+L_MKD, pixel AUROC"]

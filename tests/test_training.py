@@ -73,7 +73,7 @@ def test_kept_features_change_nothing(setting, monkeypatch):
 
 
 def test_batch_statistics_turn_the_kept_features_off(setting):
-    run, model, train, _ = setting(overrides="teacher_bn=batch")
+    run, model, train, _ = setting(overrides="teacher_bn=train")
     assert features.TeacherFeatures(model.teacher, train, run.config, run.device).kept is None
 
 

@@ -1,6 +1,8 @@
 """Data sets: items are dicts of `image`, `gt_label`, `defect`, `path`, perhaps `gt_mask`."""
 
+from rdrepro.data.holdout import Part
+from rdrepro.data.medical import MedicalImages
 from rdrepro.data.mvtec import MVTecAD
 from rdrepro.data.novelty import OneClass
 
-ImageData = MVTecAD | OneClass
+ImageData = MVTecAD | OneClass | MedicalImages | Part

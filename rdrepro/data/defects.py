@@ -63,7 +63,7 @@ def _walk(rng: Rng, site: Site, length: float, steps: int, turn: float) -> Array
     return path - path[steps // 2] + site
 
 
-def _blob(frame: Frame, rng: Rng, site: Site, radius: float) -> Array:
+def blob(frame: Frame, rng: Rng, site: Site, radius: float) -> Array:
     """Return the coverage (H, W) of an irregular spot."""
     local = frame.move(*site, angle=rng.uniform(0, 2 * np.pi))
     r, theta = local.polar()
@@ -104,7 +104,7 @@ def cut(frame: Frame, image: Array, site: Site, strength: float, rng: Rng) -> Ar
 
 def hole(frame: Frame, image: Array, site: Site, strength: float, rng: Rng) -> Array:
     """A small irregular pit."""
-    ink = _blob(frame, rng, site, rng.uniform(0.014, 0.035))
+    ink = blob(frame, rng, site, rng.uniform(0.014, 0.035))
     return _lay(image, ink, _against(frame, image, site), strength)
 
 
@@ -112,13 +112,13 @@ def chip(frame: Frame, image: Array, site: Site, strength: float, rng: Rng) -> A
     """A large piece broken out, with a lighter fracture face inside it."""
     radius = rng.uniform(0.05, 0.09)
     tone = _against(frame, image, site)
-    image = _lay(image, _blob(frame, rng, site, radius), tone, strength)
-    return _lay(image, _blob(frame, rng, site, radius / 2), 0.9 - tone, 0.6 * strength)
+    image = _lay(image, blob(frame, rng, site, radius), tone, strength)
+    return _lay(image, blob(frame, rng, site, radius / 2), 0.9 - tone, 0.6 * strength)
 
 
 def stain(frame: Frame, image: Array, site: Site, strength: float, rng: Rng) -> Array:
     """A patch of another colour that leaves the relief below it visible."""
-    ink = _blob(frame, rng, site, rng.uniform(0.03, 0.08))
+    ink = blob(frame, rng, site, rng.uniform(0.03, 0.08))
     hue = np.array([(0.75, 0.15, 0.15), (0.15, 0.3, 0.75), (0.15, 0.55, 0.2), (0.8, 0.65, 0.1)])
     return _lay(image, ink, hue[rng.integers(4)], 0.65 * strength)
 
@@ -127,9 +127,9 @@ def liquid(frame: Frame, image: Array, site: Site, strength: float, rng: Rng) ->
     """A drying pool of oil or glue: a translucent patch with a stronger rim."""
     radius, tone = rng.uniform(0.04, 0.09), _against(frame, image, site)
     state = rng.bit_generator.state
-    outer = _blob(frame, rng, site, radius)
+    outer = blob(frame, rng, site, radius)
     rng.bit_generator.state = state
-    inner = _blob(frame, rng, site, 0.85 * radius)
+    inner = blob(frame, rng, site, 0.85 * radius)
     return _lay(image, outer - 0.4 * inner, (tone, tone, 0.8 * tone), 0.85 * strength)
 
 
@@ -139,7 +139,7 @@ def contamination(frame: Frame, image: Array, site: Site, strength: float, rng: 
     colour = colours[rng.integers(3)]
     for i in range(rng.integers(1, 5)):
         spot = tuple(np.asarray(site) + min(i, 1) * rng.normal(0, 0.025, 2))
-        image = _lay(image, _blob(frame, rng, spot, rng.uniform(0.01, 0.025)), colour, strength)
+        image = _lay(image, blob(frame, rng, spot, rng.uniform(0.01, 0.025)), colour, strength)
     return image
 
 
@@ -161,7 +161,7 @@ def imprint(frame: Frame, image: Array, site: Site, strength: float, rng: Rng) -
 
 def rough(frame: Frame, image: Array, site: Site, strength: float, rng: Rng) -> Array:
     """A rubbed patch whose surface has turned coarse."""
-    ink = _blob(frame, rng, site, rng.uniform(0.04, 0.09))
+    ink = blob(frame, rng, site, rng.uniform(0.04, 0.09))
     grit = 0.5 + 0.5 * np.tanh(2 * frame.noise(rng, 70))
     tone = 0.25 + 0.6 * np.repeat(grit[..., None], 3, axis=2)
     return paint(image, ink * np.float32(0.6 * strength), tone)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -152,19 +153,31 @@ def write_category(
     target = Path(root) / category
     if target.is_dir():
         return target
+
+    def fill(folder: Path) -> None:
+        _write_split(folder, category, seed, "train", n_train, image_size)
+        _write_split(folder, category, seed, "test", n_test, image_size)
+
+    write_whole(target, fill)
+    return target
+
+
+def write_whole(target: Path, fill: Callable[[Path], None]) -> None:
+    """Let `fill` write into a folder aside, which is then renamed to `target`.
+
+    So a folder of the final name is always complete. Where another process was first, its folder
+    stays; OSError where something else is in the way.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Drawn aside and renamed, so that a folder of the final name is always complete.
-    aside = Path(tempfile.mkdtemp(prefix=f".{category}-", dir=target.parent))
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
-        _write_split(aside, category, seed, "train", n_train, image_size)
-        _write_split(aside, category, seed, "test", n_test, image_size)
+        fill(aside)
         aside.chmod(0o755)
         try:
             os.rename(aside, target)
         except OSError:
-            # Another process was first: a full folder cannot be renamed over.
+            # A full folder cannot be renamed over.
             if not target.is_dir():
                 raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return target

@@ -33,8 +33,14 @@ class ReverseDistillation(nn.Module):
         """Return f_D, what the student restores of f_E from the compact code phi."""
         return self.student(self.bottleneck(f_e))
 
+    def kept(self) -> nn.ModuleDict:
+        """Return what is kept of training: what is trained, and batch norms that moved (E4)."""
+        moved = self.teacher.batch_norm == "train"
+        norms = {"statistics": nn.ModuleList(self.teacher.batch_norms())} if moved else {}
+        return nn.ModuleDict({**self.trainable(), **norms})
+
     def trainable(self) -> nn.ModuleDict:
-        """Return what training changes and what is kept of it: bottleneck and student."""
+        """Return what training changes by gradients: bottleneck and student."""
         trained = {"bottleneck": self.bottleneck, "student": self.student}
         if isinstance(self.bottleneck, FourthStage):
             del trained["bottleneck"]

@@ -24,7 +24,6 @@ STRIDES = (4, 8, 16)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LITE0_MEAN, LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3  # its training code
 LITE0_STRIDE_16 = 5  # block stages up to the map of stride 16
-BATCH_NORM_MODES = ("frozen", "batch")
 
 
 class Teacher(nn.Module):
@@ -32,8 +31,8 @@ class Teacher(nn.Module):
 
     f_E^k: (B, C_k, H / s_k, W / s_k) with s = 4, 8, 16 and C = `channels`. It normalises its input
     as its weights want it. It stays in eval mode whatever the model's mode. With
-    `batch_norm="batch"`, an accident of the extension's code, its batch norms use the batch's
-    statistics while the model trains; the moved statistics are never kept.
+    `batch_norm="train"`, an accident of the extension's code (E4), its batch norms are in training
+    mode while the model is: they use the batch's statistics and move their own, which testing uses.
     normalise="none" feeds the images as they are (D9); stem="no_maxpool" leaves a ResNet's max-pool
     out, which halves the strides (D10).
     """
@@ -59,8 +58,8 @@ class Teacher(nn.Module):
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
         self.train(False)
         self.channels, self.rectified = self._probe()
-        if batch_norm == "batch":
-            self._prepare_batch_statistics(from_file=weights.path is not None)
+        if batch_norm == "train":
+            self._check_batch_statistics(from_file=weights.path is not None)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         with torch.no_grad():
@@ -69,11 +68,12 @@ class Teacher(nn.Module):
     def train(self, mode: bool = True) -> "Teacher":
         """Keep all in eval mode, but batch norms where the batch's statistics are wanted."""
         super().train(False)
-        for module in self._batch_norms():
-            module.train(mode and self.batch_norm == "batch")
+        for module in self.batch_norms():
+            module.train(mode and self.batch_norm == "train")
         return self
 
-    def _batch_norms(self) -> list[nn.Module]:
+    def batch_norms(self) -> list[nn.Module]:
+        """Return the batch norms, whose statistics move with `batch_norm="train"`."""
         return [m for m in self.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
 
     def _probe(self) -> tuple[tuple[int, ...], bool]:
@@ -85,18 +85,16 @@ class Teacher(nn.Module):
             raise ValueError(f"backbone={self.backbone!r} has no maps at strides 4, 8 and 16")
         return tuple(m.shape[1] for m in maps), all(m.min() >= 0 for m in maps)
 
-    def _prepare_batch_statistics(self, from_file: bool) -> None:
-        norms = self._batch_norms()
+    def _check_batch_statistics(self, from_file: bool) -> None:
+        norms = self.batch_norms()
         if not norms:
-            raise ValueError(f"teacher_bn='batch' needs batch norms; {self.backbone} has none")
+            raise ValueError(f"teacher_bn='train' needs batch norms; {self.backbone} has none")
         folded = all(not m.running_mean.any() and (m.running_var == 1).all() for m in norms)
         if from_file and folded:
             raise ValueError(
-                "teacher_bn='batch' needs weights with batch-norm statistics, and those of this "
+                "teacher_bn='train' needs weights with batch-norm statistics, and those of this "
                 "file are folded into its convolutions; use teacher_bn='frozen' or other weights"
             )
-        for module in norms:
-            module.momentum = 0.0  # the running statistics stay as they are
 
 
 class _ResNetStages(nn.Module):

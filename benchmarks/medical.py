@@ -1,0 +1,67 @@
+"""Rows behind the extension's Table 3: `make medical` (about two hours on two cores).
+
+A data root in RDREPRO_DATA must hold head_ct and brain_mri as downloaded. Every reading of every
+column, five folds each, with EfficientNet-Lite0 or, by --weights, ResNet-18, goes to
+results/runs/medical; what each habit of the extension changes to results/runs/medical-habits; one
+fold at the epochs that its code runs to results/runs/medical-long. Rows that are there are not made
+again.
+"""
+
+import argparse
+
+from studies import is_done
+
+import rdrepro as rd
+from rdrepro.data.medical import FOLDS
+from rdrepro.medical import HABITS, READINGS
+from rdrepro.presets import PRESETS
+
+EPOCHS = 60  # of the 199 that its code runs, which would take six hours here
+LITE0 = "efficientnet_lite0"
+MKD = "MKD"
+
+
+def make_missing(**parameters: object) -> None:
+    """Make a run's row where it is not there."""
+    run = rd.resolve(**parameters)
+    if not is_done(run):
+        rd.save_row(rd.execute(run), run.rows_dir)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--part", choices=("columns", "habits", "long", "mkd"), required=True)
+    parser.add_argument("--weights", help="weights of ResNet-18, or for --part mkd of VGG-16")
+    parser.add_argument("--datasets", default="head_ct,brain_mri")
+    parser.add_argument("--folds", default=",".join(map(str, range(FOLDS))))
+    parser.add_argument("--seed", default=1)
+    parser.add_argument("--data-seed", default=1)
+    parser.add_argument("--study", help="another name than the part's own")
+    parser.add_argument("--only", default="", help="readings whose name begins so")
+    arguments = parser.parse_args()
+    teacher = {"backbone": "resnet18", "weights": arguments.weights}
+    if not arguments.weights:
+        teacher = {"backbone": LITE0}
+    usual = {**teacher, "teacher_bn": "frozen", "epochs": EPOCHS}  # folded in ResNet-18's file
+    columns = {name: how for column in READINGS.values() for name, how in column.items()}
+    mkd = columns.pop(MKD)
+    parts = {
+        "columns": ("medical", columns, usual),
+        "habits": ("medical-habits", HABITS, usual),
+        "long": ("medical-long", columns, {**usual, "epochs": PRESETS["medical"]["epochs"]}),
+        "mkd": ("medical", {MKD: mkd}, {"weights": arguments.weights, "epochs": EPOCHS}),
+    }
+    study, variants, settings = parts[arguments.part]
+    settings |= {"seed": arguments.seed, "data_seed": arguments.data_seed}
+    settings |= {"study": arguments.study or study}
+    for fold in arguments.folds.split(","):
+        for dataset in arguments.datasets.split(","):
+            for name, changes in variants.items():
+                folded = changes.get("teacher_bn") == "train" and arguments.weights
+                if name.startswith(arguments.only) and not folded:
+                    where = {"dataset": dataset, "fold": fold, "split": "kfold"}
+                    make_missing(**{**settings, **where, **changes})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Part of a data set, and training images held out to validate on (extension, Sec. 4.3)."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from rdrepro.data.medical import MedicalImages
+from rdrepro.data.mvtec import MVTecAD
+
+
+class Part(Dataset):
+    """Some images of a data set whose images are all of one kind."""
+
+    def __init__(self, data: MVTecAD | MedicalImages, indices: Sequence[int], kind: str):
+        self.data, self.indices, self.kind = data, [int(i) for i in indices], kind
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> dict:
+        return self.data[self.indices[index]]
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the whole set's fingerprint and of the chosen numbers."""
+        return hashlib.sha256(f"{self.data.fingerprint()} {self.indices}".encode()).hexdigest()
+
+    def counts(self) -> dict[str, int]:
+        """Return how many images there are, by their only kind."""
+        return {self.kind: len(self)}
+
+
+def hold_out(data: MVTecAD | MedicalImages, fraction: float, seed: int) -> tuple[Part, Part]:
+    """Return the part of a training set to train on, and `fraction` of it to validate on.
+
+    Copies of one picture stay together, so the held-out part may be a little smaller. ValueError
+    where one of the two would be empty.
+    """
+    groups = np.array(getattr(data, "groups", range(len(data))))
+    wanted, held, taken = round(fraction * len(data)), [], 0
+    names, sizes = np.unique(groups, return_counts=True)
+    for number in np.random.default_rng(seed).permutation(len(names)):
+        if taken + sizes[number] <= wanted:
+            held.append(names[number])
+            taken += sizes[number]
+    if not 0 < taken < len(data):
+        raise ValueError(
+            f"validation_fraction={fraction} of {len(data)} training images holds out {taken}; "
+            "both parts need images"
+        )
+    out, kind = np.isin(groups, held), next(iter(data.counts()))
+    return Part(data, np.flatnonzero(~out), kind), Part(data, np.flatnonzero(out), kind)
+
+
+def tested_normals(data: MedicalImages) -> Part:
+    """Return the normal images of a test set: what the extension's code validated on."""
+    normal = np.flatnonzero(np.array(data.labels()) == 0)
+    return Part(data, normal, next(data[int(i)]["defect"] for i in normal))
