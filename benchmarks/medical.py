@@ -47,7 +47,7 @@ def main() -> None:
     mkd = columns.pop(MKD)
     parts = {
         "columns": ("medical", columns, usual),
-        "habits": ("medical-habits", HABITS, usual),
+        "habits": ("medical-habits", {n: how for n, (_, _, how) in HABITS.items()}, usual),
         "long": ("medical-long", columns, {**usual, "epochs": PRESETS["medical"]["epochs"]}),
         "mkd": ("medical", {MKD: mkd}, {"weights": arguments.weights, "epochs": EPOCHS}),
     }

@@ -7,6 +7,7 @@ from rdrepro.baselines import SPADE, PaDiM, build_baseline
 from rdrepro.cells import load_print
 from rdrepro.config import RunConfig
 from rdrepro.cost import measure_cost
+from rdrepro.data.medical import MEDICAL_DATASETS, MedicalImages
 from rdrepro.data.mvtec import MVTEC_CATEGORIES, MVTEC_OBJECTS, MVTEC_TEXTURES, MVTecAD
 from rdrepro.data.novelty import NOVELTY_DATASETS, OneClass
 from rdrepro.evaluation import Predictions, evaluate, predict
@@ -14,6 +15,7 @@ from rdrepro.figures import (
     choose_cases,
     new_figure,
     plot_cases,
+    plot_columns,
     plot_deltas,
     plot_extremes,
     plot_history,
@@ -25,12 +27,13 @@ from rdrepro.figures import (
     plot_samples,
     plot_scores,
     plot_stages,
+    plot_stopping,
     plot_variant_maps,
     plot_variants,
     region_overlaps,
     save_figure,
 )
-from rdrepro.losses import cosine_distance, kd_loss, mkd_loss, value_loss
+from rdrepro.losses import cosine_distance, kd_loss, mkd_loss, mkd_loss_coded, value_loss
 from rdrepro.maps import keep_maps_command, load_maps, save_maps
 from rdrepro.metrics import (
     aupro,
@@ -57,7 +60,7 @@ from rdrepro.provenance import now
 from rdrepro.resolve import Run, resolve
 from rdrepro.results import carry_out, execute, load_runs, make_row, read_scores, save_row
 from rdrepro.scoring import anomaly_map, image_score, loss_score
-from rdrepro.stats import auroc_interval, cell_matches
+from rdrepro.stats import auroc_interval, cell_matches, fold_interval
 from rdrepro.studies import resolve_variants, run_variants
 from rdrepro.tables import (
     beside_print,
@@ -79,6 +82,7 @@ from rdrepro.training import fit, train
 
 __version__ = "0.1.0"
 __all__ = [
+    "MEDICAL_DATASETS",
     "MVTEC_CATEGORIES",
     "MVTEC_OBJECTS",
     "MVTEC_TEXTURES",
@@ -86,6 +90,7 @@ __all__ = [
     "PRESETS",
     "SPADE",
     "MVTecAD",
+    "MedicalImages",
     "OneClass",
     "OneClassBottleneck",
     "PaDiM",
@@ -116,6 +121,7 @@ __all__ = [
     "execute",
     "f1_max",
     "fit",
+    "fold_interval",
     "image_score",
     "kd_loss",
     "keep_maps_command",
@@ -130,9 +136,11 @@ __all__ = [
     "medical3",
     "medical4",
     "mkd_loss",
+    "mkd_loss_coded",
     "new_figure",
     "now",
     "plot_cases",
+    "plot_columns",
     "plot_deltas",
     "plot_extremes",
     "plot_history",
@@ -144,6 +152,7 @@ __all__ = [
     "plot_samples",
     "plot_scores",
     "plot_stages",
+    "plot_stopping",
     "plot_variant_maps",
     "plot_variants",
     "predict",

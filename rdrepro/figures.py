@@ -237,20 +237,29 @@ def plot_variant_maps(
 
 
 @styled
-def plot_extremes(axes: np.ndarray, data: ImageData, predictions: Predictions) -> np.ndarray:
-    """Draw the images of lowest and highest score, normal ones above, novel ones below.
+def plot_extremes(
+    axes: np.ndarray,
+    data: ImageData,
+    predictions: Predictions,
+    others: str = "novel",
+    overlay: bool = False,
+) -> np.ndarray:
+    """Draw the images of lowest and highest score, normal ones above, the others below.
 
-    axes: (4, images of each kind).
+    axes: (4, images of each kind). overlay: lay each image's map over it, all on one colour scale.
     """
     p, wanted = predictions, axes.shape[1]
+    scale = {"vmin": float(p.maps.min()), "vmax": float(np.quantile(p.maps, 0.999))}
     order = np.argsort(p.scores, kind="stable")
     lines = {}
-    for label, name in enumerate(("normal", "novel")):
+    for label, name in enumerate(("normal", others)):
         ranked = order[p.gt_labels[order] == label]
         lines |= {f"{name}, lowest": ranked[:wanted], f"{name}, highest": ranked[::-1][:wanted]}
     for row, (name, indices) in zip(axes, lines.items(), strict=True):
         for ax, index in zip(row, indices, strict=False):
             plot_image(ax, data[index])
+            if overlay:
+                shown = ax.imshow(p.maps[index], cmap=MAP_COLOURS, alpha=MAP_OPACITY, **scale)
             ax.text(
                 0.5,
                 -0.02,
@@ -263,7 +272,70 @@ def plot_extremes(axes: np.ndarray, data: ImageData, predictions: Predictions) -
         for ax in row:
             ax.axis("off")
         row[0].set_title(name, loc="left", fontsize=8)
+    if overlay:
+        label = "anomaly map, one scale for all\nhigher = more anomalous"
+        axes.flat[0].figure.colorbar(shown, ax=axes, label=label, shrink=0.6)
     return axes
+
+
+@styled
+def plot_stopping(ax: Axes, history: Mapping | pd.DataFrame, name: str) -> Axes:
+    """Draw a run's training loss and, where it stopped early, its validation loss and best epoch.
+
+    Again for a second run (Fig. 7 of the extension).
+    """
+    plot_history(ax, history, f"{name}: training")
+    if "validation_loss" in history:
+        epochs, losses = (np.asarray(history[k], float) for k in ("epoch", "validation_loss"))
+        best, colour = int(np.argmin(losses)), ax.lines[-1].get_color()
+        ax.plot(epochs, losses, ":", color=colour, label=f"{name}: validation")
+        told = f"lowest, epoch {epochs[best]:.0f} of {len(epochs)}"
+        ax.plot(epochs[best], losses[best], "o", color=colour, label=told)
+    ax.legend()
+    return ax
+
+
+@styled
+def plot_columns(ax: Axes, table: pd.DataFrame, title: str) -> Axes:
+    """Draw the columns of the extension's Table 3 for one data set, printed and by each teacher.
+
+    table: reading, printed, printed_low, printed_high, and teacher, ours, low, high, all in
+    percent; a reading's print is drawn once, hollow.
+    """
+    readings = list(dict.fromkeys(table["reading"]))
+    teachers = list(dict.fromkeys(table["teacher"].dropna()))
+    first = table.drop_duplicates("reading").set_index("reading").loc[readings]
+    step = 0.8 / (len(teachers) + 1)
+    y = np.arange(len(readings)) - 0.4 + step / 2
+    bars = [first["printed"] - first["printed_low"], first["printed_high"] - first["printed"]]
+    look = {"capsize": 2, "elinewidth": 1, "markersize": 4}
+    ax.errorbar(
+        first["printed"],
+        y,
+        xerr=bars,
+        fmt="D",
+        color=ANOMALOUS,
+        fillstyle="none",
+        label="printed, approximate 95 % interval",
+        **look,
+    )
+    colours = [NORMAL, *COLOURS[2:]]
+    for number, (teacher, colour) in enumerate(zip(teachers, colours, strict=False), 1):
+        own = table[table["teacher"] == teacher].set_index("reading").reindex(readings)
+        bars = [own["ours"] - own["low"], own["high"] - own["ours"]]
+        ax.errorbar(
+            own["ours"],
+            y + number * step,
+            xerr=bars,
+            fmt="osv"[number % 3],
+            color=colour,
+            label=f"{teacher}, 95 % over images",
+            **look,
+        )
+    ax.set(xlabel="image AUROC (%), mean of the folds", title=title, yticks=range(len(readings)))
+    ax.set_yticklabels(readings)
+    ax.set_ylim(len(readings) - 0.5, -0.5)
+    return ax
 
 
 @styled

@@ -1,10 +1,27 @@
-"""The extension's Table 3: its columns as presets, and each reading of a column as a variant."""
+"""The extension's Table 3: its columns as presets, each reading of one as a variant, and folds."""
 
+import os
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rdrepro import paths
+from rdrepro.cells import SPLITS, paper_cells
+from rdrepro.config import parse_overrides
+from rdrepro.data.medical import FOLDS, locate
+from rdrepro.notebook import resolve_notebook
+from rdrepro.presets import PATIENCE, SHARE
+from rdrepro.resolve import Run
+from rdrepro.results import Outcome
+from rdrepro.stats import auroc_interval, fold_interval, hanley_mcneil_interval
+from rdrepro.training import VALIDATION, train
 
 # How each printed column can be read: a preset, and what the reading changes of it. L_MKD may be
 # trained with or without early stopping, and the last column scored by L_MKD, as printed, or by
-# L_KD, as the code does (facts of E1, E10).
+# L_KD, as its code does (E10).
 READINGS: dict[str, dict[str, dict[str, Any]]] = {
     "MKD": {"MKD": {"preset": "mkd"}},
     "Ours": {"Ours": {"preset": "medical"}},
@@ -25,12 +42,143 @@ READINGS: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
 }
-# One habit of the extension at a time, against the column "Ours" or, of early stopping, its own.
-HABITS: dict[str, dict[str, Any]] = {
-    "early stopping on tested images": {"preset": "medical_es", "early_stopping": "leaky"},
-    "L_MKD as printed": {"preset": "medical_mkd", "loss": "mkd"},
-    "sum of maps": {"preset": "medical", "map_combine": "sum"},
-    "one cosine per image": {"preset": "medical", "loss_reduction": "flatten"},
-    "256 pixels": {"preset": "medical", "image_size": 256},
-    "teacher's batch norms in training mode": {"preset": "medical", "teacher_bn": "train"},
+# One habit of the extension at a time: the reading that it changes, its entry in DEVIATIONS.md,
+# and a variant.
+HABITS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "early stopping on tested images": (
+        *("Ours+ES", "E9"),
+        {"preset": "medical_es", "early_stopping": "leaky"},
+    ),
+    "L_MKD as printed": ("Ours+L_MKD", "E1", {"preset": "medical_mkd", "loss": "mkd"}),
+    "sum of maps": ("Ours", "E2", {"preset": "medical", "map_combine": "sum"}),
+    "one cosine per image": ("Ours", "E6", {"preset": "medical", "loss_reduction": "flatten"}),
+    "256 pixels": ("Ours", "E8", {"preset": "medical", "image_size": 256}),
+    "teacher's batch norms in training mode": (
+        *("Ours", "E4"),
+        {"preset": "medical", "teacher_bn": "train"},
+    ),
 }
+ALL_FOLDS = -1  # as fold: every fold in turn
+OWN = ("dataset", "fold")  # parameters of the notebook that its overrides may not name
+
+
+def resolve_folds(namespace: dict[str, Any]) -> dict[str, Run]:
+    """Resolve 07_medical's parameters to a run per fold: one, or all of a k-fold for fold=-1.
+
+    Without a data set: Head CT where it is on disk, or where a data root or another preset was
+    named; else the embedded scans.
+    """
+    for name in parse_overrides(str(namespace.get("overrides") or "")):
+        if name in OWN:
+            raise ValueError(f"overrides: give {name} as a parameter, -p {name} VALUE")
+    dataset, wanted = namespace.get("dataset"), namespace.get("fold")
+    if dataset is None:
+        dataset = _usual_dataset(namespace.get("preset"), namespace.get("data_root"))
+    given = namespace | {"dataset": dataset, "fold": None}
+    if wanted not in (None, ALL_FOLDS, str(ALL_FOLDS)):
+        runs = [resolve_notebook(given, fold=wanted)]
+    else:
+        first = resolve_notebook(given)
+        folds = range(1, FOLDS) if first.config.split == "kfold" else ()
+        runs = [first, *(resolve_notebook(given, fold=n) for n in folds)]
+    return {fold_name(run): run for run in runs}
+
+
+def _usual_dataset(preset: str | None, data_root: str | None) -> str:
+    if preset == "medical_demo":
+        return "scans"
+    named = data_root or os.environ.get("RDREPRO_DATA") or preset not in (None, "auto")
+    root = paths.data_dir() or paths.ROOT / "data"
+    return "head_ct" if named or locate(root, "head_ct") else "scans"
+
+
+def fold_name(run: Run) -> str:
+    """Return what a run's split is called in tables and figures."""
+    if run.config.fold is None:
+        return run.config.split
+    return f"{'fold' if run.config.split == 'kfold' else 'draw'} {run.config.fold}"
+
+
+def split_table(runs: Mapping[str, Run]) -> pd.DataFrame:
+    """Return how many images each fold trains on, validates on and tests, by kind."""
+    lines = {}
+    for name, run in runs.items():
+        validation = run.validation()
+        counts = {"trained on": len(run.dataset("train"))}
+        counts |= {"validated on": 0 if validation is None else len(validation)}
+        tested = run.dataset("test").counts()
+        lines[name] = counts | {f"tested, {kind}": n for kind, n in sorted(tested.items())}
+    return pd.DataFrame.from_dict(lines, orient="index").fillna(0).astype(int)
+
+
+def copies_table(run: Run) -> pd.DataFrame:
+    """Return how many pictures of the run's data set are copies of others."""
+    copies = run.whole("test").copies()
+    return pd.DataFrame.from_dict(copies, orient="index", columns=[run.config.dataset])
+
+
+def folds_table(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
+    """Return image AUROC by fold in percent with 95 % intervals over images, and their mean.
+
+    Scores of different folds are never pooled; the mean's interval redraws images within folds.
+    """
+    lines = {}
+    for name, outcome in outcomes.items():
+        row, counts = outcome.row, outcome.row["counts"]
+        value = row["metrics"]["image_auroc"]
+        low, high = auroc_interval(value, counts["test_normal"], counts["test_anomalous"])
+        epochs = len(row["history"]["epoch"])
+        lines[name] = {"image AUROC": 100 * value, "low": 100 * low, "high": 100 * high}
+        lines[name] |= {"epochs": epochs, "epoch that counts": best_epoch(row["history"])}
+    table = pd.DataFrame.from_dict(lines, orient="index")
+    low, high = fold_interval([o.row["scores"] for o in outcomes.values()])
+    mean = {"image AUROC": table["image AUROC"].mean(), "low": 100 * low, "high": 100 * high}
+    whole = ["epochs", "epoch that counts"]
+    table.loc["mean of folds"] = mean | table[whole].mean().to_dict()
+    return table.round(2)
+
+
+def best_epoch(history: Mapping[str, list]) -> int:
+    """Return the epoch whose student counts: of the lowest validation loss, else the last."""
+    losses = history.get(VALIDATION)
+    return int(history["epoch"][int(np.argmin(losses)) if losses else -1])
+
+
+def printed_columns(dataset: str) -> pd.DataFrame:
+    """Return the extension's Table 3 for a data set: column, printed, low and high, in percent.
+
+    The interval is the usual approximation at the counts of its split; NaN where there are none.
+    """
+    lines = []
+    for cell in paper_cells("rkd_medical", "3"):
+        if cell.dataset == dataset:
+            low = high = np.nan
+            if dataset in SPLITS and not np.isnan(cell.value):
+                bounds = hanley_mcneil_interval(cell.value / 100, *SPLITS[dataset])
+                low, high = (100 * x for x in bounds)
+            line = {"column": cell.method, "printed": cell.value, "low": low, "high": high}
+            lines.append(line)
+    return pd.DataFrame(lines, columns=["column", "printed", "low", "high"])
+
+
+def stopping_runs(run: Run) -> dict[str, Run]:
+    """Return a run with and without early stopping (Fig. 7 of the extension); itself among them.
+
+    None of a method that has no early stopping.
+    """
+    c = run.config
+    if c.method != "reverse_distillation":
+        return {}
+    kind = c.early_stopping if c.early_stopping != "none" else "train"
+    share = c.validation_fraction or (SHARE if kind == "train" else 0.0)
+    fields = {"patience": c.patience or PATIENCE, "validation_fraction": share}
+    stopped = replace(c, early_stopping=kind, **fields)
+    last = replace(c, early_stopping="none", patience=None, validation_fraction=0.0)
+    named = {"without early stopping": last, f"early stopping ({kind})": stopped}
+    return {name: replace(run, config=config) for name, config in named.items()}
+
+
+def stopping_histories(run: Run) -> dict[str, pd.DataFrame]:
+    """Return the loss curves of a run with and without early stopping, trained where not kept."""
+    pairs = stopping_runs(run).items()
+    return {name: train(one, one.dataset("train")).history for name, one in pairs}

@@ -92,7 +92,7 @@ class Run:
 
         Of training images, those are left out that early stopping validates on.
         """
-        data = self._whole(split)
+        data = self.whole(split)
         if split == "train" and self.config.early_stopping == "train":
             return hold_out(data, self.config.validation_fraction, self.config.seed)[0]
         return data
@@ -101,12 +101,13 @@ class Run:
         """Return the normal images that early stopping validates on; None without it."""
         c = self.config
         if c.early_stopping == "leaky":
-            return tested_normals(self._whole("test"))
+            return tested_normals(self.whole("test"))
         if c.early_stopping == "train":
-            return hold_out(self._whole("train"), c.validation_fraction, c.seed)[1]
+            return hold_out(self.whole("train"), c.validation_fraction, c.seed)[1]
         return None
 
-    def _whole(self, split: str) -> ImageData:
+    def whole(self, split: str) -> ImageData:
+        """Return all images of a split, those that early stopping validates on included."""
         c, root = self.config, self.data_root
         if c.dataset in NOVELTY_DATASETS:
             chosen = (c.normal_class, split, c.image_size, c.inlier_categories, c.split)

@@ -3,7 +3,7 @@
 Values, margins and intervals of seeds are in points (percent); AUROCs of single runs are fractions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,11 +81,15 @@ def hanley_mcneil_interval(
 
     Hanley and McNeil 1982; what the extension's printed values are given, whose scores nobody has.
     """
+    half = stats.norm.ppf((1 + level) / 2) * hanley_mcneil_deviation(value, normal, anomalous)
+    return float(max(value - half, 0)), float(min(value + half, 1))
+
+
+def hanley_mcneil_deviation(value: float, normal: int, anomalous: int) -> float:
+    """Return the standard deviation of an AUROC from its value and counts (their Eq. 1)."""
     q1, q2 = value / (2 - value), 2 * value**2 / (1 + value)
     extra = (anomalous - 1) * (q1 - value**2) + (normal - 1) * (q2 - value**2)
-    deviation = np.sqrt((value * (1 - value) + extra) / (normal * anomalous))
-    half = stats.norm.ppf((1 + level) / 2) * deviation
-    return float(max(value - half, 0)), float(min(value + half, 1))
+    return float(np.sqrt((value * (1 - value) + extra) / (normal * anomalous)))
 
 
 def score_interval(
@@ -146,6 +150,72 @@ def average_interval(
         return auroc_interval(mean, int((~labels[0]).sum()), int(labels[0].sum()), level)
     half = stats.norm.ppf((1 + level) / 2) * np.sqrt(variance) / (mean * (1 - mean))
     return float(expit(logit(mean) - half)), float(expit(logit(mean) + half))
+
+
+Scores = Mapping[str, Sequence]  # path, label, score and perhaps group, as a row holds them
+
+
+def fold_resamples(folds: Sequence[Scores], resamples: int = 2000, seed: int = 0) -> np.ndarray:
+    """Return the mean of the folds' AUROCs, (resamples,), images redrawn within each fold.
+
+    Scores of different folds are never compared. Normal images are redrawn in their own fold;
+    anomalous ones, the same in every fold (ValueError otherwise), once for all folds. Copies of
+    one picture, which share a group, are drawn together. The same seed draws the same images of
+    another method's folds, so that the difference of two results is paired.
+    """
+    rng = np.random.default_rng(seed)
+    tables = [_by_path(scores) for scores in folds]
+    anomalous = [t[t["label"] == 1] for t in tables]
+    if any(list(a.index) != list(anomalous[0].index) for a in anomalous):
+        raise ValueError("the folds do not have the same anomalous images")
+    w_a, total = _redraw(anomalous[0]["group"], resamples, rng), 0.0  # (resamples, anomalous)
+    for table, a in zip(tables, anomalous, strict=True):
+        n = table[table["label"] == 0]
+        w_n = _redraw(n["group"], resamples, rng)  # (resamples, normal)
+        pairs = a["score"].to_numpy()[:, None] - n["score"].to_numpy()
+        above = (pairs > 0) + 0.5 * (pairs == 0)  # (anomalous, normal)
+        total += ((w_a @ above) * w_n).sum(axis=1) / (w_a.sum(axis=1) * w_n.sum(axis=1))
+    return total / len(folds)
+
+
+def _by_path(scores: Scores) -> pd.DataFrame:
+    table = pd.DataFrame({k: scores[k] for k in ("path", "label", "score")})
+    table["group"] = scores["group"] if "group" in scores else range(len(table))
+    return table.set_index("path").sort_index()
+
+
+def _redraw(groups: pd.Series, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Return how often each image stands in each resample, (resamples, N); groups stay whole."""
+    names, number = np.unique(groups, return_inverse=True)
+    counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    return counts[:, number]
+
+
+def fold_interval(folds: Sequence[Scores], level: float = LEVEL) -> tuple[float, float]:
+    """Return the percentile interval over images of the mean of the folds' AUROCs.
+
+    Where no resample moves it (an AUROC of 1) it is `auroc_interval` at the counts of all folds.
+    """
+    drawn = fold_resamples(folds)
+    if np.ptp(drawn) > 0:
+        low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+        return float(low), float(high)
+    normal = sum(list(scores["label"]).count(0) for scores in folds)
+    return auroc_interval(float(drawn[0]), normal, list(folds[0]["label"]).count(1), level)
+
+
+def prediction_interval(
+    values: Sequence[float], more: int = 1, level: float = LEVEL
+) -> tuple[float, float]:
+    """Return where the mean AUROC of so many `more` repetitions will lie; values are fractions.
+
+    A t-interval on the logit scale. NaN for fewer than two values.
+    """
+    z = logit(np.clip(np.asarray(values, float), FINEST, 1 - FINEST))
+    if len(z) < 2:
+        return np.nan, np.nan
+    half = stats.t.ppf((1 + level) / 2, len(z) - 1) * z.std(ddof=1) * np.sqrt(1 / more + 1 / len(z))
+    return float(expit(z.mean() - half)), float(expit(z.mean() + half))
 
 
 def prediction_intervals(values: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:

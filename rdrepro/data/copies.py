@@ -28,7 +28,9 @@ def picture_groups(paths: Sequence[Path], digests: Sequence[str]) -> np.ndarray:
     """
     _, first = np.unique(digests, return_index=True)
     kept = np.sort(first)  # one file of each content is decoded
-    thumbnails = np.stack([_thumbnail(p) for p in progress([paths[i] for i in kept], "copies")])
+    thumbnails = np.stack(
+        [_thumbnail(p) for p in progress([paths[i] for i in kept], "copies", leave=False)]
+    )
     alike = [
         (start + rows, columns)
         for start in range(0, len(kept), BLOCK)

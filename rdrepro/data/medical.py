@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -250,8 +251,8 @@ def locate(root: Path, dataset: str) -> Path | None:
 def _kagglehub(handle: str) -> Path | None:
     """Return where kagglehub keeps a data set, downloaded if need be; None where it cannot."""
     try:
-        import kagglehub
-    except ImportError:
+        kagglehub = import_module("kagglehub")
+    except ImportError:  # nobody needs it who has the files
         return None
     try:
         return Path(kagglehub.dataset_download(handle))

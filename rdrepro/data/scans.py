@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,11 @@ NORMAL_RESCALED = (11, 44)
 RESCALED = 1.5
 
 # From hard to see to plain.
-_STRENGTH = (0.25, 1.0)
+_STRENGTH = (0.4, 1.0)
+# What is more alike than this (correlation of thumbnails) is drawn anew: by chance two heads in
+# four thousand pairs come near 0.99, from which the package calls pictures the same.
+_ALIKE = 0.97
+_THUMBNAIL = (32, 32)
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ def _ventricle(head: Head, side: int, size: float, width: float) -> Array:
 def _fluid(head: Head, widening: tuple[float, float], rng: Rng) -> Array:
     """Return the coverage (H, W) of the fluid: ventricles, sulci, the cleft between the halves."""
     frame, age = head.frame, rng.uniform()
-    size = rng.uniform(0.75, 1.05) * (1 - 0.5 * head.level)
+    size = rng.uniform(0.8, 1.05) * (1 - 0.5 * head.level)
     width = rng.uniform(0.03, 0.06) + 0.05 * age * (1 - head.level)
     fluid = np.zeros_like(frame.u)
     for side, widened in zip((-1, 1), widening, strict=True):
@@ -114,9 +119,9 @@ def _bright_spots(head: Head, rng: Rng) -> Array:
     shine = rng.uniform(0, 0.25) * bump(frame.u, 0.012) * ends
     drift = rng.uniform(-0.03, 0.03)
     for u, v, chance in ((0, 0.22, 0.4), (-0.2, 0.32, 0.35), (0.2, 0.32, 0.35)):
-        radius, there = rng.uniform(0.015, 0.035), rng.uniform() < chance * (1 - head.level)
+        radius, there = rng.uniform(0.015, 0.03), rng.uniform() < chance * (1 - head.level)
         chalk = frame.disc(u + drift, v + drift, radius) * np.float32(there)
-        shine = np.maximum(shine, rng.uniform(0.2, 0.5) * chalk)
+        shine = np.maximum(shine, rng.uniform(0.2, 0.4) * chalk)
     return shine
 
 
@@ -133,36 +138,36 @@ def _slice(head: Head, widening: tuple[float, float], rng: Rng) -> Array:
 
 def _bleed(head: Head, strength: float, rng: Rng) -> Array:
     """Fresh blood in the brain: a bright irregular spot in a darker, swollen surrounding."""
-    site, radius = head.site(rng), rng.uniform(0.05, 0.15)
+    site, radius = head.site(rng), rng.uniform(0.08, 0.2)
     spot = blob(head.frame, rng, site, radius)
     away = np.hypot(head.frame.u - site[0], head.frame.v - site[1])
-    return strength * (0.4 * spot - 0.07 * bump(away, 1.8 * radius) * (1 - spot))
+    return strength * (0.5 * spot - 0.1 * bump(away, 1.8 * radius) * (1 - spot))
 
 
 def _crescent(head: Head, strength: float, rng: Rng) -> Array:
     """Blood below the skull: a crescent along its inner face, bright when fresh, else dark."""
     _, theta = head.frame.polar()
-    turned = np.angle(np.exp(1j * (theta - rng.uniform(0, 2 * np.pi)))) / rng.uniform(0.5, 1.1)
-    thick = rng.uniform(0.07, 0.16) * np.clip(1 - turned**2, 0, 1)
+    turned = np.angle(np.exp(1j * (theta - rng.uniform(0, 2 * np.pi)))) / rng.uniform(0.7, 1.3)
+    thick = rng.uniform(0.12, 0.26) * np.clip(1 - turned**2, 0, 1)
     ink = (1 - head.within(head.inner - thick)) * (thick > 0)
-    return ink * strength * (0.35 if rng.uniform() < 0.7 else -0.2)
+    return ink * strength * (0.5 if rng.uniform() < 0.7 else -0.3)
 
 
 def _mass(head: Head, strength: float, rng: Rng) -> Array:
     """A tumour: a bright ring around a darker middle, in a swollen surrounding."""
-    site, radius = head.site(rng), rng.uniform(0.07, 0.16)
+    site, radius = head.site(rng), rng.uniform(0.09, 0.2)
     away = np.hypot(head.frame.u - site[0], head.frame.v - site[1])
     away = away * (1 + 0.12 * head.frame.noise(rng, 5))
     ring, halo = bump(away - radius, 0.03), bump(away, 2 * radius)
-    return strength * (0.3 * ring - 0.1 * halo)
+    return strength * (0.4 * ring - 0.15 * halo)
 
 
 def _infarct(head: Head, strength: float, rng: Rng) -> Array:
     """Brain that lost its blood: a dark patch with a soft, wandering edge."""
-    site, radius = head.site(rng), rng.uniform(0.12, 0.25)
+    site, radius = head.site(rng), rng.uniform(0.18, 0.35)
     away = np.hypot(head.frame.u - site[0], head.frame.v - site[1])
     away = away * (1 + 0.2 * head.frame.noise(rng, 5))
-    return -0.2 * strength * np.clip((radius - away) / 0.08, 0, 1)
+    return -0.3 * strength * np.clip((radius - away) / 0.08, 0, 1)
 
 
 # What a lesion adds to the brain's tone (H, W).
@@ -200,7 +205,7 @@ def draw_scan(rng: Rng, size: int, lesion: str | None) -> Array:
     head, strength = _head(size, shape), float(flaw.uniform(*_STRENGTH))
     widening = (1.0, 1.0)
     if lesion == "ventricle":
-        widening = tuple(flaw.permutation([1.0, 1 + 2 * strength]))
+        widening = tuple(flaw.permutation([1.0, 1 + 2.5 * strength]))
     scene = _slice(head, widening, inside)
     if lesion in _ADDED:
         change = _ADDED[lesion](head, strength, flaw) * head.within(head.inner)
@@ -208,44 +213,65 @@ def draw_scan(rng: Rng, size: int, lesion: str | None) -> Array:
     return _scan(scene, scanner)
 
 
-def _pictures(data_seed: int, label: int, size: int) -> list[Image.Image]:
-    """Return all normal (label 0) or all anomalous (1) scans, copies included."""
-    count, copies = ((N_NORMAL, NORMAL_COPIES), (N_ANOMALOUS, ANOMALOUS_COPIES))[label]
-    pictures = []
-    for index in range(count):
-        rng = np.random.default_rng([data_seed, label, index])
-        lesion = LESIONS[index % len(LESIONS)] if label else None
-        pictures.append(Image.fromarray(draw_scan(rng, size, lesion)))
-    for original, copy in copies:
-        pictures[copy] = pictures[original]
-    if not label:
-        original, copy = NORMAL_RESCALED
-        larger = round(RESCALED * size)
-        pictures[copy] = pictures[original].resize((larger, larger), Image.Resampling.BICUBIC)
-    return pictures
+def _thumbnail(picture: Image.Image) -> Array:
+    """Return a small version of a picture as a vector of zero mean and unit length."""
+    small = np.asarray(picture.resize(_THUMBNAIL, Image.Resampling.BILINEAR), np.float64).ravel()
+    small = small - small.mean()
+    return small / np.linalg.norm(small)
+
+
+def _draw_unlike(key: list[int], size: int, lesion: str | None, seen: list[Array]) -> Image.Image:
+    """Return a scan unlike those whose thumbnails were `seen`, and add its own to them."""
+    for attempt in count():
+        rng = np.random.default_rng([*key, attempt])
+        picture = Image.fromarray(draw_scan(rng, size, lesion))
+        thumbnail = _thumbnail(picture)
+        if all(thumbnail @ other < _ALIKE for other in seen):
+            seen.append(thumbnail)
+            return picture
+
+
+def _labelled_scans(data_seed: int, size: int) -> list[tuple[Image.Image, int]]:
+    """Return all scans, copies among them, and their labels (1 = anomalous), normal ones first."""
+    seen: list[Array] = []
+    normal = [_draw_unlike([data_seed, 0, i], size, None, seen) for i in range(N_NORMAL)]
+    anomalous = [
+        _draw_unlike([data_seed, 1, i], size, LESIONS[i % len(LESIONS)], seen)
+        for i in range(N_ANOMALOUS)
+    ]
+    for pictures, copies in ((normal, NORMAL_COPIES), (anomalous, ANOMALOUS_COPIES)):
+        for original, copy in copies:
+            pictures[copy] = pictures[original]
+    original, copy = NORMAL_RESCALED
+    larger = round(RESCALED * size)
+    normal[copy] = normal[original].resize((larger, larger), Image.Resampling.BICUBIC)
+    return [(p, 0) for p in normal] + [(p, 1) for p in anomalous]
 
 
 def write_scans(root: Path, data_seed: int, image_size: int) -> Path:
     """Write the scans to the folder `root` as Head CT lies on Kaggle, and return it.
 
-    `head_ct/NNN.png` are 8-bit grey squares, `image_size` pixels wide but for one; `labels.csv`
-    has a line `id, hemorrhage` and one line a scan, 1 = anomalous. Numbers are shuffled. A folder
-    that holds labels.csv already is returned as it is.
+    `head_ct/NNN.png` are 8-bit grey squares, all but one `image_size` pixels wide; `labels.csv`
+    has the line `id, hemorrhage` and one line a scan, 1 = anomalous. Numbers are shuffled. A
+    folder that holds labels.csv already is returned as it is; FileExistsError where `root` holds
+    something else.
     """
     root = Path(root)
     if (root / "labels.csv").is_file():
         return root
-    labelled = [(p, label) for label in (0, 1) for p in _pictures(data_seed, label, image_size)]
-    order = np.random.default_rng([data_seed, 2]).permutation(len(labelled))
 
     def fill(folder: Path) -> None:
-        (folder / "head_ct").mkdir()
+        scans = _labelled_scans(data_seed, image_size)
+        order = np.random.default_rng([data_seed, 2]).permutation(len(scans))
         lines = ["id, hemorrhage"]
+        (folder / "head_ct").mkdir()
         for number, place in enumerate(order):
-            picture, label = labelled[place]
+            picture, label = scans[place]
             picture.save(folder / "head_ct" / f"{number:03d}.png", compress_level=1)
             lines.append(f"{number},{label}")
         (folder / "labels.csv").write_text("\n".join(lines) + "\n")
 
     write_whole(root, fill)
+    if not (root / "labels.csv").is_file():
+        raise FileExistsError(f"{root} holds files but no labels.csv; move it away to draw scans")
     return root
