@@ -20,6 +20,7 @@ from rdrepro.cells import (
 )
 from rdrepro.config import foreign_fields
 from rdrepro.cost import MIB
+from rdrepro.data.medical import MEDICAL_DATASETS
 from rdrepro.models.reverse_distillation import residual_design
 from rdrepro.presets import PRESETS
 from rdrepro.results import load_runs
@@ -104,7 +105,13 @@ class _Sorter:
         return rows[kept]
 
 
-IDENTITY = ("category", "normal_class", "seed", "fold")  # what tells a protocol's runs apart
+IDENTITY = (
+    "category",
+    "normal_class",
+    "seed",
+    "fold",
+    "data_seed",
+)  # what tells a protocol's runs apart
 OPEN = "another choice of what print leaves open"
 CHOSEN = "settings chosen by validation"
 DIRTY = "not from a clean tree"  # known to be changed or, without git, not known at all
@@ -249,7 +256,8 @@ def other_protocols(runs: pd.DataFrame | None = None, study: str | None = None) 
         return pd.DataFrame()
     sorter = _sorted(runs, printed_cells())
     rows = runs[runs["dataset"].isin({c.dataset for c in printed_cells()})]
-    rows = rows[rows["normal_class"].isna()]  # novelty detection has a table of its own
+    # Novelty detection and medical images have tables of their own.
+    rows = rows[rows["normal_class"].isna() & ~rows["dataset"].isin(MEDICAL_DATASETS)]
     rows = rows[rows["provenance.dirty"].eq(False)]
     if study:
         rows = rows[rows["study"] == study]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rdrepro.medical_report import habit_deviations
 from rdrepro.novelty_grid import grid_deviations
 from rdrepro.stats import summary
 
@@ -38,11 +39,12 @@ PROTOCOL = ["dataset", "backbone", "epochs"]
 
 
 def measured_effects(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return every measured effect: of study *deviations* and of novelty detection's grid."""
+    """Return every measured effect: of study *deviations*, the novelty grid, medical habits."""
     if runs.empty:
         return runs
-    found = effects(runs[runs["study"] == "deviations"]), grid_deviations(runs)
-    return pd.concat([table for table in found if len(table)], ignore_index=True)
+    own = effects(runs[runs["study"] == "deviations"])
+    found = [t for t in (own, grid_deviations(runs), habit_deviations(runs)) if len(t)]
+    return pd.concat(found, ignore_index=True)
 
 
 def effects(runs: pd.DataFrame) -> pd.DataFrame:

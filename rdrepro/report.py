@@ -10,7 +10,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 from matplotlib.figure import Figure
 
-from rdrepro import figures, paths, tables
+from rdrepro import figures, medical_report, paths, tables
 from rdrepro.ablations import ablation_table, orders
 from rdrepro.cells import paper_cells, printed_cells
 from rdrepro.compare import compare, departures, left_out, other_protocols
@@ -191,6 +191,68 @@ def _gain(history: dict[str, list]) -> str:
     looks = [(e, a) for e, a in zip(history["epoch"], history["image_auroc"], strict=True) if a]
     (first, start), (last, end) = looks[0], looks[-1]
     return f"{100 * (end - start):+.1f} points from epoch {first:.0f} to {last:.0f}"
+
+
+NO_MEDICAL = "Left out: no row on medical images."
+
+
+def medical_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
+    """Save and yield the extension's Table 3 in full: columns, steps against noise, habits."""
+    habits = medical_report.habits_table(runs)
+    if len(habits):
+        bounds = habits[["low", "high"]].to_numpy(float)
+        habits = habits.assign(**{"95 % interval": [interval(*x) for x in bounds]})
+        habits = habits.drop(columns=["low", "high"]).rename(columns={"mean": "change"})
+    columns = medical_report.readable_columns(medical_report.columns_table(runs))
+    named = {
+        "medical_columns": ("every reading of a column beside print, percent", columns),
+        "medical_steps": (
+            "what one column adds to another, in points",
+            medical_report.steps_table(runs),
+        ),
+        "medical_habits": (
+            "what each habit of the extension changes, in points of image AUROC",
+            habits,
+        ),
+        "medical_long": (
+            "one fold at the epochs that its code runs, percent",
+            medical_report.long_table(runs),
+        ),
+    }
+    for name, (what, table) in named.items():
+        if len(table):
+            tables.save_table(table, name, folder)
+        yield html_table(table, f"<b>Table 3 of the extension in full</b>: {what}", prose=True)
+
+
+def medical_columns(runs: pd.DataFrame) -> Figure | str:
+    """Draw the extension's Table 3, a panel per data set: print, and each teacher of ours."""
+    table = medical_report.columns_table(runs)
+    if table.empty:
+        return NO_MEDICAL
+    panels = list(dict.fromkeys(table["dataset"]))
+    figure, axes = figures.new_figure(1, len(panels), size=(6.4, 5.4))
+    for ax, dataset in zip(np.ravel(axes), panels, strict=True):
+        part = table[table["dataset"] == dataset]
+        figures.plot_columns(ax, part, TITLES.get(dataset, dataset))
+    handles, labels = np.ravel(axes)[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    return figure
+
+
+def medical_stopping(runs: pd.DataFrame) -> Figure | str:
+    """Draw the loss of L_MKD with and without early stopping, one fold (the extension's Fig. 7)."""
+    readings = {n: medical_report.READING_OF[n] for n in ("Ours+L_MKD", "Ours+L_MKD, ES")}
+    found = medical_report.all_folds(runs, readings, medical_report.STUDY)
+    panels = list(dict.fromkeys((f.dataset, f.teacher) for f in found))
+    if not panels:
+        return NO_MEDICAL
+    figure, axes = figures.new_figure(1, len(panels), size=(4.2, 3.4))
+    for ax, panel in zip(np.ravel(axes), panels, strict=True):
+        for folds in (f for f in found if (f.dataset, f.teacher) == panel):
+            figures.plot_stopping(ax, folds.rows.iloc[0]["history"], folds.reading)
+        ax.set_title(f"{TITLES[panel[0]]}, {panel[1]}")
+    return figure
 
 
 def complexity(runs: pd.DataFrame, folder: Path) -> HTML:

@@ -22,7 +22,7 @@ from rdrepro.config import (
     protocol_differences,
 )
 from rdrepro.data import ImageData
-from rdrepro.data.holdout import hold_out, tested_normals
+from rdrepro.data.holdout import hold_out, normals_of
 from rdrepro.data.medical import MEDICAL_DATASETS, MEDICAL_SPLITS, NORMAL, MedicalImages
 from rdrepro.data.mvtec import MVTecAD, check_category, find_mvtec
 from rdrepro.data.novelty import CLASSES, NOVELTY_DATASETS, UNNORMALISED, OneClass
@@ -101,7 +101,7 @@ class Run:
         """Return the normal images that early stopping validates on; None without it."""
         c = self.config
         if c.early_stopping == "leaky":
-            return tested_normals(self.whole("test"))
+            return normals_of(self.whole("test"))
         if c.early_stopping == "train":
             return hold_out(self.whole("train"), c.validation_fraction, c.seed)[1]
         return None

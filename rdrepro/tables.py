@@ -37,6 +37,9 @@ TITLES = {
     "fashion_mnist": "Fashion-MNIST",
     "cifar10": "CIFAR-10",
     "caltech256": "Caltech-256",
+    "head_ct": "Head CT",
+    "brain_mri": "Brain MRI",
+    "retinal_oct": "Retinal OCT",
 }
 QUOTED = "apparently quoted, 224 px"  # studies.printed_memory
 FAILED = ("differs", "does not overlap")

@@ -53,7 +53,7 @@ def hold_out(data: MVTecAD | MedicalImages, fraction: float, seed: int) -> tuple
     return Part(data, np.flatnonzero(~out), kind), Part(data, np.flatnonzero(out), kind)
 
 
-def tested_normals(data: MedicalImages) -> Part:
+def normals_of(data: MedicalImages) -> Part:
     """Return the normal images of a test set: what the extension's code validated on."""
     normal = np.flatnonzero(np.array(data.labels()) == 0)
     return Part(data, normal, next(data[int(i)]["defect"] for i in normal))

@@ -1,0 +1,628 @@
+"""Medical data sets, splits without leaks, early stopping, L_MKD as coded, folds and readings."""
+
+import json
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import rdrepro as rd
+from rdrepro import medical, medical_report
+from rdrepro.data import medical as data_module
+from rdrepro.data.copies import ALIKE, picture_groups
+from rdrepro.data.holdout import Part, hold_out, normals_of
+from rdrepro.data.medical import FOLDS, MedicalImages, Picture, draw_groups, kfold, split_sides
+from rdrepro.kernels import reached
+from rdrepro.stats import fold_interval, fold_resamples, prediction_interval
+from rdrepro.training import VALIDATION, EarlyStopping, fit
+
+RNG = np.random.default_rng(7)
+
+
+def picture(size=48):
+    """A random picture of few, large patches: no two are alike, at any size."""
+    small = Image.fromarray(RNG.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+    return small.resize((size, size), Image.Resampling.NEAREST)
+
+
+def brain_tree(root, normal=12, anomalous=6):
+    """A made-up Brain MRI, of which two normal files are byte-identical and two near-identical."""
+    for folder, count in (("no", normal), ("yes", anomalous)):
+        (root / "brain_mri" / folder).mkdir(parents=True)
+        for i in range(count):
+            name = f"{i} no.jpg" if folder == "no" else f"Y{i}.JPG"
+            picture().convert("L" if i % 3 else "RGB").save(root / "brain_mri" / folder / name)
+    no = root / "brain_mri" / "no"
+    (no / "copy no.jpg").write_bytes((no / "0 no.jpg").read_bytes())
+    Image.open(no / "1 no.jpg").resize((96, 96), Image.Resampling.BILINEAR).save(no / "big.png")
+    (no / "Thumbs.db").write_bytes(b"no picture")
+    return root
+
+
+def head_tree(root, count=20):
+    folder = root / "head_ct" / "head_ct"
+    folder.mkdir(parents=True)
+    for i in range(count):
+        picture().save(folder / f"{i:03d}.png")
+    lines = [f"{i},{int(i < count // 2)}" for i in range(count)]
+    (folder.parent / "labels.csv").write_text("\n".join(["id, hemorrhage", *lines]) + "\n")
+    return root
+
+
+def oct_tree(root, train=9, inner="OCT2017 "):
+    for part, kind, count in (
+        ("train", "NORMAL", train),
+        ("train", "CNV", 3),
+        *(("test", kind, 2) for kind in ("NORMAL", "CNV", "DME", "DRUSEN")),
+    ):
+        folder = root / "retinal_oct" / inner / part / kind
+        folder.mkdir(parents=True)
+        for i in range(count):
+            picture().convert("L").save(folder / f"{kind}-{i}.jpeg")
+    return root
+
+
+# ------------------------------------------------------------------ reading
+
+
+def test_head_ct_is_read_by_the_numbers_of_its_table(tmp_path):
+    head_tree(tmp_path)
+    test = MedicalImages(tmp_path, "head_ct", "test", 32, fold=0)
+    assert test.counts() == {"hemorrhage": 10, "normal": 2}
+    for index in range(len(test)):
+        item = test[index]
+        assert item["gt_label"] == int(int(item["path"][-7:-4]) < 10)
+        assert item["image"].shape == (3, 32, 32) and 0 <= item["image"].min() < 1
+
+
+def test_brain_mri_is_read_whatever_the_mode_and_the_ending(tmp_path):
+    data = MedicalImages(brain_tree(tmp_path), "brain_mri", "test", 32, fold=1)
+    assert data.counts()["tumour"] == 6
+    assert all(item["image"].shape == (3, 32, 32) for item in (data[i] for i in range(len(data))))
+    assert not any("Thumbs" in data[i]["path"] for i in range(len(data)))
+
+
+def test_retinal_oct_has_sides_of_its_own_and_a_half(tmp_path):
+    oct_tree(tmp_path)
+    whole = MedicalImages(tmp_path, "retinal_oct", "train", 32, "official", None)
+    half = MedicalImages(tmp_path, "retinal_oct", "train", 32, "report", 0)
+    other = MedicalImages(tmp_path, "retinal_oct", "train", 32, "report", 1)
+    assert len(whole) == 9 and len(half) == len(other) == 5  # the larger half, as 13,158 of 26,315
+    assert half.fingerprint() != other.fingerprint()
+    test = MedicalImages(tmp_path, "retinal_oct", "test", 32, "report", 0)
+    assert test.counts() == {"normal": 2, "CNV": 2, "DME": 2, "DRUSEN": 2}
+    assert [test[i]["gt_label"] for i in range(8)].count(0) == 2
+
+
+@pytest.mark.parametrize("dataset", ["head_ct", "brain_mri", "retinal_oct"])
+def test_missing_files_are_one_sentence_with_the_source(dataset, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kagglehub", None)  # not installed
+    split = data_module.MEDICAL_SPLITS[dataset][0]
+    with pytest.raises(FileNotFoundError) as error:
+        MedicalImages(tmp_path, dataset, split=split)
+    told = str(error.value)
+    assert f"kaggle.com/datasets/{data_module.KAGGLE[dataset]}" in told
+    assert f"DATA/{dataset}" in told and "\n" not in told
+
+
+def test_kagglehub_is_used_where_it_is_installed(tmp_path, monkeypatch):
+    asked = []
+    kept = head_tree(tmp_path / "cache") / "head_ct"
+
+    def download(handle):
+        asked.append(handle)
+        return str(kept)
+
+    monkeypatch.setitem(sys.modules, "kagglehub", SimpleNamespace(dataset_download=download))
+    data = MedicalImages(tmp_path / "elsewhere", "head_ct", "train", 32)
+    assert len(data) == 8 and asked == ["felipekitamura/head-ct-hemorrhage"]
+    broken = SimpleNamespace(dataset_download=lambda handle: 1 / 0)
+    monkeypatch.setitem(sys.modules, "kagglehub", broken)
+    with pytest.raises(ConnectionError, match="kagglehub cannot download navoneel/brain"):
+        MedicalImages(tmp_path / "elsewhere", "brain_mri")
+
+
+def test_a_table_that_does_not_fit_the_images_is_refused(tmp_path):
+    table = head_tree(tmp_path) / "head_ct" / "labels.csv"
+    whole = table.read_text()
+    table.write_text(whole.replace("19,0\n", ""))
+    with pytest.raises(FileNotFoundError, match="1 without the other, the first 19"):
+        MedicalImages(tmp_path, "head_ct")
+    table.write_text(whole.replace("hemorrhage", "bleeding"))
+    with pytest.raises(ValueError, match="must have the columns id and hemorrhage"):
+        MedicalImages(tmp_path, "head_ct")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"split": "official", "fold": None}, "split='official' is not one of head_ct's"),
+        ({"split": "kfold", "fold": 5}, "fold=5 must be 0 to 4"),
+        ({"split": "kfold", "fold": None}, "fold=None must be 0 to 4"),
+        ({"split": "report", "fold": -1}, "fold=-1 must be 0 or more"),
+        ({"split": "kfold", "fold": 0, "category": "bottle"}, "category='bottle' is 'normal'"),
+        ({"split": "kfold", "fold": 0, "early_stopping": "leaky"}, "patience=None must be"),
+        ({"split": "kfold", "fold": 0, "patience": 3}, "have no meaning with early_stopping"),
+    ],
+)
+def test_configurations_that_have_no_meaning_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        rd.RunConfig(**{"dataset": "head_ct", "category": "normal", **settings})
+
+
+def test_leaking_is_for_medical_sets_and_folds_for_them_alone():
+    stopped = {"early_stopping": "leaky", "patience": 15}
+    with pytest.raises(ValueError, match="'leaky' has no meaning with mvtec"):
+        rd.RunConfig(**stopped)
+    with pytest.raises(ValueError, match="fold has no meaning with dataset='mvtec'"):
+        rd.RunConfig(fold=0)
+    with pytest.raises(ValueError, match="split='kfold' is not official or validation"):
+        rd.RunConfig(dataset="digits", category="0", normal_class=0, split="kfold")
+
+
+# ------------------------------------------------------------------ copies and splits
+
+
+def test_copies_are_found_by_bytes_and_by_sight(tmp_path):
+    data = MedicalImages(brain_tree(tmp_path), "brain_mri", "test", 32)
+    names = [p.path.name for p in data.everything]
+    group = dict(zip(names, data.all_groups, strict=True))
+    assert group["0 no.jpg"] == group["copy no.jpg"] and group["1 no.jpg"] == group["big.png"]
+    assert len(set(group.values())) == len(names) - 2
+    copies = data.copies()
+    assert copies["groups of identical files"] == 1
+    assert copies["groups of near-identical pictures, those included"] == 2
+    assert copies["images beyond the first of their group"] == 2
+
+
+def test_a_threshold_of_likeness_parts_noise_from_another_picture(tmp_path):
+    base = np.asarray(picture().convert("L"), float)
+    noisy = np.clip(base + RNG.normal(0, 2, base.shape), 0, 255)
+    half = base.copy()
+    half[:, :12] = 255 - half[:, :12]
+    paths = tuple(tmp_path / f"{i}.png" for i in range(4))
+    black = np.zeros_like(base)
+    for path, pixels in zip(paths, (base, noisy, half, black), strict=True):
+        Image.fromarray(pixels.astype(np.uint8)).save(path)
+    groups = picture_groups(paths, ("a", "b", "c", "d"))
+    assert groups[0] == groups[1] and len(set(groups)) == 3 and 0.98 < ALIKE < 1
+
+
+def made_up(seed):
+    """Random pictures of both labels in random groups, some of which hold both labels."""
+    rng = np.random.default_rng(seed)
+    groups = rng.integers(0, 40, 60)
+    labels = rng.integers(0, 2, 60)
+    return [Picture(None, int(y), "") for y in labels], groups
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("split", ["kfold", "report"])
+def test_no_picture_is_on_both_sides(seed, split):
+    pictures, groups = made_up(seed)
+    for fold in range(FOLDS):
+        sides = split_sides(pictures, groups, split, fold, seed)
+        train, test = (set(groups[sides == side]) for side in ("train", "test"))
+        assert not train & test
+        labels = np.array([p.label for p in pictures])
+        assert not labels[sides == "train"].any() and (sides[labels == 1] == "test").all()
+
+
+def test_a_normal_copy_of_a_tested_anomaly_is_left_out():
+    pictures = [Picture(None, y, "") for y in (0, 0, 0, 0, 0, 0, 1)]
+    groups = np.array([0, 1, 2, 3, 4, 5, 5])  # the last normal one is an anomaly's copy
+    for fold in range(FOLDS):
+        sides = split_sides(pictures, groups, "kfold", fold, 1)
+        assert sides[5] in ("test", "left out") and sides[6] == "test"
+
+
+def test_an_official_training_image_that_is_tested_too_is_left_out():
+    pictures = [Picture(None, 0, "", "train")] * 3 + [Picture(None, 0, "", "test")]
+    sides = split_sides(pictures, np.array([0, 1, 2, 2]), "official", None, 1)
+    assert list(sides) == ["train", "train", "left out", "test"]
+
+
+def test_every_normal_image_is_tested_once_in_folds_of_even_size():
+    groups = np.array([0, 0, 0, 1, 1, *range(2, 95)])
+    fold = kfold(groups, FOLDS, np.random.default_rng(3))
+    sizes = np.bincount(fold)
+    assert sizes.sum() == len(groups) and np.ptp(sizes) <= 1
+    assert len(set(fold[:3])) == 1 and len(set(fold[3:5])) == 1
+    again = kfold(groups, FOLDS, np.random.default_rng(3))
+    other = kfold(groups, FOLDS, np.random.default_rng(4))
+    assert (fold == again).all() and (fold != other).any()
+
+
+def test_the_reports_split_tests_ten_normals_in_whole_groups():
+    groups = np.array([0, 0, 0, 1, 1, *range(2, 95)])
+    for seed in range(30):
+        drawn = draw_groups(groups, 10, np.random.default_rng(seed))
+        assert drawn.sum() == 10 and not set(groups[drawn]) & set(groups[~drawn])
+    with pytest.raises(ValueError, match="2 normal images cannot be split so that 10"):
+        draw_groups(np.arange(2), 10, np.random.default_rng(0))
+
+
+def test_the_data_sets_folds_cover_the_normals_and_keep_copies_together(tmp_path):
+    brain_tree(tmp_path)
+    tested = []
+    for fold in range(FOLDS):
+        parts = [MedicalImages(tmp_path, "brain_mri", p, 32, "kfold", fold) for p in rd_parts()]
+        train, test = parts
+        assert not set(train.groups) & set(test.groups)
+        assert len(train) + len(test) == 20
+        tested += [test[i]["path"] for i in range(len(test)) if not test[i]["gt_label"]]
+    assert len(tested) == len(set(tested)) == 14
+
+
+def rd_parts():
+    return ("train", "test")
+
+
+def test_other_bytes_under_the_same_name_change_the_fingerprint(tmp_path):
+    brain_tree(tmp_path)
+    before = MedicalImages(tmp_path, "brain_mri", "test", 32).fingerprint()
+    picture().save(tmp_path / "brain_mri" / "yes" / "Y0.JPG")
+    assert MedicalImages(tmp_path, "brain_mri", "test", 32).fingerprint() != before
+
+
+def test_held_out_images_are_whole_groups_of_a_quarter(tmp_path):
+    data = MedicalImages(brain_tree(tmp_path, normal=22), "brain_mri", "train", 32, "kfold", 0)
+    for seed in range(5):
+        train, held = hold_out(data, 0.25, seed)
+        assert len(train) + len(held) == len(data)
+        assert 0 <= round(len(data) / 4) - len(held) <= 1
+        groups = [{part[i]["group"] for i in range(len(part))} for part in (train, held)]
+        assert not groups[0] & groups[1]
+        assert train.counts() == {"normal": len(train)}
+    first, again = (hold_out(data, 0.25, 1)[0].fingerprint() for _ in range(2))
+    assert first == again != hold_out(data, 0.25, 2)[0].fingerprint()
+    with pytest.raises(ValueError, match="holds out 0; both parts need images"):
+        hold_out(Part(data, [0, 1], "normal"), 0.1, 1)
+
+
+# ------------------------------------------------------------------ losses and early stopping
+
+
+def test_the_coded_loss_by_hand():
+    e = [torch.tensor([[[[3.0]], [[0.0]]]])]  # (1, 2, 1, 1)
+    d = [torch.tensor([[[[0.0]], [[4.0]]]])]  # orthogonal, 5 apart
+    assert rd.mkd_loss_coded(e, d, 1000).item() == pytest.approx(1e-3 * (5 + 1000 * 1))
+    assert rd.mkd_loss(e, d, 10).item() == pytest.approx(25 + 10 * 1)
+    both = [torch.cat([e[0], e[0]])], [torch.cat([d[0], d[0]])]
+    # The norm is of the whole batch: it grows with the root of the batch size.
+    expected = 1e-3 * (5 * 2**0.5 + 1000)
+    assert rd.mkd_loss_coded(*both, 1000).item() == pytest.approx(expected)
+
+
+def test_the_coded_score_is_the_coded_loss_of_each_image_alone():
+    generator = torch.Generator().manual_seed(0)
+    f_e, f_d = ([torch.randn(3, 4, s, s, generator=generator) for s in (4, 2)] for _ in range(2))
+    scores = rd.loss_score(f_e, f_d, "mkd_loss", "pointwise", 7.0, coded=True)
+    alone = [
+        rd.mkd_loss_coded([f[i : i + 1] for f in f_e], [f[i : i + 1] for f in f_d], 7.0)
+        for i in range(3)
+    ]
+    torch.testing.assert_close(scores, torch.stack(alone))
+
+
+def test_the_coded_loss_has_a_gradient_where_features_agree():
+    f = torch.ones(1, 2, 2, 2)
+    student = f.clone().requires_grad_()
+    rd.mkd_loss_coded([f], [student]).backward()
+    assert student.grad.isfinite().all()
+
+
+def scans_run(tmp_path, **changes):
+    given = {"dataset": "scans", "image_size": 32, "epochs": 3, "results_dir": str(tmp_path)}
+    return rd.resolve(**given | changes)
+
+
+@pytest.mark.parametrize("image_size", [32, 96])  # 32: the OCE trains by the cells it reaches
+def test_early_stopping_keeps_the_epoch_of_the_lowest_validation_loss(
+    image_size, tmp_path, monkeypatch
+):
+    stopped = {"early_stopping": "train", "patience": 2, "epochs": 50}
+    run = scans_run(tmp_path, image_size=image_size, seed=3, **stopped)
+    losses = iter([3.0, 1.0, 2.0, 1.5, 0.5])
+    seen = []
+
+    def validate(self, model, epoch):
+        loss = next(losses)
+        seen.append({k: v.clone() for k, v in model.kept().state_dict().items()})
+        if loss < self.best:
+            self.best, self.epoch, self.state = loss, epoch, seen[-1]
+        return loss
+
+    monkeypatch.setattr(EarlyStopping, "validate", validate)
+    model = rd.build_model(run.config, run.weights)
+    history = fit(model, run.dataset("train"), run.config, "cpu", None, run.validation())
+    assert list(history[VALIDATION]) == [3.0, 1.0, 2.0, 1.5]  # patience 2 after epoch 2
+    for name, value in model.kept().state_dict().items():
+        cells = seen[1][name]
+        if value.shape != cells.shape:
+            conv = model.get_submodule(name.removesuffix(".weight"))
+            value = reached(conv)
+        assert torch.equal(value, cells)
+    assert medical.best_epoch(history.to_dict("list")) == 2
+
+
+def test_the_validation_loss_is_the_loss_of_the_images_held_out(tmp_path):
+    run = scans_run(tmp_path, early_stopping="train", epochs=1, precision="float32")
+    model = rd.build_model(run.config, run.weights)
+    history = fit(model, run.dataset("train"), run.config, "cpu", None, run.validation())
+    held = run.validation()
+    images = torch.stack([held[i]["image"] for i in range(len(held))])
+    with torch.no_grad():
+        f_e, f_d = model.eval()(images)
+    expected = rd.kd_loss(f_e, f_d, "pointwise").item()
+    assert history[VALIDATION].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_validates_is_not_trained_on_and_leaking_validates_on_tested_images(tmp_path):
+    honest = scans_run(tmp_path, early_stopping="train")
+    train, held = honest.dataset("train"), honest.validation()
+    whole = honest.whole("train")
+    assert len(train) + len(held) == len(whole) and honest.config.validation_fraction == 0.25
+    assert not {train[i]["group"] for i in range(len(train))} & {
+        held[i]["group"] for i in range(len(held))
+    }
+    leaky = scans_run(tmp_path, early_stopping="leaky")
+    tested = leaky.dataset("test")
+    normal = {tested[i]["path"] for i in range(len(tested)) if not tested[i]["gt_label"]}
+    validated = leaky.validation()
+    assert {validated[i]["path"] for i in range(len(validated))} == normal
+    assert len(leaky.dataset("train")) == len(whole)
+    assert scans_run(tmp_path).validation() is None
+    assert len(normals_of(tested)) == len(normal)
+
+
+def test_a_stopped_student_is_found_again_with_its_validation_losses(tmp_path):
+    run = scans_run(tmp_path, early_stopping="train", image_size=32)
+    first = rd.train(run, run.dataset("train"))
+    again = rd.train(run, run.dataset("train"))
+    assert again.reused and not first.reused
+    np.testing.assert_allclose(again.history[VALIDATION], first.history[VALIDATION])
+    other = scans_run(tmp_path, early_stopping="leaky")
+    assert not rd.train(other, other.dataset("train")).reused
+
+
+def test_moved_batch_norms_are_kept_with_the_student(tmp_path):
+    run = scans_run(tmp_path, teacher_bn="train", epochs=2)
+    first = rd.train(run, run.dataset("train")).model
+    again = rd.train(run, run.dataset("train"))
+    fresh = rd.build_model(replace(run.config, teacher_bn="frozen"), run.weights)
+    images = torch.stack([run.dataset("test")[i]["image"] for i in range(2)])
+    assert again.reused
+    torch.testing.assert_close(again.model.eval().teacher(images), first.eval().teacher(images))
+    assert not torch.allclose(first.teacher(images)[2], fresh.teacher(images)[2], atol=1e-3)
+
+
+def test_estimating_the_time_moves_no_batch_norm(tmp_path):
+    """Training moves the statistics once a step, whatever the estimate's trial steps did."""
+    run = scans_run(tmp_path, teacher_bn="train", epochs=1)
+    model = rd.train(run, run.dataset("train")).model
+    steps = -(-len(run.dataset("train")) // run.config.batch_size)
+    assert {int(m.num_batches_tracked) for m in model.teacher.batch_norms()} == {steps}
+
+
+# ------------------------------------------------------------------ statistics of folds
+
+
+def scores_of(normal, anomalous, start=0):
+    paths = [f"n{start + i}" for i in range(len(normal))] + [f"a{i}" for i in range(len(anomalous))]
+    labels = [0] * len(normal) + [1] * len(anomalous)
+    return {"path": paths, "label": labels, "score": [*normal, *anomalous]}
+
+
+def test_scores_of_folds_are_never_pooled():
+    """Folds whose scales have nothing in common: each is perfect, a pool would not be."""
+    folds = [scores_of([0, 1], [2, 3]), scores_of([100, 101], [102, 103], 2)]
+    assert (fold_resamples(folds) == 1).all()
+    low, high = fold_interval(folds)
+    assert 0 < low < 1 and high == 1
+
+
+def test_resampled_folds_agree_with_redrawing_by_hand():
+    rng = np.random.default_rng(0)
+    anomalous = rng.normal(1, 1, 30)
+    folds = [scores_of(rng.normal(0, 1, 10), anomalous, 10 * k) for k in range(3)]
+    drawn = fold_resamples(folds, 4000)
+    by_hand = []
+    for _ in range(4000):
+        chosen = rng.integers(0, 30, 30)
+        aurocs = [
+            rd.auroc(
+                np.concatenate([rng.choice(f["score"][:10], 10), anomalous[chosen]]),
+                np.repeat([0, 1], [10, 30]),
+            )
+            for f in folds
+        ]
+        by_hand.append(np.mean(aurocs))
+    assert drawn.mean() == pytest.approx(np.mean(by_hand), abs=0.003)
+    assert drawn.std() == pytest.approx(np.std(by_hand), rel=0.06)
+    expected = np.mean([rd.auroc(f["score"], f["label"]) for f in folds])
+    assert drawn.mean() == pytest.approx(expected, abs=0.003)
+
+
+def test_copies_are_redrawn_together():
+    """Every image there twice, as copies: the spread is that of the distinct images."""
+    rng = np.random.default_rng(1)
+    normal, anomalous = rng.normal(0, 1, 12), rng.normal(1, 1, 15)
+    once = scores_of(normal, anomalous)
+    twice = scores_of(np.repeat(normal, 2), np.repeat(anomalous, 2))
+    groups = [*np.repeat(range(12), 2), *np.repeat(range(100, 115), 2)]
+    spread = fold_resamples([once], 5000).std()
+    assert fold_resamples([twice | {"group": groups}], 5000).std() == pytest.approx(
+        spread, rel=0.06
+    )
+    assert fold_resamples([twice], 5000).std() < 0.8 * spread
+
+
+def test_a_difference_on_the_same_images_is_paired():
+    rng = np.random.default_rng(2)
+    folds = [scores_of(rng.normal(0, 1, 10), rng.normal(1, 1, 20), 10 * k) for k in range(2)]
+    folds[1]["score"][10:] = folds[0]["score"][10:]
+    moved = [f | {"score": [2 * s + 5 for s in f["score"]]} for f in folds]
+    assert (fold_resamples(moved) == fold_resamples(folds)).all()
+    other = [f | {"path": [p.replace("a", "b") for p in f["path"]]} for f in folds[:1]]
+    with pytest.raises(ValueError, match="not have the same anomalous"):
+        fold_resamples([folds[0], *other])
+
+
+def test_the_interval_of_folds_holds_the_truth():
+    """Binormal scores of five folds of twenty and a hundred anomalous images, AUROC 0.85."""
+    rng, held, apart = np.random.default_rng(5), 0, 2**0.5 * 1.0364
+    for _ in range(150):
+        anomalous = rng.normal(apart, 1, 100)
+        folds = [scores_of(rng.normal(0, 1, 20), anomalous, 20 * k) for k in range(5)]
+        low, high = fold_interval(folds)
+        held += low <= 0.85 <= high
+    assert 0.89 <= held / 150 <= 0.99  # three standard errors below 95 %
+
+
+def test_a_prediction_interval_holds_one_more_repetition():
+    rng = np.random.default_rng(6)
+    z = rng.normal(1.5, 0.4, (2000, 10))
+    aurocs = 1 / (1 + np.exp(-z))
+    for more, newer in ((1, aurocs[:, 5]), (5, 1 / (1 + np.exp(-z[:, 5:].mean(axis=1))))):
+        bounds = np.array([prediction_interval(a[:5], more) for a in aurocs])
+        inside = ((bounds[:, 0] <= newer) & (newer <= bounds[:, 1])).mean()
+        assert inside == pytest.approx(0.95, abs=0.02)
+    assert np.isnan(prediction_interval([0.9])).all()
+
+
+# ------------------------------------------------------------------ the notebook and the report
+
+
+def test_the_notebook_runs_scans_where_no_data_are_and_all_folds(tmp_path, monkeypatch):
+    monkeypatch.delenv("RDREPRO_DATA", raising=False)
+    monkeypatch.setattr("rdrepro.paths.data_dir", lambda: tmp_path / "none")
+    space = {"results_dir": str(tmp_path), "fold": -1}
+    runs = medical.resolve_folds(space)
+    assert list(runs) == [f"fold {n}" for n in range(FOLDS)]
+    first = runs["fold 0"]
+    assert first.preset == "medical_demo" and "of no patient" in first.banner
+    assert list(medical.resolve_folds(space | {"fold": 3})) == ["fold 3"]
+    drawn = medical.resolve_folds(space | {"split": "report", "fold": 2})
+    assert list(drawn) == ["draw 2"]
+    with pytest.raises(ValueError, match="give fold as a parameter"):
+        medical.resolve_folds(space | {"overrides": "fold=2"})
+    with pytest.raises(FileNotFoundError, match="head_ct is not in"):
+        named = medical.resolve_folds(
+            space | {"data_root": str(tmp_path), "weights": "random", "overrides": "seed=1"}
+        )
+        medical.split_table(named)
+
+
+def test_the_six_columns_are_presets_and_both_readings_have_a_variant():
+    printed = medical.printed_columns("head_ct")
+    assert list(medical.READINGS) == list(printed["column"])
+    for dataset in ("head_ct", "brain_mri"):
+        for readings in medical.READINGS.values():
+            for how in readings.values():
+                run = rd.resolve(dataset=dataset, weights="random", **how)
+                assert run.config.dataset == dataset and run.config.image_size == 224
+    stopped = [
+        {how.get("early_stopping", "none") for how in medical.READINGS[column].values()}
+        for column in ("Ours+L_MKD", "Ours+L_MKD AS")
+    ]
+    assert stopped == [{"none", "train"}] * 2
+    scores = {
+        rd.resolve(weights="random", **how).config.score
+        for how in medical.READINGS["Ours+L_MKD AS"].values()
+    }
+    assert scores == {"kd_loss", "mkd_loss"}
+
+
+def test_printed_intervals_are_those_of_ten_normal_images():
+    table = medical.printed_columns("head_ct").set_index("column")
+    ours = table.loc["Ours"]
+    # facts.md, section 4.3: a half-width of 12.6 points.
+    assert ours["printed"] == 77.2 and (ours["high"] - ours["low"]) / 2 == pytest.approx(
+        12.6, abs=0.1
+    )
+    assert np.isnan(medical.printed_columns("retinal_oct").set_index("column").loc["Ours", "low"])
+
+
+def made_row(template, reading, fold, shift, **changes):
+    """A row of a reading whose anomalous scores are moved up by `shift`."""
+    row = json.loads(json.dumps(template))
+    how = medical.READINGS[medical_report.COLUMN_OF[reading]][reading]
+    run = rd.resolve(
+        **{"dataset": "head_ct", "weights": "random", "fold": fold, "teacher_bn": "frozen"}
+        | {"backbone": "resnet18", "epochs": 60}
+        | how
+        | changes
+    )
+    config = {**vars(run.config), "train_layers": [1, 2, 3], "map_layers": [1, 2, 3]}
+    row["config"] = {k: v for k, v in config.items() if k in row["config"]} | {
+        k: config[k] for k in ("split", "fold", "early_stopping", "patience")
+    }
+    rng = np.random.default_rng(fold)
+    normal, anomalous = rng.normal(0, 1, 20), np.random.default_rng(99).normal(shift, 1, 30)
+    row["scores"] = scores_of(normal.round(4), anomalous.round(4), 20 * fold)
+    row["metrics"] = {
+        **row["metrics"],
+        "image_auroc": rd.auroc(row["scores"]["score"], row["scores"]["label"]),
+    }
+    row["provenance"] |= {"preset": run.preset, "study": "medical", "dirty": False}
+    row["provenance"]["eval_key"] = f"{abs(hash((reading, fold, shift))):016x}"[:16]
+    return row
+
+
+@pytest.fixture
+def medical_runs(tmp_path):
+    run = rd.resolve(dataset="scans", image_size=32, epochs=1, results_dir=str(tmp_path))
+    template = rd.execute(run)
+    shifts = {"Ours": 1.0, "Ours+ES": 1.0, "Ours+L_MKD": 2.5}
+    for reading, shift in shifts.items():
+        for fold in range(FOLDS):
+            rd.save_row(made_row(template, reading, fold, shift), tmp_path / "runs" / "medical")
+    return rd.load_runs(tmp_path / "runs")
+
+
+def test_columns_stand_beside_print_with_overlap(medical_runs):
+    table = medical_report.columns_table(medical_runs)
+    assert list(table["reading"]) == ["Ours", "Ours+ES", "Ours+L_MKD"]
+    assert (table["folds"] == FOLDS).all()
+    for _, line in table.iterrows():
+        rows = medical_runs[
+            medical_runs["provenance.preset"]
+            == medical_report.READING_OF[line["reading"]]["preset"]
+        ]
+        assert line["ours"] == pytest.approx(100 * rows["image_auroc"].mean())
+        assert (
+            line["one_low"] < line["five_low"] < line["ours"] < line["five_high"] < line["one_high"]
+        )
+        overlaps = line["low"] <= line["printed_high"] and line["printed_low"] <= line["high"]
+        assert (line["overlap"] == "overlaps") == overlaps
+    assert len(medical_report.readable_columns(table)) == 3
+
+
+def test_steps_are_held_against_noise(medical_runs):
+    table = medical_report.steps_table(medical_runs).set_index("step")
+    es, mkd = table.loc["Ours to Ours+ES"], table.loc["Ours to Ours+L_MKD"]
+    assert es["printed"] == pytest.approx(81.3 - 77.2) and es["print"] == "within noise"
+    # The same scores: no difference, fully correlated, and so the noise is that of the values' SDs.
+    assert es["ours"] == 0 and es["ours is"] == "within noise"
+    assert es["correlation"] == pytest.approx(1)
+    assert mkd["ours is"] == "resolved" and mkd["ours"] > 10
+    assert mkd["printed"] == pytest.approx(85.2 - 77.2) and mkd["noise"] > 8
+
+
+def test_readings_that_lack_a_fold_are_not_compared(medical_runs):
+    missing = medical_runs["provenance.preset"].eq("medical_mkd") & medical_runs["fold"].eq(2)
+    table = medical_report.steps_table(medical_runs[~missing])
+    assert list(table["step"]) == ["Ours to Ours+ES"]
+
+
+def test_medical_rows_stand_in_no_other_table(medical_runs):
+    from rdrepro.compare import other_protocols
+
+    assert other_protocols(medical_runs).empty
+    assert isinstance(pd.DataFrame(medical_report.habits_table(medical_runs)), pd.DataFrame)
