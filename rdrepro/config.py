@@ -17,6 +17,7 @@ from rdrepro.data.novelty import (
 from rdrepro.losses import REDUCTIONS
 from rdrepro.scoring import COMBINATIONS, LOSS_SCORES, MAP_SCORES
 from rdrepro.text import nearest, one_of
+from rdrepro.weights import NORMALISATIONS
 
 # Raised whenever the same configuration would give another result.
 METHOD_VERSION = 1
@@ -39,7 +40,8 @@ class RunConfig:
     split: str = "official"  # "validation": from training images, to choose settings by
     data_seed: int = 1  # embedded data only: 1 to develop on, 2 to report
     image_size: int = 256  # Sec. 4.1; square, pixels
-    normalise: str = "imagenet"  # official dataset.py; "none" for MNIST, Fashion-MNIST (D9)
+    # official dataset.py; "none" for MNIST, Fashion-MNIST (D9); "symmetric" for RadImageNet's
+    normalise: str = "imagenet"
     mask_threshold: float = 0.5  # official test.py; of masks resized bilinearly (D19)
     label_source: str = "folder"  # "mask": official test.py, from the resized mask (D18)
     # method
@@ -138,7 +140,7 @@ CHOICES = {
     "dataset": ("mvtec", "synthetic", *NOVELTY_DATASETS),
     "inlier_categories": CALTECH_COUNTS,
     "split": SPLITS,
-    "normalise": ("imagenet", "none"),
+    "normalise": ("imagenet", *NORMALISATIONS),
     "stem": STEMS,
     "label_source": ("folder", "mask"),
     "method": METHODS,
