@@ -9,6 +9,7 @@ from rdrepro.config import RunConfig
 from rdrepro.cost import measure_cost
 from rdrepro.data.mvtec import MVTEC_CATEGORIES, MVTEC_OBJECTS, MVTEC_TEXTURES, MVTecAD
 from rdrepro.data.novelty import NOVELTY_DATASETS, OneClass
+from rdrepro.data.rotated import Rotated
 from rdrepro.evaluation import Predictions, evaluate, predict
 from rdrepro.figures import (
     choose_cases,
@@ -22,6 +23,7 @@ from rdrepro.figures import (
     plot_pro,
     plot_region_overlap,
     plot_roc,
+    plot_rotation,
     plot_samples,
     plot_scores,
     plot_stages,
@@ -91,6 +93,7 @@ __all__ = [
     "PaDiM",
     "Predictions",
     "ReverseDistillation",
+    "Rotated",
     "Run",
     "RunConfig",
     "StudentDecoder",
@@ -141,6 +144,7 @@ __all__ = [
     "plot_pro",
     "plot_region_overlap",
     "plot_roc",
+    "plot_rotation",
     "plot_samples",
     "plot_scores",
     "plot_stages",

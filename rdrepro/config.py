@@ -44,6 +44,8 @@ class RunConfig:
     normalise: str = "imagenet"
     mask_threshold: float = 0.5  # official test.py; of masks resized bilinearly (D19)
     label_source: str = "folder"  # "mask": official test.py, from the resized mask (D18)
+    # of test images and masks, degrees counter-clockwise: the extension's "rotational independent"
+    rotation: float = 0.0
     # method
     method: str = "reverse_distillation"
     backbone: str = "wide_resnet50_2"  # Sec. 4.1
@@ -123,6 +125,8 @@ class RunConfig:
         for name in ("beta1", "beta2", "mask_threshold"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must lie in [0, 1)")
+        if not 0 <= self.rotation < 360:
+            raise ValueError(f"rotation={self.rotation} must lie in [0, 360), in degrees")
         if self.lr <= 0:
             raise ValueError(f"lr={self.lr} must be positive")
         if not set(self.map_layers) <= set(self.train_layers):
@@ -172,6 +176,7 @@ EVAL_FIELDS = (
     "eval_every",
     "mask_threshold",
     "label_source",
+    "rotation",
     "map_layers",
     "map_combine",
     "align_corners",

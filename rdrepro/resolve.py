@@ -24,6 +24,7 @@ from rdrepro.config import (
 from rdrepro.data import ImageData
 from rdrepro.data.mvtec import MVTecAD, check_category, find_mvtec
 from rdrepro.data.novelty import CLASSES, NOVELTY_DATASETS, UNNORMALISED, OneClass
+from rdrepro.data.rotated import Rotated
 from rdrepro.data.synthetic import DRAWING_VERSION, write_category
 from rdrepro.models.reverse_distillation import residual_design
 from rdrepro.models.teacher import NoFourthStageError, check_backbone, check_fourth_stage
@@ -81,7 +82,15 @@ class Run:
         return pd.DataFrame(rows, columns=columns).set_index("setting")
 
     def dataset(self, split: str) -> ImageData:
-        """Return the run's images of a split, "train" or "test"; embedded ones are drawn once."""
+        """Return the run's images of a split, "train" or "test"; embedded ones are drawn once.
+
+        Test images are turned by `rotation`, training images never.
+        """
+        data = self._upright(split)
+        turned = split == "test" and self.config.rotation
+        return Rotated(data, self.config.rotation) if turned else data
+
+    def _upright(self, split: str) -> ImageData:
         c, root = self.config, self.data_root
         if c.dataset in NOVELTY_DATASETS:
             chosen = (c.normal_class, split, c.image_size, c.inlier_categories, c.split)

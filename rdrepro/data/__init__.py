@@ -2,5 +2,6 @@
 
 from rdrepro.data.mvtec import MVTecAD
 from rdrepro.data.novelty import OneClass
+from rdrepro.data.rotated import Rotated
 
-ImageData = MVTecAD | OneClass
+ImageData = MVTecAD | OneClass | Rotated
