@@ -6,7 +6,7 @@ NOTEBOOKS := results/notebooks
 # uv then trusts the machine's certificates, as pip does.
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help demo test report lab lint bench benchmark deviations studies novelty coverage tables picture lock clean
+.PHONY: help demo test report lab lint bench benchmark deviations studies novelty rotation coverage tables picture lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ novelty: $(VENV)/.installed  ## rows behind Table 4: make novelty WEIGHTS=PATH (
 	$(BIN)/python benchmarks/novelty.py --weights "$(WEIGHTS)" --part classes --preset novelty_tuned
 	$(BIN)/python benchmarks/novelty.py --weights "$(WEIGHTS)" --part grid --seeds 1,2
 	$(BIN)/python benchmarks/novelty.py --weights "$(WEIGHTS)" --part curves
+
+rotation: $(VENV)/.installed  ## rows of turned test images: make rotation, or with WEIGHTS=PATH
+	$(BIN)/python benchmarks/rotation.py --weights "$(WEIGHTS)"
 
 coverage: $(VENV)/.installed  ## simulate how often intervals of one AUROC hold the truth
 	$(BIN)/python benchmarks/coverage.py

@@ -10,6 +10,7 @@ from rdrepro.cost import measure_cost
 from rdrepro.data.medical import MEDICAL_DATASETS, MedicalImages
 from rdrepro.data.mvtec import MVTEC_CATEGORIES, MVTEC_OBJECTS, MVTEC_TEXTURES, MVTecAD
 from rdrepro.data.novelty import NOVELTY_DATASETS, OneClass
+from rdrepro.data.rotated import Rotated
 from rdrepro.evaluation import Predictions, evaluate, predict
 from rdrepro.figures import (
     choose_cases,
@@ -24,6 +25,7 @@ from rdrepro.figures import (
     plot_pro,
     plot_region_overlap,
     plot_roc,
+    plot_rotation,
     plot_samples,
     plot_scores,
     plot_stages,
@@ -96,6 +98,7 @@ __all__ = [
     "PaDiM",
     "Predictions",
     "ReverseDistillation",
+    "Rotated",
     "Run",
     "RunConfig",
     "StudentDecoder",
@@ -149,6 +152,7 @@ __all__ = [
     "plot_pro",
     "plot_region_overlap",
     "plot_roc",
+    "plot_rotation",
     "plot_samples",
     "plot_scores",
     "plot_stages",

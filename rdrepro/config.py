@@ -18,6 +18,7 @@ from rdrepro.data.novelty import (
 from rdrepro.losses import LOSSES, REDUCTIONS
 from rdrepro.scoring import COMBINATIONS, LOSS_SCORES, MAP_SCORES
 from rdrepro.text import nearest, one_of
+from rdrepro.weights import NORMALISATIONS
 
 # Raised whenever the same configuration would give another result.
 METHOD_VERSION = 1
@@ -41,9 +42,12 @@ class RunConfig:
     fold: int | None = None  # medical sets: of split="kfold", or the draw of split="report"
     data_seed: int = 1  # embedded data (1 to develop on, 2 to report), folds of medical sets
     image_size: int = 256  # Sec. 4.1; square, pixels
-    normalise: str = "imagenet"  # official dataset.py; "none" for MNIST, Fashion-MNIST (D9)
+    # official dataset.py; "none" for MNIST, Fashion-MNIST (D9); "symmetric" for RadImageNet's
+    normalise: str = "imagenet"
     mask_threshold: float = 0.5  # official test.py; of masks resized bilinearly (D19)
     label_source: str = "folder"  # "mask": official test.py, from the resized mask (D18)
+    # of test images and masks, degrees counter-clockwise: the extension's "rotational independent"
+    rotation: float = 0.0
     # method
     method: str = "reverse_distillation"
     backbone: str = "wide_resnet50_2"  # Sec. 4.1
@@ -160,6 +164,8 @@ class RunConfig:
         for name in ("beta1", "beta2", "mask_threshold"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must lie in [0, 1)")
+        if not 0 <= self.rotation < 360:
+            raise ValueError(f"rotation={self.rotation} must lie in [0, 360), in degrees")
         if self.lr <= 0:
             raise ValueError(f"lr={self.lr} must be positive")
         if not set(self.map_layers) <= set(self.train_layers):
@@ -177,7 +183,7 @@ CHOICES = {
     "dataset": ("mvtec", "synthetic", *NOVELTY_DATASETS, *MEDICAL_DATASETS),
     "inlier_categories": CALTECH_COUNTS,
     "split": tuple(dict.fromkeys((*SPLITS, *sum(MEDICAL_SPLITS.values(), ())))),
-    "normalise": ("imagenet", "none"),
+    "normalise": ("imagenet", *NORMALISATIONS),
     "stem": STEMS,
     "label_source": ("folder", "mask"),
     "method": METHODS,
@@ -210,6 +216,7 @@ EVAL_FIELDS = (
     "eval_every",
     "mask_threshold",
     "label_source",
+    "rotation",
     "map_layers",
     "map_combine",
     "align_corners",

@@ -368,6 +368,19 @@ def plot_tested(ax: Axes, history: Mapping[str, ArrayLike], name: str) -> Axes:
 
 
 @styled
+def plot_rotation(ax: Axes, percents: pd.Series, metric: str, name: str) -> Axes:
+    """Draw a metric in percent against the angle of the test images; again for a second data set.
+
+    percents: their index is the angle in degrees, counter-clockwise.
+    """
+    marker = "os^D"[len(ax.lines) % 4]
+    ax.plot(percents.index, percents, _dashes(ax), marker=marker, markersize=3, label=name)
+    ax.set(xlabel="rotation of the test images (degrees)", ylabel=f"{metric} (%)")
+    ax.set_xticks(range(0, 361, 90))
+    return ax
+
+
+@styled
 def plot_stages(ax: Axes, table: pd.DataFrame) -> Axes:
     """Draw the seconds of each stage end to end, a bar per line of `studies.cost_table`."""
     left = np.zeros(len(table))

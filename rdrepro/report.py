@@ -10,7 +10,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 from matplotlib.figure import Figure
 
-from rdrepro import figures, medical_report, paths, tables
+from rdrepro import figures, medical_report, paths, rotation, tables
 from rdrepro.ablations import ablation_table, orders
 from rdrepro.cells import paper_cells, printed_cells
 from rdrepro.compare import compare, departures, left_out, other_protocols
@@ -183,6 +183,24 @@ def novelty_curves(runs: pd.DataFrame) -> Figure | str:
         figures.plot_history(axes[0, 0], row["history"], name)
         if "image_auroc" in row["history"]:
             figures.plot_tested(axes[0, 1], row["history"], f"{name}: {_gain(row['history'])}")
+    return figure
+
+
+NO_ROTATION = "Left out: no row of turned test images."
+
+
+def rotation_curves(runs: pd.DataFrame) -> Figure | str:
+    """Draw image AUROC, pixel AUROC and AUPRO against the angle of the test images."""
+    lines = [(rotation.named(group), rotation.means(group)) for group in rotation.protocols(runs)]
+    if not lines:
+        return NO_ROTATION
+    figure, axes = figures.new_figure(1, len(rotation.METRICS), size=(3.4, 3.2))
+    for ax, metric in zip(np.ravel(axes), rotation.METRICS, strict=True):
+        for told, table in lines:
+            name = f"{told['data']}, {told['backbone']}"
+            figures.plot_rotation(ax, table[metric], metric, name)
+    handles, labels = np.ravel(axes)[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 
 

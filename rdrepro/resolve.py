@@ -26,6 +26,7 @@ from rdrepro.data.holdout import hold_out, normals_of
 from rdrepro.data.medical import MEDICAL_DATASETS, MEDICAL_SPLITS, NORMAL, MedicalImages
 from rdrepro.data.mvtec import MVTecAD, check_category, find_mvtec
 from rdrepro.data.novelty import CLASSES, NOVELTY_DATASETS, UNNORMALISED, OneClass
+from rdrepro.data.rotated import Rotated
 from rdrepro.data.scans import SCANS_VERSION, write_scans
 from rdrepro.data.synthetic import DRAWING_VERSION, write_category
 from rdrepro.models.reverse_distillation import residual_design
@@ -90,12 +91,13 @@ class Run:
     def dataset(self, split: str) -> ImageData:
         """Return the run's images of a split, "train" or "test"; embedded ones are drawn once.
 
-        Of training images, those are left out that early stopping validates on.
+        Of training images, those are left out that early stopping validates on; test images are
+        turned by `rotation`.
         """
-        data = self.whole(split)
-        if split == "train" and self.config.early_stopping == "train":
-            return hold_out(data, self.config.validation_fraction, self.config.seed)[0]
-        return data
+        c, data = self.config, self.whole(split)
+        if split == "train" and c.early_stopping == "train":
+            return hold_out(data, c.validation_fraction, c.seed)[0]
+        return Rotated(data, c.rotation) if split == "test" and c.rotation else data
 
     def validation(self) -> ImageData | None:
         """Return the normal images that early stopping validates on; None without it."""
@@ -107,7 +109,7 @@ class Run:
         return None
 
     def whole(self, split: str) -> ImageData:
-        """Return all images of a split, those that early stopping validates on included."""
+        """Return all images of a split, upright, those to validate on included."""
         c, root = self.config, self.data_root
         if c.dataset in NOVELTY_DATASETS:
             chosen = (c.normal_class, split, c.image_size, c.inlier_categories, c.split)

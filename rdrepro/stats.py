@@ -274,10 +274,11 @@ def paired_bootstrap(
 ) -> tuple[float, float, float]:
     """Return b - a and its percentile interval for two methods on the same images.
 
-    Normal and anomalous images are redrawn apart, each with both of its scores.
+    Normal and anomalous images are redrawn apart, each with both of its scores. scores: (N,), or
+    (N, K) for a statistic of several scores per image.
     """
     a, b, labels = (np.asarray(x) for x in (scores_a, scores_b, labels))
-    if not a.shape == b.shape == labels.shape:
+    if a.shape != b.shape or a.shape[:1] != labels.shape:
         raise ValueError(f"not the same images: {a.shape}, {b.shape} scores, {labels.shape} labels")
 
     def difference(normal: np.ndarray, anomalous: np.ndarray) -> float:

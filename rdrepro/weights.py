@@ -18,6 +18,17 @@ LITE0 = "efficientnet_lite0"
 TIMM = "timm/"
 RANDOM = "random"
 PRETRAINED = "pretrained"  # timm's own
+# What `normalise` makes of the images, mean and SD a channel; "imagenet" means as weights want it.
+# RadImageNet's want "symmetric": (image - 127.5) * 2 / 255 in its pytorch_example.ipynb.
+NORMALISATIONS = {
+    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "symmetric": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
+# What training code puts before the names of a network's entries.
+PREFIXES = ("module.", "backbone.", "model.", "encoder.")
+# A torchvision ResNet's children by their place, as RadImageNet's files count them: its
+# pytorch_example.ipynb makes a Sequential of them.
+CHILDREN = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 # torchvision has further models; these are the ones with three residual stages to distil.
 RESNETS = tuple(
     name
@@ -51,7 +62,9 @@ def find_weights(backbone: str, weights: str) -> Weights:
 
     Published names: torchvision's (`IMAGENET1K_V1`), `shipped` for efficientnet_lite0, `pretrained`
     for timm models. A torchvision file is looked for in $RDREPRO_WEIGHTS and in torch's hub cache,
-    then downloaded there. ValueError for an unknown name, FileNotFoundError where nothing is found.
+    then downloaded there. A ResNet's state dict may have its entries named as `resnet_entries`
+    says; what input it wants no file tells (RadImageNet's: normalise="symmetric"). ValueError for
+    an unknown name, FileNotFoundError where nothing is found.
     """
     if weights == RANDOM:
         return Weights(RANDOM)
@@ -180,6 +193,32 @@ def read_file(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not content:
         raise ValueError(f"the weights file {path.name} holds no state dict")
     return content
+
+
+def resnet_entries(path: Path) -> dict[str, Any]:
+    """Read a ResNet's state dict, its entries under torchvision's names.
+
+    In the file they may have PREFIXES, be numbered as the network's children are (RadImageNet), or
+    lie in a `state_dict`. ValueError where two entries have one name, or as `read_file`.
+    """
+    content, entries = read_file(path), {}
+    nested = content.get("state_dict")
+    for key, value in (nested if isinstance(nested, dict) and nested else content).items():
+        name = _torchvision_name(str(key))
+        if name in entries:
+            raise ValueError(
+                f"the weights file {path.name} is ambiguous: {key} is its second entry for {name}; "
+                "save the state dict of one network"
+            )
+        entries[name] = value
+    return entries
+
+
+def _torchvision_name(key: str) -> str:
+    while prefix := next((p for p in PREFIXES if key.startswith(p)), ""):
+        key = key.removeprefix(prefix)
+    child, dot, rest = key.partition(".")
+    return CHILDREN.get(child, child) + dot + rest
 
 
 def require_tensors(state: Any, source: str) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from rdrepro.text import nearest
 from rdrepro.weights import (
     LITE0,
+    NORMALISATIONS,
     PRETRAINED,
     RESNETS,
     TIMM,
@@ -18,6 +19,7 @@ from rdrepro.weights import (
     misfits,
     read_file,
     require_tensors,
+    resnet_entries,
 )
 
 STRIDES = (4, 8, 16)
@@ -33,8 +35,8 @@ class Teacher(nn.Module):
     as its weights want it. It stays in eval mode whatever the model's mode. With
     `batch_norm="train"`, an accident of the extension's code (E4), its batch norms are in training
     mode while the model is: they use the batch's statistics and move their own, which testing uses.
-    normalise="none" feeds the images as they are (D9); stem="no_maxpool" leaves a ResNet's max-pool
-    out, which halves the strides (D10).
+    normalise="none" feeds the images as they are (D9), "symmetric" in [-1, 1]; stem="no_maxpool"
+    leaves a ResNet's max-pool out, which halves the strides (D10).
     """
 
     def __init__(
@@ -48,8 +50,7 @@ class Teacher(nn.Module):
         super().__init__()
         self.backbone, self.batch_norm = backbone, batch_norm
         encoder, mean, std = _build(backbone, weights)
-        if normalise == "none":
-            mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+        mean, std = NORMALISATIONS.get(normalise, (mean, std))
         if stem == "no_maxpool":
             encoder.maxpool = nn.Identity()
         self.strides = tuple(s // 2 for s in STRIDES) if stem == "no_maxpool" else STRIDES
@@ -130,7 +131,7 @@ class FourthStage(nn.Module):
             resnet = torchvision.models.get_model(backbone, weights=None)
             whole = nn.ModuleDict({"layer4": resnet.layer4})
         if weights.path:
-            _load(whole, weights.path, names=_lite0_names() if backbone == LITE0 else None)
+            _load(whole, weights.path, backbone)
         self.stage = whole.blocks[LITE0_STRIDE_16:] if backbone == LITE0 else whole["layer4"]
         self.requires_grad_(False).train(False)
         first = next(m for m in self.modules() if isinstance(m, nn.Conv2d))
@@ -156,7 +157,7 @@ def check_fourth_stage(backbone: str, weights: Weights) -> None:
             f"backbone={backbone!r} has no fourth stage that rdrepro knows; use a torchvision "
             f"ResNet or {LITE0}"
         )
-    entries = read_file(weights.path) if backbone in RESNETS and weights.path else ["layer4."]
+    entries = resnet_entries(weights.path) if backbone in RESNETS and weights.path else ["layer4."]
     if not any(name.startswith("layer4.") for name in entries):
         raise NoFourthStageError(
             f"the weights file {weights.path.name} has no layer4, the network's fourth stage; use "
@@ -182,17 +183,17 @@ def _build(backbone: str, weights: Weights) -> tuple[nn.Module, tuple, tuple]:
     if backbone in RESNETS:
         encoder = _ResNetStages(torchvision.models.get_model(backbone, weights=None))
         if weights.path:
-            _load(encoder, weights.path)
+            _load(encoder, weights.path, backbone)
         return encoder, IMAGENET_MEAN, IMAGENET_STD
     if backbone == LITE0:
         encoder = _timm_encoder("tf_efficientnet_lite0", pretrained=False)
         if weights.path:
-            _load(encoder, weights.path, names=_lite0_names())
+            _load(encoder, weights.path, backbone)
         return encoder, LITE0_MEAN, LITE0_STD
     name = backbone.removeprefix(TIMM)
     encoder = _timm_encoder(name, pretrained=weights.name.startswith(PRETRAINED))
     if weights.path:
-        _load(encoder, weights.path)
+        _load(encoder, weights.path, backbone)
     cfg = timm.get_pretrained_cfg(name)
     return encoder, cfg.mean if cfg else IMAGENET_MEAN, cfg.std if cfg else IMAGENET_STD
 
@@ -221,14 +222,14 @@ def _lite0_names() -> list[str]:
     return list(timm.create_model("tf_efficientnet_lite0").state_dict())
 
 
-def _load(encoder: nn.Module, path: Path, names: list[str] | None = None) -> None:
+def _load(encoder: nn.Module, path: Path, backbone: str) -> None:
     """Load a state dict into the encoder; ValueError says which keys do not fit.
 
-    Entries that the encoder does not have (layer4, fc) are passed over. `names`: the file's entries
-    in other words, in its order.
+    Entries that the encoder does not have (layer4, fc) are passed over.
     """
-    state = require_tensors(read_file(path), path.name)
-    if names and not set(names) <= set(state):
+    read = resnet_entries if backbone in RESNETS else read_file
+    state = require_tensors(read(path), path.name)
+    if backbone == LITE0 and not set(names := _lite0_names()) <= set(state):
         state = dict(zip(names, state.values()))  # noqa: B905 - missing entries are named below
     missing, _, wrong = misfits(encoder, state)
     if missing or wrong:

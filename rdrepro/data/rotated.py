@@ -1,0 +1,67 @@
+"""Test images and masks turned about their centre (the extension's "rotational independent")."""
+
+import hashlib
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+QUARTER = 90  # degrees
+MASK_THRESHOLD = 0.5  # of a turned mask, whose edge is interpolated
+
+
+class Rotated(Dataset):
+    """A data set's images and masks, turned counter-clockwise by `degrees` in [0, 360).
+
+    Items are those of `data`, normal and anomalous ones turned alike. Labels stay: a defect that
+    leaves the frame at a corner leaves its image labelled 1. Anything else that `data` has is
+    passed on.
+    """
+
+    def __init__(self, data: Dataset, degrees: float):
+        self.data, self.degrees = data, degrees
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> dict:
+        item = self.data[index]
+        turned = {"image": rotate(item["image"], self.degrees)}
+        if "gt_mask" in item:
+            turned["gt_mask"] = rotate(item["gt_mask"], self.degrees)
+        return item | turned
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "data":  # not there yet: a copy is being made
+            raise AttributeError(name)
+        return getattr(self.data, name)
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the angle and of the images before they are turned."""
+        return hashlib.sha256(f"{self.data.fingerprint()} {self.degrees}".encode()).hexdigest()
+
+    def counts(self) -> dict[str, int]:
+        """Return how many images each folder or class has."""
+        return self.data.counts()
+
+
+def rotate(picture: Tensor, degrees: float) -> Tensor:
+    """Return a square image (C, H, H) in [0, 1], or mask (H, H) bool, turned counter-clockwise.
+
+    Quarter turns are exact. Other angles interpolate bilinearly, which smooths, and fill the
+    corners with the mirror image; a mask is then compared with MASK_THRESHOLD.
+    """
+    assert picture.shape[-2] == picture.shape[-1], picture.shape
+    if degrees % QUARTER == 0:
+        return torch.rot90(picture, int(degrees) // QUARTER, dims=(-2, -1))
+    angle = math.radians(degrees)
+    cos, sin = math.cos(angle), math.sin(angle)
+    where = torch.tensor([[[cos, -sin, 0.0], [sin, cos, 0.0]]])  # output -> input, y downwards
+    planes = picture.reshape(1, -1, *picture.shape[-2:]).float()  # (1, C, H, H)
+    grid = nn.functional.affine_grid(where, list(planes.shape), align_corners=False)
+    turned = nn.functional.grid_sample(
+        planes, grid, mode="bilinear", padding_mode="reflection", align_corners=False
+    ).reshape(picture.shape)
+    return turned > MASK_THRESHOLD if picture.dtype == torch.bool else turned.clamp(0, 1)
