@@ -3,7 +3,7 @@
 from rdrepro import progress  # before anything else imports tqdm, whose warning it silences
 
 # isort: split
-from rdrepro.baselines import SPADE, PaDiM, build_baseline
+from rdrepro.baselines import MKD, SPADE, PaDiM, build_baseline
 from rdrepro.cells import load_print
 from rdrepro.config import RunConfig
 from rdrepro.cost import measure_cost
@@ -85,6 +85,7 @@ from rdrepro.training import fit, train
 __version__ = "0.1.0"
 __all__ = [
     "MEDICAL_DATASETS",
+    "MKD",
     "MVTEC_CATEGORIES",
     "MVTEC_OBJECTS",
     "MVTEC_TEXTURES",

@@ -54,7 +54,10 @@ SPLITS = {"head_ct": (10, 100), "brain_mri": (10, 155)}
 BOTTLENECKS = {"Pre": "pretrained", "Pre+OCE": "oce", "Pre+OCE+MFM": "oce+mff"}
 BACKBONES = {"ResNet18": "resnet18", "ResNet50": "resnet50", "WResNet50": "wide_resnet50_2"}
 BASELINES = {"PaDiM": "padim", "SPADE": "spade"}
-METHOD_NAMES = {value: name for name, value in BASELINES.items()} | {"reverse_distillation": "Ours"}
+METHOD_NAMES = {value: name for name, value in BASELINES.items()} | {
+    "reverse_distillation": "Ours",
+    "mkd": "MKD",
+}
 NOVELTY = {
     # Sec. 4.2 prints none of these; the loaders' normalisation is the official code's (D9).
     **dict.fromkeys(("backbone", "weights", "oce_width", "epochs", "image_size"), ANY),

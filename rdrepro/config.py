@@ -18,7 +18,7 @@ from rdrepro.data.novelty import (
 from rdrepro.losses import LOSSES, REDUCTIONS
 from rdrepro.scoring import COMBINATIONS, LOSS_SCORES, MAP_SCORES
 from rdrepro.text import nearest, one_of
-from rdrepro.weights import NORMALISATIONS
+from rdrepro.weights import NORMALISATIONS, VGG16
 
 # Raised whenever the same configuration would give another result.
 METHOD_VERSION = 1
@@ -65,6 +65,7 @@ class RunConfig:
     padim_channels: int = 550  # Defard et al. 2021, for WideResNet-50-2; 100 for ResNet-18
     neighbours: int = 50  # Cohen & Hoshen 2020, SPADE's K
     pooled_layer: int = 4  # SPADE's image level: the mean of the last stage; 3 where weights end
+    value_weight: float = 0.01  # Salehi et al. 2021, MKD's official config.yaml; 0.5 on MVTec
     # optimisation: Sec. 4.1 and official main.py
     epochs: int = 200
     batch_size: int = 16
@@ -100,6 +101,7 @@ class RunConfig:
         self._check_ranges()
         self._check_class()
         self._check_stopping()
+        self._check_backbone()
         if self.mff_projection and self.bottleneck != "oce+mff":
             raise ValueError(
                 f"mff_projection=True needs bottleneck='oce+mff', not {self.bottleneck!r}"
@@ -154,6 +156,18 @@ class RunConfig:
                 f"on {one_of(MEDICAL_DATASETS)}"
             )
 
+    def _check_backbone(self) -> None:
+        if self.method == "mkd" and self.backbone != VGG16:
+            raise ValueError(
+                f"backbone={self.backbone!r} does not fit method='mkd', whose teacher is {VGG16}; "
+                f"use backbone={VGG16}"
+            )
+        if self.backbone == VGG16 and self.method != "mkd":
+            raise ValueError(
+                f"backbone={VGG16!r} is the teacher of method='mkd' alone, not of "
+                f"{self.method!r}; use another backbone"
+            )
+
     def _check_ranges(self) -> None:
         if self.image_size % 32:
             below = self.image_size // 32 * 32
@@ -175,7 +189,8 @@ class RunConfig:
             )
 
 
-BASELINES = ("padim", "spade")
+REMEMBERING = ("padim", "spade")  # they keep features of normal images and train nothing
+BASELINES = (*REMEMBERING, "mkd")
 METHODS = ("reverse_distillation", *BASELINES)
 BOTTLENECKS = ("pretrained", "oce", "oce+mff")  # the columns of Table 5
 STEMS = ("original", "no_maxpool")  # the second halves every stride, of a ResNet only
@@ -208,6 +223,7 @@ RANGES = {
     "eval_every": (0, 100_000),
     "sigma": (0, 256),
     "mkd_weight": (0, 1e9),
+    "value_weight": (0, 1e9),
     "padim_channels": (1, 100_000),
     "neighbours": (1, 1_000_000),
 }
@@ -223,24 +239,28 @@ EVAL_FIELDS = (
     "sigma",
     "score",
 )
-# What a method without distillation has not; left at the defaults in its rows.
+# What a method that only remembers has not; left at the defaults in its rows.
 DISTILLATION_FIELDS = (
     *("teacher_bn", "bottleneck", "oce_width", "mff_projection", "train_layers", "loss"),
     *("loss_reduction", "mkd_weight", "epochs", "lr", "beta1", "beta2", "eval_every"),
     *("early_stopping", "patience", "validation_fraction"),
     *("map_layers", "map_combine", "score"),
 )
-# What a method has that the others have not.
+# What has no meaning for a VGG, and for a map that is as large as the image.
+MAP_FIELDS = ("stem", "align_corners")
+# What a method has that some other has not.
 OWN_FIELDS = {
-    "reverse_distillation": DISTILLATION_FIELDS,
-    "padim": ("padim_channels",),
-    "spade": ("neighbours", "pooled_layer"),
+    "reverse_distillation": (*DISTILLATION_FIELDS, *MAP_FIELDS),
+    "padim": ("padim_channels", *MAP_FIELDS),
+    "spade": ("neighbours", "pooled_layer", *MAP_FIELDS),
+    "mkd": ("value_weight", "epochs", "lr", "beta1", "beta2"),
 }
 
 
 def foreign_fields(method: str) -> set[str]:
     """Return the fields that a method has not; its rows hold their defaults."""
-    return {name for m, names in OWN_FIELDS.items() if m != method for name in names}
+    owned = {name for names in OWN_FIELDS.values() for name in names}
+    return owned - set(OWN_FIELDS.get(method, ()))
 
 
 # Fields that the paper's protocol does not fix: the seed is free, the precision a footnote.

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rdrepro.baselines import MemoryDetector
 from rdrepro.config import RunConfig
 from rdrepro.data import ImageData
 from rdrepro.evaluation import Detector, stages
 from rdrepro.features import full_precision_kernels
-from rdrepro.models.reverse_distillation import ReverseDistillation, residual_design
+from rdrepro.models.reverse_distillation import residual_design
 from rdrepro.progress import progress
 from rdrepro.weights import RESNETS
 
@@ -78,9 +78,9 @@ def sizes(model: Detector, config: RunConfig) -> dict[str, float]:
     return {name: round(n / MIB, MIB_DIGITS) for name, n in found.items()}
 
 
-def trained_parameters(model: nn.Module) -> int:
+def trained_parameters(model: Detector) -> int:
     """Return how many parameters training changes: none of a detector that only remembers."""
-    if not isinstance(model, ReverseDistillation):
+    if isinstance(model, MemoryDetector):
         return 0
     return sum(p.numel() for p in model.trainable().parameters())
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from rdrepro import metrics
-from rdrepro.baselines import MemoryDetector
+from rdrepro.baselines import MKD, MemoryDetector
 from rdrepro.config import RunConfig
 from rdrepro.data import ImageData
 from rdrepro.features import (
@@ -23,11 +23,13 @@ from rdrepro.models.reverse_distillation import ReverseDistillation
 from rdrepro.progress import progress
 from rdrepro.scoring import LOSS_SCORES, anomaly_map, image_score, loss_score
 
-Detector = ReverseDistillation | MemoryDetector
+Detector = ReverseDistillation | MemoryDetector | MKD
 # Scores that differ by less than this share of their size say nothing: the run has collapsed.
 NO_SPREAD = 1e-6
 # In one batch of testing, whatever the training batch: sixteen images of 256 pixels.
 BATCH_PIXELS = 16 * 256**2
+# Gradients by the images need every layer's output kept.
+GRADIENT_PIXELS = 4 * 256**2
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,7 @@ def predict(
     device = torch.device(device)
     model.to(device).eval()
     maps, scores, truth, seconds = [], [], [], 0.0
-    batch = max(config.batch_size, BATCH_PIXELS // config.image_size**2)
-    loader = DataLoader(data, batch, collate_fn=list)
+    loader = DataLoader(data, _test_batch(model, config), collate_fn=list)
     with memory_errors_explained(config, device), full_precision_kernels(), torch.inference_mode():
         for items in progress(loader, "testing", leave=False):
             images = torch.stack([item["image"] for item in items]).to(device)  # (B, 3, H, W)
@@ -85,6 +86,13 @@ def predict(
     )
 
 
+def _test_batch(model: Detector, config: RunConfig) -> int:
+    """Return how many images are tested at once; no result depends on it."""
+    if isinstance(model, MKD):
+        return max(1, GRADIENT_PIXELS // config.image_size**2)
+    return max(config.batch_size, BATCH_PIXELS // config.image_size**2)
+
+
 def score_images(model: Detector, images: Tensor, config: RunConfig) -> tuple[Tensor, Tensor]:
     """Return maps (B, H, W) and scores (B,) of images (B, 3, H, W) in [0, 1]."""
     result = images
@@ -97,7 +105,14 @@ def stages(model: Detector, config: RunConfig, size: Sequence[int]) -> dict[str,
     """Return the steps from images to (maps, scores), each fed with what the one before returns.
 
     teacher, student and map; of a detector that remembers normal images, teacher, search and map.
+    MKD's student is its cloner.
     """
+    if isinstance(model, MKD):
+        return {
+            "teacher": model.see,
+            "student": model.restore,
+            "map": lambda restored: model.finish(*restored),
+        }
     if isinstance(model, MemoryDetector):
         return {
             "teacher": model.features,

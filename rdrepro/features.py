@@ -6,11 +6,10 @@ from contextlib import AbstractContextManager, contextmanager
 
 import psutil
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rdrepro.config import RunConfig
 from rdrepro.data import ImageData
-from rdrepro.models.teacher import Teacher
 from rdrepro.progress import progress
 
 # A third of what is free leaves room for the training step itself.
@@ -70,13 +69,19 @@ def cache_budget(device: torch.device) -> float:
 class TeacherFeatures:
     """The teacher's features of a data set, by image index, kept in memory where they fit.
 
-    They are computed anew for each batch where they do not fit, or where `teacher_bn="train"`
-    makes them depend on the batch.
+    data: a data set, or its images as bytes (N, 3, H, W). The features are computed anew for each
+    batch where they do not fit, or where `teacher_bn="train"` makes them depend on the batch.
     """
 
-    def __init__(self, teacher: Teacher, data: ImageData, config: RunConfig, device: torch.device):
+    def __init__(
+        self,
+        teacher: nn.Module,
+        data: ImageData | Tensor,
+        config: RunConfig,
+        device: torch.device,
+    ):
         self.teacher, self.config, self.device = teacher, config, device
-        self.images = stack_images(data)
+        self.images = data if isinstance(data, Tensor) else stack_images(data)
         self.kept = self._keep() if config.teacher_bn == "frozen" else None
 
     def __len__(self) -> int:
@@ -88,10 +93,14 @@ class TeacherFeatures:
             return [f[indices.to(f.device)].to(self.device) for f in self.kept]
         return self._compute(indices)
 
-    def _compute(self, indices: Tensor) -> list[Tensor]:
+    def pixels(self, indices: Tensor) -> Tensor:
+        """Return these images (B, 3, H, W) in [0, 1] on the device."""
         images = self.images[indices].to(self.device, memory_format=layout(self.config))
+        return images.float() / 255
+
+    def _compute(self, indices: Tensor) -> list[Tensor]:
         with autocast(self.config, self.device):
-            return self.teacher(images.float() / 255)
+            return self.teacher(self.pixels(indices))
 
     def _keep(self) -> list[Tensor] | None:
         first = self._compute(torch.arange(1))

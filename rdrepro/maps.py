@@ -12,7 +12,7 @@ import pandas as pd
 from rdrepro.config import FIELD_NAMES, RunConfig, foreign_fields
 from rdrepro.evaluation import Predictions
 from rdrepro.models.reverse_distillation import residual_design
-from rdrepro.presets import preset_settings
+from rdrepro.presets import mkd_settings, preset_settings
 from rdrepro.weights import LITE0, default_weights
 
 # What a file of kept maps says beside arrays; files from before groups lack the last.
@@ -87,6 +87,8 @@ def _overrides(config: RunConfig, preset: str) -> str:
     published = config.weights if ":" not in config.weights else usual_weights
     usual = asdict(RunConfig()) | preset_settings(preset) | {"weights": usual_weights}
     usual |= {"oce_width": residual_design(backbone)[2], "map_layers": config.train_layers}
+    if config.method == "mkd":
+        usual |= mkd_settings(preset_settings(preset), config.dataset)
     usual |= {"category": config.category, "seed": config.seed, "precision": None}
     settings = asdict(config) | {"weights": "FILE" if own_file else published}
     foreign = foreign_fields(config.method)

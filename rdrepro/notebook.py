@@ -75,7 +75,7 @@ def check_run(
 def check_maps(predictions: Predictions, config: RunConfig) -> None:
     """Assert that maps are finite, not constant, and within the range that Eqs. 1 and 3 allow.
 
-    A baseline's distances have no upper bound.
+    A baseline's distances and gradients have no upper bound.
     """
     maps, layers = predictions.maps, len(config.map_layers)
     highest = 2 * layers if config.map_combine == "sum" else 2**layers

@@ -31,9 +31,9 @@ from rdrepro.data.scans import SCANS_VERSION, write_scans
 from rdrepro.data.synthetic import DRAWING_VERSION, write_category
 from rdrepro.models.reverse_distillation import residual_design
 from rdrepro.models.teacher import NoFourthStageError, check_backbone, check_fourth_stage
-from rdrepro.presets import AUTO, PATIENCE, SHARE, preset_settings
+from rdrepro.presets import AUTO, PATIENCE, SHARE, mkd_settings, preset_settings
 from rdrepro.text import nearest
-from rdrepro.weights import RESNETS, Weights, default_weights, find_weights
+from rdrepro.weights import RESNETS, VGG16, Weights, default_weights, find_weights
 
 PLACES = ("study", "preset", "data_root", "results_dir", "device", "keep_maps", "overrides")
 PARAMETERS = (*PLACES, *FIELD_NAMES)
@@ -234,6 +234,8 @@ def _settings_of_method(preset: dict[str, Any], chosen: dict[str, Any]) -> dict[
         # A preset's projection belongs to the fusion, which other bottlenecks have not.
         settings = {k: v for k, v in settings.items() if k != "mff_projection" or k in chosen}
     method = settings.get("method", RunConfig.method)
+    if method == "mkd":
+        settings = mkd_settings(preset, settings.get("dataset", RunConfig.dataset)) | chosen
     others = foreign_fields(method)
     if method in METHODS:  # RunConfig names the nearest of an unknown one
         for name in sorted(others & set(chosen)):
@@ -255,7 +257,8 @@ def _pooled_layer(config: RunConfig, chosen: dict[str, Any], weights: Weights) -
 def _resolve_config(settings: dict[str, Any], device: torch.device) -> RunConfig:
     """Return the configuration, its `weights` still as they were named."""
     backbone = parse("backbone", settings.setdefault("backbone", RunConfig.backbone))
-    check_backbone(backbone)
+    if backbone != VGG16:
+        check_backbone(backbone)
     precision = parse("precision", settings.get("precision", AUTO))
     settings["precision"] = fast_precision(device) if precision == AUTO else precision
     settings.setdefault("weights", default_weights(backbone))

@@ -19,8 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from rdrepro.baselines import MemoryDetector, build_baseline
-from rdrepro.config import BASELINES, RunConfig, train_key
+from rdrepro.baselines import MKD, MemoryDetector, build_baseline
+from rdrepro.config import BASELINES, REMEMBERING, RunConfig, train_key
 from rdrepro.data import ImageData
 from rdrepro.features import (
     TeacherFeatures,
@@ -245,7 +245,7 @@ def duration(seconds: float) -> str:
 class Trained:
     """A trained model, and what a row says of its training."""
 
-    model: ReverseDistillation | MemoryDetector
+    model: ReverseDistillation | MemoryDetector | MKD
     history: pd.DataFrame  # empty where nothing is trained
     environment: dict[str, Any]  # code, libraries and machine that trained it
     images: int
@@ -263,11 +263,12 @@ def train(
 
     `look` is given the model every `eval_every` epochs, and its answer goes into the history: such
     a curve needs training, whatever is kept. PermissionError where no result can be written.
-    A baseline fills its memory bank, which is not kept: it takes one look at each image.
+    PaDiM and SPADE fill a memory bank, which is not kept: it takes one look at each image.
     """
-    if run.config.method in BASELINES:
+    if run.config.method in REMEMBERING:
         return _remember(run, data)
-    model = build_model(run.config, run.weights)
+    build = build_baseline if run.config.method in BASELINES else build_model
+    model = build(run.config, run.weights)
     validation = run.validation()
     data_hash = training_hash(data, validation)
     kept = run.results_dir / "models" / f"{train_key(run.config, data_hash)}.safetensors"
@@ -278,7 +279,10 @@ def train(
         model.to(run.device)
         seconds = history["seconds"].sum()
         return Trained(model, history, trainer, len(data), data_hash, True, seconds)
-    history = fit(model, data, run.config, run.device, look, validation)
+    if isinstance(model, MKD):
+        history = _clone(model, data, run)
+    else:
+        history = fit(model, data, run.config, run.device, look, validation)
     trainer = environment(run.device)
     columns = [*HISTORY, VALIDATION] if validation else HISTORY
     save_student(model, history[columns], trainer, kept)
@@ -309,6 +313,15 @@ def _remember(run: Run, data: ImageData) -> Trained:
     return Trained(detector, nothing, trainer, len(data), data.fingerprint(), False, seconds)
 
 
+def _clone(model: MKD, data: ImageData, run: Run) -> pd.DataFrame:
+    """Train MKD's cloner on the training images; return its history."""
+    config, device = run.config, run.device
+    model.to(device, memory_format=layout(config))
+    batches = stack_images(data).split(config.batch_size)
+    with memory_errors_explained(config, device), full_precision_kernels():
+        return model.fit(batch.float() / 255 for batch in batches)
+
+
 def _check_writable(folder: Path) -> None:
     """Raise PermissionError before hours of training, not after, where nothing can be kept."""
     try:
@@ -322,9 +335,9 @@ def _check_writable(folder: Path) -> None:
 
 
 def save_student(
-    model: ReverseDistillation, history: pd.DataFrame, trainer: dict[str, Any], path: Path
+    model: ReverseDistillation | MKD, history: pd.DataFrame, trainer: dict[str, Any], path: Path
 ) -> None:
-    """Keep bottleneck, student, history and what trained them; written aside and then renamed."""
+    """Keep what training changed, history and what trained them; written aside and then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     state = {k: v.contiguous().cpu() for k, v in model.kept().state_dict().items()}
@@ -333,8 +346,10 @@ def save_student(
     aside.replace(path)
 
 
-def load_student(model: ReverseDistillation, path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Load bottleneck and student; return their history and what trained them.
+def load_student(
+    model: ReverseDistillation | MKD, path: Path
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Load what training changed; return its history and what trained it.
 
     ValueError if the file does not fit.
     """

@@ -15,6 +15,7 @@ from rdrepro import paths
 from rdrepro.text import one_of
 
 LITE0 = "efficientnet_lite0"
+VGG16 = "vgg16"  # the teacher of MKD, and of nothing else
 TIMM = "timm/"
 RANDOM = "random"
 PRETRAINED = "pretrained"  # timm's own
@@ -35,6 +36,7 @@ RESNETS = tuple(
     for name in torchvision.models.list_models(module=torchvision.models)
     if "resnet" in name or "resnext" in name
 )
+TORCHVISION = (*RESNETS, VGG16)
 # Files known to hold the very function of a published set of weights, by SHA-256.
 KNOWN_FILES = {
     # ResNet-18 V1 without layer4 and fc, its batch norms folded into the convolutions.
@@ -86,7 +88,7 @@ def find_weights(backbone: str, weights: str) -> Weights:
 
 def published_names(backbone: str) -> tuple[str, ...]:
     """Return the names of the published weights of a backbone."""
-    if backbone in RESNETS:
+    if backbone in TORCHVISION:
         return tuple(w.name for w in torchvision.models.get_model_weights(backbone))
     return (default_weights(backbone),)
 
@@ -106,7 +108,7 @@ def sha256(path: Path) -> str:
 
 def _from_file(path: Path, backbone: str) -> Weights:
     digest = sha256(path)
-    if backbone not in RESNETS:
+    if backbone not in TORCHVISION:
         return Weights(f"sha256:{digest[:16]}", path)
     names = {
         w.name: promised_digits(Path(w.url)) for w in torchvision.models.get_model_weights(backbone)
@@ -163,10 +165,11 @@ def download(url: str, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(target), hash_prefix=promised_digits(target))
     except (OSError, RuntimeError) as error:
+        other = "" if VGG16 in target.name else f", or backbone={LITE0}, which needs no download"
         raise ConnectionError(
             f"cannot download {url} ({error}); fetch it elsewhere and put it into "
             f"{os.environ.get('RDREPRO_WEIGHTS') or 'a folder named by RDREPRO_WEIGHTS'}, "
-            "or use weights=random, or backbone=efficientnet_lite0, which needs no download"
+            f"or use weights=random{other}"
         ) from None
     return target
 

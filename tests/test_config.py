@@ -38,6 +38,7 @@ OTHER = {
     "loss": "mkd",
     "loss_reduction": "pointwise",
     "mkd_weight": 1.0,
+    "value_weight": 1.0,
     "epochs": 1,
     "batch_size": 1,
     "lr": 0.1,

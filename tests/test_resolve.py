@@ -113,7 +113,7 @@ def test_bfloat16_where_the_processor_has_it(monkeypatch, capabilities, precisio
         ({"study": "../x"}, "study='../x' must be a folder's name"),
         ({"epochs": 2, "overrides": "epochs=3"}, "epochs is given twice"),
         ({"oce_width": 128}, "oce_width=128 does not fit backbone='efficientnet_lite0'"),
-        ({"method": "padin"}, "method='padin' is not reverse_distillation, padim or spade"),
+        ({"method": "padin"}, "method='padin' is not reverse_distillation, padim, spade or mkd"),
         ({"method": "padim", "epochs": 3}, "epochs has no meaning with method='padim'"),
         ({"neighbours": 3}, "neighbours has no meaning with method='reverse_distillation'"),
     ],

@@ -30,7 +30,7 @@ NORMAL_RESCALED = (11, 44)
 RESCALED = 1.5
 
 # From hard to see to plain.
-_STRENGTH = (0.4, 1.0)
+_STRENGTH = (0.45, 1.0)
 # What is more alike than this (correlation of thumbnails) is drawn anew: by chance two heads in
 # four thousand pairs come near 0.99, from which the package calls pictures the same.
 _ALIKE = 0.97
@@ -147,10 +147,10 @@ def _bleed(head: Head, strength: float, rng: Rng) -> Array:
 def _crescent(head: Head, strength: float, rng: Rng) -> Array:
     """Blood below the skull: a crescent along its inner face, bright when fresh, else dark."""
     _, theta = head.frame.polar()
-    turned = np.angle(np.exp(1j * (theta - rng.uniform(0, 2 * np.pi)))) / rng.uniform(0.7, 1.3)
-    thick = rng.uniform(0.12, 0.26) * np.clip(1 - turned**2, 0, 1)
+    turned = np.angle(np.exp(1j * (theta - rng.uniform(0, 2 * np.pi)))) / rng.uniform(0.9, 1.5)
+    thick = rng.uniform(0.14, 0.26) * np.clip(1 - turned**2, 0, 1)
     ink = (1 - head.within(head.inner - thick)) * (thick > 0)
-    return ink * strength * (0.5 if rng.uniform() < 0.7 else -0.3)
+    return ink * strength * (0.55 if rng.uniform() < 0.7 else -0.35)
 
 
 def _mass(head: Head, strength: float, rng: Rng) -> Array:

@@ -131,7 +131,7 @@ class FourthStage(nn.Module):
             resnet = torchvision.models.get_model(backbone, weights=None)
             whole = nn.ModuleDict({"layer4": resnet.layer4})
         if weights.path:
-            _load(whole, weights.path, backbone)
+            load_encoder(whole, weights.path, backbone)
         self.stage = whole.blocks[LITE0_STRIDE_16:] if backbone == LITE0 else whole["layer4"]
         self.requires_grad_(False).train(False)
         first = next(m for m in self.modules() if isinstance(m, nn.Conv2d))
@@ -183,17 +183,17 @@ def _build(backbone: str, weights: Weights) -> tuple[nn.Module, tuple, tuple]:
     if backbone in RESNETS:
         encoder = _ResNetStages(torchvision.models.get_model(backbone, weights=None))
         if weights.path:
-            _load(encoder, weights.path, backbone)
+            load_encoder(encoder, weights.path, backbone)
         return encoder, IMAGENET_MEAN, IMAGENET_STD
     if backbone == LITE0:
         encoder = _timm_encoder("tf_efficientnet_lite0", pretrained=False)
         if weights.path:
-            _load(encoder, weights.path, backbone)
+            load_encoder(encoder, weights.path, backbone)
         return encoder, LITE0_MEAN, LITE0_STD
     name = backbone.removeprefix(TIMM)
     encoder = _timm_encoder(name, pretrained=weights.name.startswith(PRETRAINED))
     if weights.path:
-        _load(encoder, weights.path, backbone)
+        load_encoder(encoder, weights.path, backbone)
     cfg = timm.get_pretrained_cfg(name)
     return encoder, cfg.mean if cfg else IMAGENET_MEAN, cfg.std if cfg else IMAGENET_STD
 
@@ -222,7 +222,7 @@ def _lite0_names() -> list[str]:
     return list(timm.create_model("tf_efficientnet_lite0").state_dict())
 
 
-def _load(encoder: nn.Module, path: Path, backbone: str) -> None:
+def load_encoder(encoder: nn.Module, path: Path, backbone: str) -> None:
     """Load a state dict into the encoder; ValueError says which keys do not fit.
 
     Entries that the encoder does not have (layer4, fc) are passed over.

@@ -1,0 +1,434 @@
+"""MKD: its loss by hand, its gradient by finite differences, its networks layer by layer."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torchvision
+from scipy import ndimage
+from torch import nn
+
+import rdrepro as rd
+from rdrepro.baselines import build_baseline, mkd
+from rdrepro.baselines.mkd import VGG16, opened, restoration_loss
+from rdrepro.data.mvtec import MVTecAD
+from rdrepro.evaluation import score_images, stages
+from rdrepro.features import TeacherFeatures
+from rdrepro.scoring import gaussian_smooth
+from rdrepro.weights import Weights, find_weights
+
+RANDOM = Weights("random")
+SIZE = 64
+CONFIG = rd.RunConfig(
+    method="mkd",
+    backbone="vgg16",
+    weights="random",
+    image_size=SIZE,
+    epochs=2,
+    batch_size=8,
+    lr=0.001,
+    beta1=0.9,
+    normalise="none",
+    value_weight=0.5,
+)
+CLONER_PARAMETERS = 343_984  # thirteen convolutions without biases, eight batch norms of 16
+
+
+def stripes(n, seed, upright=False):
+    """Noisy horizontal stripes of random phase, (N, 3, H, W) in [0, 1]; upright: a foreign kind."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.arange(SIZE) / 3 + 6 * torch.rand(n, 1, generator=generator)
+    images = (rows.sin() / 4 + 0.5)[:, None, :, None].expand(n, 3, SIZE, SIZE)
+    images = images.transpose(2, 3) if upright else images
+    return (images + 0.05 * torch.randn(images.shape, generator=generator)).clamp(0, 1)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A cloner that has learnt horizontal stripes."""
+    model = build_baseline(replace(CONFIG, epochs=5, batch_size=2), RANDOM)
+    model.history = model.fit(stripes(12, seed=0).split(5))
+    return model
+
+
+def test_the_loss_by_hand():
+    f_e = [torch.tensor([[1.0, 0.0]]).view(1, 2, 1, 1), torch.tensor([[2.0, 0.0]]).view(1, 1, 1, 2)]
+    f_d = [torch.tensor([[0.0, 1.0]]).view(1, 2, 1, 1), torch.tensor([[1.0, 0.0]]).view(1, 1, 1, 2)]
+    # Directions: 1 and 0; squared differences: (1 + 1) / 2 and (1 + 0) / 2.
+    assert restoration_loss(f_e, f_d, 0).item() == pytest.approx(1)
+    assert restoration_loss(f_e, f_d, 0.5).item() == pytest.approx(1.75)
+    assert restoration_loss(f_e, f_e, 0.5).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_only_the_value_term_sees_a_maps_scale_and_no_image_sees_another():
+    generator = torch.Generator().manual_seed(0)
+    f_e, f_d = ([torch.randn(3, 4, 5, 5, generator=generator)] for _ in range(2))
+    scale = torch.tensor([1.0, 2.0, 7.0]).view(3, 1, 1, 1)
+    plain, scaled = (restoration_loss(f_e, [f], 0) for f in (f_d[0], scale * f_d[0]))
+    torch.testing.assert_close(plain, scaled)
+    both = [restoration_loss(f_e, [f], 1) for f in (f_d[0], scale * f_d[0])]
+    assert torch.isclose(*both).tolist() == [True, False, False]
+    order = torch.tensor([2, 0, 1])
+    shuffled = restoration_loss([f_e[0][order]], [f_d[0][order]], 1)
+    torch.testing.assert_close(shuffled, both[0][order])
+    half = restoration_loss([f_e[0].bfloat16()], [f_d[0].bfloat16()], 1)
+    assert half.dtype == torch.float32
+
+
+def test_the_teacher_is_vgg16_after_its_last_four_pools():
+    teacher = VGG16(RANDOM, normalise="imagenet")
+    images = torch.rand(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    seen = torchvision.transforms.functional.normalize(images, mean, std)
+    for pool, f in zip((9, 16, 23, 30), teacher(images), strict=True):
+        assert isinstance(teacher.features[pool], nn.MaxPool2d)
+        torch.testing.assert_close(f, teacher.features[: pool + 1](seen))
+    with torch.device("meta"):
+        whole = torchvision.models.vgg16().state_dict()
+    own = {name: tensor.shape for name, tensor in teacher.state_dict().items()}
+    assert own == {name: t.shape for name, t in whole.items() if name.startswith("features.")}
+    assert not any(p.requires_grad for p in teacher.parameters())
+
+
+def test_the_cloner_is_thin_and_its_maps_fit_the_teachers():
+    model = build_baseline(CONFIG, RANDOM)
+    assert sum(p.numel() for p in model.cloner.parameters()) == CLONER_PARAMETERS
+    images = stripes(2, seed=0)
+    _, f_e, f_d = model.restore(model.see(images))
+    assert [f.shape for f in f_d] == [f.shape for f in f_e]
+    assert [f.shape[1:] for f in f_e] == [
+        (128, 16, 16),
+        (256, 8, 8),
+        (512, 4, 4),
+        (512, 2, 2),
+    ]
+    last = [m for m in model.cloner if isinstance(m, nn.Conv2d)][-1]
+    bound = (6 / (9 * (16 + 512))) ** 0.5  # of Xavier's uniform draws
+    assert 0.99 * bound < last.weight.abs().max() <= bound
+
+
+def test_the_map_is_the_gradient_of_the_score(monkeypatch):
+    """Central differences in float64, at some pixels, of the loss over the last three layers."""
+    monkeypatch.setattr(mkd, "opened", lambda maps: maps)
+    model = build_baseline(replace(CONFIG, image_size=32, sigma=0), RANDOM).double()
+    images = stripes(2, seed=1)[:, :, :32, :32].double()
+    maps, _ = model(images)
+
+    @torch.no_grad()
+    def score(images):
+        pairs = zip(model.teacher(images)[1:], model.clone(images)[1:], strict=True)
+        return sum(
+            1 - torch.cosine_similarity(e.flatten(1), d.flatten(1)) + 0.5 * (e - d).square().mean()
+            for e, d in pairs
+        ).item()
+
+    step = 1e-6
+    for image, y, x in ((0, 0, 0), (1, 13, 20)):
+        slopes = []
+        for channel in range(3):
+            ends = []
+            for sign in (1, -1):
+                moved = images[image : image + 1].clone()
+                moved[0, channel, y, x] += sign * step
+                ends.append(score(moved))
+            slopes.append((ends[0] - ends[1]) / (2 * step))
+        assert maps[image, y, x].item() == pytest.approx(np.abs(slopes).sum(), rel=1e-4)
+
+
+def test_opening_is_scipys_with_a_cross():
+    maps = torch.rand(2, 17, 23, generator=torch.Generator().manual_seed(0))
+    cross = ndimage.generate_binary_structure(2, 1)
+    for own, image in zip(opened(maps), maps, strict=True):
+        expected = ndimage.grey_opening(image.numpy(), footprint=cross, mode="nearest")
+        np.testing.assert_array_equal(own.numpy(), expected)
+    spike = torch.zeros(1, 9, 9)
+    spike[0, 4, 4] = 1
+    assert not opened(spike).any()
+
+
+def test_maps_are_smoothed_then_opened_and_the_score_knows_nothing_of_it(trained, monkeypatch):
+    images = stripes(2, seed=1)
+    maps, scores = trained(images)
+    monkeypatch.setattr(trained, "config", replace(trained.config, sigma=0))
+    with monkeypatch.context() as patch:
+        patch.setattr(mkd, "opened", lambda maps: maps)
+        raw, same = trained(images)
+    torch.testing.assert_close(maps, opened(gaussian_smooth(raw, 4)))
+    assert torch.equal(scores, same)
+
+
+def test_the_score_is_the_loss_of_the_last_three_layers(trained):
+    images = stripes(2, seed=1)
+    with torch.no_grad():
+        f_e, f_d = trained.teacher(images), trained.clone(images)
+    torch.testing.assert_close(trained.image_score(images), restoration_loss(f_e[1:], f_d[1:], 0.5))
+    four = restoration_loss(f_e, f_d, 0.5)
+    assert not torch.isclose(trained.image_score(images), four, rtol=0.01).any()
+
+
+def test_a_foreign_texture_scores_above_every_normal_one(trained):
+    assert trained.history["loss"].iloc[-1] < 0.5 * trained.history["loss"].iloc[0]
+    assert trained.history["epoch"].tolist() == [1, 2, 3, 4, 5]
+    normal, foreign = (trained.image_score(stripes(8, 2, upright)) for upright in (False, True))
+    assert foreign.min() > normal.max()
+
+
+def test_a_foreign_patch_is_where_the_map_is_high(trained):
+    images, foreign = stripes(4, seed=3), stripes(4, seed=3, upright=True)
+    images[:, :, 16:40, 24:48] = foreign[:, :, 16:40, 24:48]
+    maps = trained.anomaly_map(images)
+    inside = torch.zeros_like(maps, dtype=torch.bool)
+    inside[:, 16:40, 24:48] = True
+    assert rd.auroc(maps.numpy(), inside.numpy()) > 0.8
+
+
+def test_the_first_loss_is_that_of_all_four_layers_in_training_mode():
+    images = (255 * stripes(8, seed=0)).round() / 255
+    model, twin = (build_baseline(replace(CONFIG, epochs=1), RANDOM) for _ in range(2))
+    loss = model.fit([images])["loss"].item()
+    twin.cloner.train()
+    with torch.no_grad():
+        expected = restoration_loss(twin.teacher(images), twin.clone(images), 0.5).mean()
+    assert loss == pytest.approx(expected.item(), rel=1e-4)
+    assert not model.cloner.training
+
+
+def test_one_seed_gives_one_cloner_and_another_gives_another():
+    results = []
+    for seed in (1, 1, 2):
+        model = build_baseline(replace(CONFIG, seed=seed, batch_size=2), RANDOM)
+        history = model.fit([stripes(4, seed=0)])
+        results.append((history["loss"].tolist(), model.image_score(stripes(2, seed=1)).tolist()))
+    assert results[0] == results[1]
+    assert results[0][0] != results[2][0]
+
+
+def test_the_seed_decides_the_order_of_the_images_too():
+    first, other = (build_baseline(replace(CONFIG, seed=s, batch_size=2), RANDOM) for s in (1, 2))
+    other.load_state_dict(first.state_dict())
+    images = [stripes(4, seed=0)]
+    assert first.fit(images)["loss"].tolist() != other.fit(images)["loss"].tolist()
+
+
+def test_kept_features_change_nothing(monkeypatch):
+    losses = []
+    for budget in ("1", "0"):
+        monkeypatch.setenv("RDREPRO_CACHE_GB", budget)
+        model = build_baseline(CONFIG, RANDOM)
+        images = (255 * stripes(4, seed=0)).to(torch.uint8)
+        features = TeacherFeatures(model.teacher, images, CONFIG, torch.device("cpu"))
+        assert (features.kept is not None) == (budget == "1")
+        losses.append(model.fit([stripes(4, seed=0)])["loss"].tolist())
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+def test_bfloat16_reaches_the_networks_and_not_the_scores():
+    model = build_baseline(replace(CONFIG, precision="bfloat16"), RANDOM)
+    images = stripes(2, seed=0)
+    _, f_e, f_d = model.restore(model.see(images))
+    assert {f.dtype for f in (*f_e, *f_d)} == {torch.bfloat16}
+    exact = build_baseline(CONFIG, RANDOM)
+    for own, other in zip(model(images), exact(images), strict=True):
+        assert own.dtype == torch.float32
+        torch.testing.assert_close(own, other, rtol=0.1, atol=0.1 * other.max().item())
+
+
+def test_a_loss_that_is_not_finite_stops_the_training():
+    model = build_baseline(replace(CONFIG, lr=1e30, epochs=4), RANDOM)
+    with pytest.raises(RuntimeError, match=r"the loss is (nan|inf) in epoch \d; lower lr"):
+        model.fit([stripes(2, seed=0)])
+
+
+def test_mkd_shares_the_interface_of_all_methods(trained):
+    images = stripes(3, seed=4)
+    maps, scores = trained.anomaly_map(images), trained.image_score(images)
+    assert maps.shape == (3, SIZE, SIZE) and scores.shape == (3,)
+    assert not maps.requires_grad and not scores.requires_grad and maps.min() >= 0
+    assert list(stages(trained, CONFIG, (SIZE, SIZE))) == ["teacher", "student", "map"]
+    with torch.inference_mode():
+        inside = images.clone()
+        both = score_images(trained, inside, CONFIG)
+    torch.testing.assert_close(both, (maps, scores))
+    alone = torch.cat([trained.anomaly_map(image) for image in images.split(1)])
+    torch.testing.assert_close(maps, alone, rtol=1e-3, atol=1e-6)
+
+
+@pytest.fixture
+def run_at(small_mvtec):
+    """A function from changed settings to a run of a few seconds."""
+
+    def make(**changes):
+        given = {"preset": "mkd", "category": "bottle", "data_root": str(small_mvtec)}
+        given |= {"weights": "random", "image_size": SIZE, "epochs": 2, "batch_size": 4}
+        return rd.resolve(**given | {"device": "cpu"} | changes)
+
+    return make
+
+
+def test_a_run_makes_a_row_and_its_cloner_is_found_again(run_at, monkeypatch):
+    row = rd.execute(run_at())
+    assert row["config"]["method"] == "mkd" and row["config"]["value_weight"] == 0.5
+    assert row["counts"]["trainable_parameters"] == CLONER_PARAMETERS
+    assert row["history"]["epoch"] == [1, 2] and len(row["history"]["seconds"]) == 2
+    assert row["history"]["loss"][1] < row["history"]["loss"][0]
+    monkeypatch.setattr(rd.MKD, "fit", None)  # nothing may be trained now
+    again = rd.execute(run_at())
+    assert again["provenance"]["student_reused"]
+    assert again["scores"] == row["scores"] and again["metrics"] == row["metrics"]
+    rescored = rd.execute(run_at(overrides="sigma=1"))
+    assert rescored["scores"] == row["scores"] and rescored["metrics"] != row["metrics"]
+
+
+def test_the_cost_is_that_of_teacher_cloner_and_map(run_at, monkeypatch):
+    monkeypatch.setattr("rdrepro.cost.TIMED", 2)
+    run = run_at(epochs=1)
+    model = build_baseline(run.config, run.weights)
+    cost = rd.measure_cost(model, run.dataset("test"), run.config)
+    assert cost["trained_mib"] == pytest.approx(4 * CLONER_PARAMETERS / 2**20, abs=1e-3)
+    assert {"teacher_seconds", "student_seconds", "map_seconds"} <= set(cost)
+    assert not {"bank_mib", "checkpoint_mib", "search_seconds"} & set(cost)
+
+
+class WithoutMasks(MVTecAD):
+    """A data set whose defects have no place."""
+
+    def __getitem__(self, index):
+        return {k: v for k, v in super().__getitem__(index).items() if k != "gt_mask"}
+
+
+def test_the_notebooks_steps_with_masks_and_without(run_at):
+    run, started = run_at(), rd.now()
+    trained = rd.train(run, run.dataset("train"))
+    assert trained.seconds == trained.history["seconds"].sum() > 0
+    figure, ax = rd.new_figure()
+    rd.plot_history(ax, trained.history)
+    found = {}
+    for kind in (MVTecAD, WithoutMasks):
+        data = kind(run.data_root, "bottle", "test", SIZE)
+        predictions = rd.predict(trained.model, data, run.config)
+        found[kind] = rd.evaluate(predictions)
+        row = rd.make_row(run, trained, predictions, found[kind], started)
+        assert "Row valid" in rd.check_run(row, predictions, [figure], expected=1)
+        assert len(rd.beside_print(found[kind], run)) == len(found[kind])
+    assert "pixel_auroc" in found[MVTecAD] and "pixel_auroc" not in found[WithoutMasks]
+    assert found[MVTecAD]["image_auroc"] == found[WithoutMasks]["image_auroc"]
+    saved = rd.save_row(row, run.rows_dir)
+    rd.save_maps(predictions, saved)
+    kept = rd.load_maps(saved).maps  # float16, whose range gradients must not leave
+    np.testing.assert_allclose(kept, predictions.maps, rtol=2e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize("settings", ["", "epochs=200 normalise=imagenet value_weight=0.01"])
+def test_the_command_that_makes_maps_resolves_to_the_same_run(settings, small_mvtec):
+    given = {"preset": "paper", "category": "bottle", "data_root": str(small_mvtec)}
+    run = rd.resolve(**given, method="mkd", weights="random", overrides=settings)
+    row = pd.Series(vars(run.config) | {"provenance.preset": "paper", "provenance.study": None})
+    command = rd.keep_maps_command(row)
+    overrides = command.split("overrides '")[1].split("'")[0]
+    assert rd.resolve(**given, overrides=overrides).config == run.config
+
+
+def resolved(**given):
+    return rd.resolve(weights="random", device="cpu", **given).config
+
+
+def test_mkds_settings_are_its_authors_where_nothing_is_given(small_mvtec):
+    where = {"data_root": str(small_mvtec), "category": "bottle"}
+    for config in (
+        resolved(method="mkd", preset="paper", **where),
+        resolved(preset="mkd", **where),
+    ):
+        found = (config.method, config.backbone, config.lr, config.beta1, config.beta2)
+        assert found == ("mkd", "vgg16", 0.001, 0.9, 0.999)
+        found = (config.batch_size, config.epochs, config.value_weight, config.normalise)
+        assert found == (64, 601, 0.5, "none")
+    assert resolved(preset="mkd", **where).image_size == 224
+    assert resolved(preset="mkd", lr=0.1, overrides="beta1=0.5", **where).lr == 0.1
+    quick = resolved(preset="quick", method="mkd", **where)
+    assert (quick.epochs, quick.backbone) == (rd.PRESETS["quick"]["epochs"], "vgg16")
+    digits = resolved(preset="mkd", dataset="digits")
+    assert (digits.epochs, digits.value_weight) == (201, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "epochs", "normalise"), [("mnist", 51, "none"), ("cifar10", 201, "imagenet")]
+)
+def test_mkds_epochs_and_input_are_the_data_sets(dataset, epochs, normalise):
+    config = resolved(method="mkd", preset="mkd", dataset=dataset)
+    found = (config.epochs, config.normalise, config.value_weight)
+    assert found == (epochs, normalise, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"backbone": "resnet18"}, "backbone='resnet18' does not fit method='mkd'.* use .*vgg16"),
+        (
+            {"method": "padim", "backbone": "vgg16"},
+            "backbone='vgg16' is the teacher of method='mkd'",
+        ),
+        (
+            {"method": "reverse_distillation", "backbone": "vgg16"},
+            "alone, not of 'reverse_distillation'; use another backbone",
+        ),
+        ({"loss": "mkd"}, "loss has no meaning with method='mkd'; leave it out"),
+        ({"score": "sum"}, "score has no meaning with method='mkd'"),
+        ({"overrides": "stem=no_maxpool"}, "stem has no meaning with method='mkd'"),
+        ({"overrides": "neighbours=3"}, "neighbours has no meaning with method='mkd'"),
+        ({"method": "padim", "overrides": "value_weight=1"}, "value_weight has no meaning with"),
+        ({"weights": "IMAGENET"}, "vgg16 has no weights of that name; use IMAGENET1K_V1"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_a_sentence(given, message):
+    with pytest.raises(ValueError, match=message) as error:
+        rd.resolve(**{"preset": "demo", "method": "mkd", "weights": "random"} | given)
+    assert "\n" not in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def state():
+    return VGG16(RANDOM).state_dict()
+
+
+def test_weights_from_a_file_need_no_classifier(state, tmp_path):
+    torch.save(state, tmp_path / "vgg.pth")
+    found = find_weights("vgg16", str(tmp_path / "vgg.pth"))
+    assert found.name.startswith("sha256:")
+    torch.manual_seed(9)
+    teacher = VGG16(found)
+    assert all(torch.equal(t, state[name]) for name, t in teacher.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda s: s.pop("features.28.bias"), "lacks features.28.bias .1 entries missing"),
+        (
+            lambda s: s.update({"features.0.weight": torch.zeros(64, 1, 3, 3)}),
+            "another shape at features.0.weight",
+        ),
+        (
+            lambda s: s.update({"features.0.bias": torch.full((64,), torch.nan)}),
+            "values that are not finite: features.0.bias",
+        ),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(state, tmp_path, damage, message):
+    broken = dict(state)
+    damage(broken)
+    torch.save(broken, tmp_path / "vgg.pth")
+    with pytest.raises(ValueError, match=rf"vgg\.pth .*{message}"):
+        VGG16(find_weights("vgg16", str(tmp_path / "vgg.pth")))
+
+
+def test_the_published_features_bring_their_own_normalisation():
+    imagenet, caffe = (
+        VGG16(Weights(name), "imagenet") for name in ("IMAGENET1K_V1", "IMAGENET1K_FEATURES")
+    )
+    presets = torchvision.models.VGG16_Weights
+    for teacher, name in ((imagenet, "IMAGENET1K_V1"), (caffe, "IMAGENET1K_FEATURES")):
+        preset = presets[name].transforms()
+        assert teacher.mean.flatten().tolist() == pytest.approx(preset.mean)
+        assert teacher.std.flatten().tolist() == pytest.approx(preset.std)
