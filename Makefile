@@ -6,7 +6,7 @@ NOTEBOOKS := results/notebooks
 # uv then trusts the machine's certificates, as pip does.
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help demo test report lab lint bench benchmark deviations studies novelty rotation coverage tables picture lock clean
+.PHONY: help demo test report lab lint bench benchmark deviations studies novelty medical rotation coverage tables picture lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -68,6 +68,13 @@ novelty: $(VENV)/.installed  ## rows behind Table 4: make novelty WEIGHTS=PATH (
 
 rotation: $(VENV)/.installed  ## rows of turned test images: make rotation, or with WEIGHTS=PATH
 	$(BIN)/python benchmarks/rotation.py --weights "$(WEIGHTS)"
+
+medical: $(VENV)/.installed  ## rows behind the extension's Table 3: make medical WEIGHTS=PATH VGG=PATH (hours)
+	$(BIN)/python benchmarks/medical.py --part columns --weights "$(WEIGHTS)"
+	$(BIN)/python benchmarks/medical.py --part columns
+	$(BIN)/python benchmarks/medical.py --part habits
+	$(BIN)/python benchmarks/medical.py --part long --folds 0
+	$(BIN)/python benchmarks/medical.py --part mkd --weights "$(VGG)"
 
 coverage: $(VENV)/.installed  ## simulate how often intervals of one AUROC hold the truth
 	$(BIN)/python benchmarks/coverage.py

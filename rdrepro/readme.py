@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from rdrepro.deviations import REGISTER_PARTS, effects_table, measured_effects, register
+from rdrepro.medical_report import columns_table, readable_columns
 from rdrepro.novelty_report import averages_table
 from rdrepro.results import load_runs
 from rdrepro.tables import beside_table, embedded_table, markdown, rounded, row_table
@@ -22,6 +23,7 @@ def generated_blocks(runs_dir: Path) -> dict[str, str]:
         "novelty": markdown(
             rounded(averages_table(runs, runs_dir).drop(columns="remark", errors="ignore"))
         ),
+        "medical": markdown(rounded(readable_columns(columns_table(runs)))),
         "effects": markdown(effects_table(measured)),
     }
     return blocks | {part: markdown(register(measured, part)) for part in REGISTER_PARTS}

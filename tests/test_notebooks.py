@@ -29,11 +29,12 @@ RUNS = {
     "04_ablation": {"category": "bottle", **SHORT},
     "05_backbones": {"category": "bottle", **SHORT},
     "06_layers": {"category": "transistor", **SHORT},
+    "07_medical": {"image_size": 32, "epochs": 3},
     "10_report": {},  # with no rows at all
 }
-# One row of 01_mvtec, three methods, ten digits, three bottlenecks, two teachers, five choices of
-# layers and the transistor check's one at another resolution.
-ROWS = 1 + 3 + 10 + 3 + 2 + 5 + 1
+# One row of 01_mvtec, three methods, ten digits, five folds, three bottlenecks, two teachers, five
+# choices of layers and the transistor check's one at another resolution.
+ROWS = 1 + 3 + 10 + 5 + 3 + 2 + 5 + 1
 RESOLVING_CELL = 3  # code cells up to the resolving one: parameters, injected ones, resolving
 
 

@@ -26,7 +26,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MODULES = {"PIL": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image", "yaml": "pyyaml"}
 METHOD = ("losses", "scoring", "metrics")
 # What the embedded images look like: data in the form of code.
-DRAWINGS = ("categories", "defects", "drawing", "objects", "textures")
+DRAWINGS = ("categories", "defects", "drawing", "objects", "scans", "textures")
 STANDARD = sys.stdlib_module_names
 
 
@@ -154,14 +154,14 @@ def lines_of_code(path):
 
 
 def test_the_package_stays_thin():
-    """The method in 900 lines, the package in 5,300 of code beside drawings and baselines.
+    """The method in 950 lines, the package in 5,900 of code beside drawings and baselines.
 
-    The design says 3,500; the studies of Tables 3-7 and of rotation took it beyond, which the
-    design knows nothing of yet.
+    The design says 3,500; the studies of Tables 3-7, of rotation and of medical images took it
+    beyond, which the design knows nothing of yet.
     """
     package = ROOT / "rdrepro"
     method = [*package.glob("models/*.py"), *(package / f"{n}.py" for n in METHOD)]
-    assert sum(len(path.read_text().splitlines()) for path in method) < 900
+    assert sum(len(path.read_text().splitlines()) for path in method) < 950
     baselines = set(package.glob("baselines/*.py"))
     code = {path for path in package.rglob("*.py") if path.stem not in DRAWINGS} - baselines
-    assert sum(map(lines_of_code, code)) < 5300
+    assert sum(map(lines_of_code, code)) < 5900
