@@ -6,7 +6,6 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -626,7 +625,8 @@ def test_readings_that_lack_a_fold_are_not_compared(medical_runs):
 
 
 def test_medical_rows_stand_in_no_other_table(medical_runs):
+    from rdrepro.ablations import steps
     from rdrepro.compare import other_protocols
 
     assert other_protocols(medical_runs).empty
-    assert isinstance(pd.DataFrame(medical_report.habits_table(medical_runs)), pd.DataFrame)
+    assert all(steps(medical_runs, table).empty for table in "567")
