@@ -9,7 +9,7 @@ import pandas as pd
 
 from rdrepro.ablations import printed_backbone
 from rdrepro.cells import BACKBONES, BASELINES, BOTTLENECKS, load_print, paper_cells
-from rdrepro.config import METHODS, RunConfig
+from rdrepro.config import RunConfig
 from rdrepro.cost import MIB
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
 from rdrepro.maps import save_maps
@@ -112,7 +112,8 @@ def complexity_variants(
     for size in image_sizes.split(","):
         for method in methods.split(","):
             if method.strip() not in names:
-                raise ValueError(f"methods={methods!r}: {method!r} is not {one_of(METHODS)}")
+                known = one_of(("reverse_distillation", *BASELINES.values()))
+                raise ValueError(f"methods={methods!r}: {method!r} is not {known}")
             distilled = method.strip() == "reverse_distillation"
             changes = {"method": method.strip(), "image_size": size}
             changes |= {"epochs": epochs if distilled else None}

@@ -252,7 +252,8 @@ def test_mkd_shares_the_interface_of_all_methods(trained):
         both = score_images(trained, inside, CONFIG)
     torch.testing.assert_close(both, (maps, scores))
     alone = torch.cat([trained.anomaly_map(image) for image in images.split(1)])
-    torch.testing.assert_close(maps, alone, rtol=1e-3, atol=1e-6)
+    # Another batch rounds otherwise, and a gradient magnifies that at a ReLU or a max-pool.
+    torch.testing.assert_close(maps, alone, rtol=0, atol=1e-3 * float(maps.max()))
 
 
 @pytest.fixture
