@@ -252,8 +252,9 @@ def test_mkd_shares_the_interface_of_all_methods(trained):
         both = score_images(trained, inside, CONFIG)
     torch.testing.assert_close(both, (maps, scores))
     alone = torch.cat([trained.anomaly_map(image) for image in images.split(1)])
-    # Another batch rounds otherwise, and a gradient magnifies that at a ReLU or a max-pool.
-    torch.testing.assert_close(maps, alone, rtol=0, atol=1e-3 * float(maps.max()))
+    # Another batch rounds otherwise, which turns a few ReLUs or max-pools over: few cells move.
+    moved = (maps - alone).abs() / maps.max()
+    assert moved.flatten().quantile(0.98) < 1e-4 and moved.max() < 1e-2
 
 
 @pytest.fixture
