@@ -9,9 +9,8 @@ again.
 
 import argparse
 
-from studies import is_done
+from studies import make_missing
 
-import rdrepro as rd
 from rdrepro.data.medical import FOLDS
 from rdrepro.medical import HABITS, READINGS
 from rdrepro.presets import PRESETS
@@ -19,13 +18,6 @@ from rdrepro.presets import PRESETS
 EPOCHS = 60  # of the 199 that its code runs, which would take six hours here
 LITE0 = "efficientnet_lite0"
 MKD = "MKD"
-
-
-def make_missing(**parameters: object) -> None:
-    """Make a run's row where it is not there."""
-    run = rd.resolve(**parameters)
-    if not is_done(run):
-        rd.save_row(rd.execute(run), run.rows_dir)
 
 
 def main() -> None:
@@ -37,7 +29,7 @@ def main() -> None:
     parser.add_argument("--seed", default=1)
     parser.add_argument("--data-seed", default=1)
     parser.add_argument("--study", help="another name than the part's own")
-    parser.add_argument("--only", default="", help="readings whose name begins so")
+    parser.add_argument("--only", default="", help="readings or habits whose name begins so")
     arguments = parser.parse_args()
     teacher = {"backbone": "resnet18", "weights": arguments.weights}
     if not arguments.weights:

@@ -9,21 +9,13 @@ that are there are not made again.
 
 import argparse
 
-from studies import is_done
+from studies import make_missing
 
-import rdrepro as rd
 from rdrepro.novelty_grid import GRID, GRID_EPOCHS
 from rdrepro.presets import CHOSEN_CLASSES
 
 SEEDS = (1, 2, 3)
 LONG, EVERY = 20, 4  # epochs of the curves, and between looks at the test set
-
-
-def make_missing(**parameters: object) -> None:
-    """Make a run's row where it is not there."""
-    run = rd.resolve(**parameters)
-    if not is_done(run):
-        rd.save_row(rd.execute(run), run.rows_dir)
 
 
 def main() -> None:

@@ -27,6 +27,13 @@ def is_done(run: rd.Run) -> bool:
     return any(run.rows_dir.glob(f"*-{key}.json"))
 
 
+def make_missing(**parameters: object) -> None:
+    """Make a run's row where it is not there."""
+    run = rd.resolve(**parameters)
+    if not is_done(run):
+        rd.save_row(rd.execute(run), run.rows_dir)
+
+
 def run_missing(protocol: dict, variants: dict[str, dict]) -> None:
     """Make the rows of a protocol's variants that are not there."""
     runs = {name: rd.resolve(**{**protocol, **changes}) for name, changes in variants.items()}

@@ -282,7 +282,8 @@ def plot_extremes(
 def plot_stopping(ax: Axes, history: Mapping | pd.DataFrame, name: str) -> Axes:
     """Draw a run's training loss and, where it stopped early, its validation loss and best epoch.
 
-    Again for a second run (Fig. 7 of the extension).
+    Again for a second run (Fig. 7 of the extension). The axis ends at twice the highest training
+    loss: before the batch norms' statistics have settled, validation losses lie far above.
     """
     plot_history(ax, history, f"{name}: training")
     if "validation_loss" in history:
@@ -291,6 +292,8 @@ def plot_stopping(ax: Axes, history: Mapping | pd.DataFrame, name: str) -> Axes:
         ax.plot(epochs, losses, ":", color=colour, label=f"{name}: validation")
         told = f"lowest, epoch {epochs[best]:.0f} of {len(epochs)}"
         ax.plot(epochs[best], losses[best], "o", color=colour, label=told)
+    trained = [line.get_ydata() for line in ax.lines if line.get_label().endswith(": training")]
+    ax.set_ylim(top=2 * max(map(max, trained)))
     ax.legend()
     return ax
 

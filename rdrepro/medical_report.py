@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
-from rdrepro.cells import SPLITS
+from rdrepro.cells import SPLITS, protocol_defaults
 from rdrepro.config import RunConfig
 from rdrepro.data.medical import FOLDS
 from rdrepro.medical import HABITS, READINGS, best_epoch, printed_columns
@@ -16,10 +17,12 @@ from rdrepro.stats import (
     fold_interval,
     fold_resamples,
     hanley_mcneil_deviation,
-    prediction_interval,
+    percentiles,
+    prediction_intervals,
     summary,
 )
 from rdrepro.tables import TITLES, interval
+from rdrepro.weights import RANDOM
 
 STUDY, HABITS_STUDY, LONG_STUDY = "medical", "medical-habits", "medical-long"
 FIELDS = ("loss", "early_stopping", "score", "map_combine", "loss_reduction", "image_size")
@@ -31,9 +34,11 @@ STEPS = (
     ("Ours", "Ours+L_MKD"),
     ("Ours+L_MKD", "Ours+L_MKD AS"),
 )
+PANEL, REPETITION = ["dataset", "backbone", "epochs"], ["data_seed", "seed"]
 READING_OF = {name: how for column in READINGS.values() for name, how in column.items()}
 COLUMN_OF = {name: column for column, readings in READINGS.items() for name in readings}
-Z95 = 1.959964  # of a normal distribution
+Z95 = norm.ppf(0.975)
+Key = tuple[str, str, int, str]  # data set, teacher, epochs, reading
 
 
 class Folds(NamedTuple):
@@ -69,25 +74,56 @@ def _wanted(how: Mapping[str, Any]) -> dict[str, Any]:
 def all_folds(runs: pd.DataFrame, variants: Mapping[str, Mapping], study: str) -> list[Folds]:
     """Return a study's clean rows by data set, teacher, epochs and variant, the newest per fold.
 
-    Only k-folds of one seed and one draw of folds (`data_seed`) stand together: the lowest.
+    Only k-folds of one protocol, one seed and one draw of folds (`data_seed`) stand together: of
+    protocols that of most folds, of seeds and draws the lowest. No row of random weights counts.
     """
     rows = study_rows(runs, study)
     found = []
     if rows.empty:
         return found
-    rows = rows[rows["split"] == "kfold"]
+    rows = rows[(rows["split"] == "kfold") & (rows["weights"] != RANDOM)]
+    fields = [name for name in protocol_defaults() if name != "fold"]
     for name, how in variants.items():
-        wanted = _wanted(how)
         fits = rows["provenance.preset"] == how["preset"]
-        for field, value in wanted.items():
+        for field, value in _wanted(how).items():
             fits &= rows[field] == value
-        keys = ["dataset", "backbone", "epochs"]
-        for (dataset, backbone, epochs), group in rows[fits].groupby(keys, sort=False):
-            first = group.sort_values(["data_seed", "seed"]).iloc[0]
-            same = (group[["data_seed", "seed"]] == first[["data_seed", "seed"]]).all(axis=1)
+        for (dataset, backbone, epochs), group in rows[fits].groupby(PANEL, sort=False):
+            protocol = group[fields].map(str).agg(" ".join, axis="columns")
+            sizes = protocol.map(group.groupby(protocol)["fold"].nunique())
+            group = group[protocol == protocol[sizes == sizes.max()].iloc[-1]]
+            first = group.sort_values(REPETITION).iloc[0]
+            same = (group[REPETITION] == first[REPETITION]).all(axis=1)
             one = group[same].drop_duplicates("fold", keep="last").sort_values("fold")
             found.append(Folds(dataset, backbone, int(epochs), name, one))
     return found
+
+
+def by_reading(runs: pd.DataFrame, study: str = STUDY) -> dict[Key, Folds]:
+    """Return the folds of each reading of Table 3, by what tells them apart."""
+    found = all_folds(runs, READING_OF, study)
+    return {(f.dataset, f.teacher, f.epochs, f.reading): f for f in found}
+
+
+class Change(NamedTuple):
+    """What one reading adds to another on the same images, in points."""
+
+    mean: float
+    low: float
+    high: float
+    correlation: float  # of the two AUROCs over resampled images
+
+
+def change(before: Folds | None, after: Folds | None) -> Change | None:
+    """Return the difference of two readings with its paired 95 % interval over images.
+
+    None where one is missing or they do not have the same folds.
+    """
+    if before is None or after is None or list(before.rows["fold"]) != list(after.rows["fold"]):
+        return None
+    a, b = fold_resamples(before.scores), fold_resamples(after.scores)
+    shared = float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) and np.ptp(b) else 0.0
+    points = (after.aurocs.mean() - before.aurocs.mean(), *percentiles(b - a))
+    return Change(*(100 * x for x in points), shared)
 
 
 def columns_table(runs: pd.DataFrame) -> pd.DataFrame:
@@ -98,7 +134,7 @@ def columns_table(runs: pd.DataFrame) -> pd.DataFrame:
     approximated at its split's counts. one_low ... five_high: 95 % prediction intervals of one
     more fold by another seed, and of five folds drawn anew.
     """
-    lines = [_column_line(folds) for folds in all_folds(runs, READING_OF, STUDY)]
+    lines = [_column_line(folds) for folds in by_reading(runs).values()]
     table = pd.DataFrame(lines)
     if table.empty:
         return table
@@ -116,7 +152,9 @@ def _column_line(folds: Folds) -> dict[str, Any]:
     low, high = (100 * x for x in fold_interval(folds.scores))
     s = summary(100 * folds.aurocs)
     overlap = low <= printed["high"] and printed["low"] <= high
-    one, five = (prediction_interval(folds.aurocs, n) for n in (1, FOLDS))
+    values = pd.DataFrame([folds.aurocs])
+    more = {"one": 1, "five": FOLDS}
+    ahead = {name: prediction_intervals(values, more=n).iloc[0] for name, n in more.items()}
     return {
         "dataset": folds.dataset,
         "column": COLUMN_OF[folds.reading],
@@ -134,8 +172,7 @@ def _column_line(folds: Folds) -> dict[str, Any]:
         "fold_high": s.high,
         "overlap": "overlaps" if overlap else "does not overlap",
         "stopped at": np.mean([best_epoch(h) for h in folds.rows["history"]]),
-        **{f"one_{k}": 100 * v for k, v in zip(("low", "high"), one, strict=True)},
-        **{f"five_{k}": 100 * v for k, v in zip(("low", "high"), five, strict=True)},
+        **{f"{name}_{k}": 100 * v for name, bounds in ahead.items() for k, v in bounds.items()},
     }
 
 
@@ -169,56 +206,39 @@ def steps_table(runs: pd.DataFrame) -> pd.DataFrame:
     images; the seed of training is not in it, so it is a lower bound. ours: the difference of the
     means of folds with its paired 95 % interval over images.
     """
-    found = {(f.dataset, f.teacher, f.reading): f for f in all_folds(runs, READING_OF, STUDY)}
-    lines = []
-    for dataset in dict.fromkeys(key[0] for key in found):
-        teachers = dict.fromkeys(key[1] for key in found if key[0] == dataset)
+    found, lines = by_reading(runs), []
+    for dataset, teacher, epochs in dict.fromkeys(key[:3] for key in found):
         for before, after in STEPS:
-            lines += _step_lines(found, dataset, list(teachers), before, after)
+            pair = [_beside(found, (dataset, teacher, epochs), name) for name in (before, after)]
+            ours = change(*pair)
+            if ours:
+                head = {"data": TITLES.get(dataset, dataset), "step": f"{before} to {after}"}
+                lines.append(head | {"teacher": teacher} | _step(dataset, before, after, ours))
     return pd.DataFrame(lines)
 
 
-def _step_lines(
-    found: Mapping[tuple, Folds], dataset: str, teachers: list[str], before: str, after: str
-) -> list[dict[str, Any]]:
-    """Return a step's lines, one per teacher that has both readings on the same folds."""
-    printed = printed_columns(dataset).set_index("column")["printed"] / 100
-    values = [printed[before], printed[after]]
-    deviations = [hanley_mcneil_deviation(v, *SPLITS[dataset]) for v in values]
-    lines = []
-    for teacher in teachers:
-        # The baseline has a teacher of its own and stands beside each.
-        pair = [_folds_of(found, dataset, teacher, name) for name in (before, after)]
-        if None in pair or list(pair[0].rows["fold"]) != list(pair[1].rows["fold"]):
-            continue
-        a, b = (fold_resamples(folds.scores) for folds in pair)
-        shared = float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) and np.ptp(b) else 0.0
-        variance = sum(d**2 for d in deviations) - 2 * shared * np.prod(deviations)
-        noise, difference = 100 * Z95 * np.sqrt(max(variance, 0)), 100 * (values[1] - values[0])
-        low, high = 100 * np.quantile(b - a, [0.025, 0.975])
-        ours = 100 * (pair[1].aurocs.mean() - pair[0].aurocs.mean())
-        lines.append(
-            {
-                "data": TITLES.get(dataset, dataset),
-                "step": f"{before} to {after}",
-                "printed": difference,
-                "noise": noise,
-                "print": "larger than noise" if abs(difference) > noise else "within noise",
-                "teacher": teacher,
-                "ours": ours,
-                "95 % interval": interval(low, high),
-                "ours is": "resolved" if low > 0 or high < 0 else "within noise",
-                "correlation": shared,
-            }
-        )
-    return lines
-
-
-def _folds_of(
-    found: Mapping[tuple, Folds], dataset: str, teacher: str, reading: str
-) -> Folds | None:
+def _beside(found: Mapping[Key, Folds], panel: tuple, reading: str) -> Folds | None:
+    """Return a reading of a panel; the baseline has a teacher of its own, beside each other one."""
+    dataset, teacher, epochs = panel
     own = PRESETS[READING_OF[reading]["preset"]].get("backbone")
-    return found.get((dataset, own or teacher, reading))
+    return found.get((dataset, own or teacher, epochs, reading))
+
+
+def _step(dataset: str, before: str, after: str, ours: Change) -> dict[str, Any]:
+    """Return what a step's line says: printed and its noise, ours and its interval."""
+    printed = printed_columns(dataset).set_index("column")["printed"] / 100
+    a, b = (hanley_mcneil_deviation(printed[name], *SPLITS[dataset]) for name in (before, after))
+    noise = 100 * Z95 * np.sqrt(max(a**2 + b**2 - 2 * ours.correlation * a * b, 0))
+    difference = 100 * (printed[after] - printed[before])
+    return {
+        "printed": difference,
+        "noise": noise,
+        "print": "larger than noise" if abs(difference) > noise else "within noise",
+        "ours": ours.mean,
+        "95 % interval": interval(ours.low, ours.high),
+        "ours is": "resolved" if ours.low > 0 or ours.high < 0 else "within noise",
+        "correlation": ours.correlation,
+    }
 
 
 def habits_table(runs: pd.DataFrame) -> pd.DataFrame:
@@ -226,59 +246,35 @@ def habits_table(runs: pd.DataFrame) -> pd.DataFrame:
 
     Against the reading that it belongs to, on the same folds; the interval is over images.
     """
-    base = {(f.dataset, f.teacher, f.reading): f for f in all_folds(runs, READING_OF, STUDY)}
-    variants = {name: how for name, (_, _, how) in HABITS.items()}
-    lines = []
-    for changed in all_folds(runs, variants, HABITS_STUDY):
+    base, lines = by_reading(runs), []
+    for changed in all_folds(runs, {n: how for n, (_, _, how) in HABITS.items()}, HABITS_STUDY):
         reading, entry, how = HABITS[changed.reading]
-        usual = base.get((changed.dataset, changed.teacher, reading))
-        if usual is None or list(usual.rows["fold"]) != list(changed.rows["fold"]):
+        usual = base.get((changed.dataset, changed.teacher, changed.epochs, reading))
+        moved = change(usual, changed)
+        if moved is None:
             continue
-        a, b = fold_resamples(usual.scores), fold_resamples(changed.scores)
-        low, high = 100 * np.quantile(b - a, [0.025, 0.975])
-        field = next(k for k in how if k != "preset" and how[k] != PRESETS[how["preset"]].get(k))
-        lines.append(
-            {
-                "entry": entry,
-                "habit": changed.reading,
-                "switch": f"`{field}={how[field]}`",
-                "dataset": changed.dataset,
-                "teacher": changed.teacher,
-                "epochs": changed.epochs,
-                "against": reading,
-                "folds": len(usual.rows),
-                "base": 100 * usual.aurocs.mean(),
-                "mean": 100 * (changed.aurocs.mean() - usual.aurocs.mean()),
-                "low": low,
-                "high": high,
-            }
-        )
+        (field,) = set(how) - {"preset"}
+        line = {"entry": entry, "habit": changed.reading, "switch": f"`{field}={how[field]}`"}
+        line |= {"dataset": changed.dataset, "teacher": changed.teacher, "epochs": changed.epochs}
+        line |= {"against": reading, "folds": len(usual.rows), "base": 100 * usual.aurocs.mean()}
+        lines.append(line | {k: getattr(moved, k) for k in ("mean", "low", "high")})
     return pd.DataFrame(lines)
 
 
 def long_table(runs: pd.DataFrame) -> pd.DataFrame:
     """Return one fold at the epochs that the extension's code runs, beside the study's; percent."""
-    base = {(f.dataset, f.teacher, f.reading): f for f in all_folds(runs, READING_OF, STUDY)}
-    lines = []
-    for folds in all_folds(runs, READING_OF, LONG_STUDY):
-        usual = base.get((folds.dataset, folds.teacher, folds.reading))
-        for _, row in folds.rows.iterrows():
-            same = usual.rows[usual.rows["fold"] == row["fold"]] if usual else ()
-            if not len(same):
-                continue
-            few = same.iloc[-1]
-            lines.append(
-                {
-                    "data": TITLES.get(folds.dataset, folds.dataset),
-                    "reading": folds.reading,
-                    "teacher": folds.teacher,
-                    "fold": int(row["fold"]),
-                    f"{usual.epochs} epochs": 100 * few["image_auroc"],
-                    f"{folds.epochs} epochs": 100 * row["image_auroc"],
-                    "minutes": few["cost.train_seconds"] / 60,
-                    "minutes, long": row["cost.train_seconds"] / 60,
-                }
-            )
+    base, lines = by_reading(runs), []
+    for (dataset, teacher, epochs, reading), folds in by_reading(runs, LONG_STUDY).items():
+        place = (dataset, teacher, reading)
+        for usual in (f for k, f in base.items() if (k[0], k[1], k[3]) == place):
+            both = folds.rows.merge(usual.rows, on="fold", suffixes=("", "_short"))
+            for _, row in both.iterrows():
+                line = {"data": TITLES.get(dataset, dataset), "reading": reading}
+                line |= {"teacher": teacher, "fold": int(row["fold"])}
+                for n, end in ((usual.epochs, "_short"), (epochs, "")):
+                    line[f"{n} epochs"] = 100 * row[f"image_auroc{end}"]
+                    line[f"minutes, {n} epochs"] = row[f"cost.train_seconds{end}"] / 60
+                lines.append(line)
     return pd.DataFrame(lines)
 
 

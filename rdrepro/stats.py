@@ -191,6 +191,12 @@ def _redraw(groups: pd.Series, resamples: int, rng: np.random.Generator) -> np.n
     return counts[:, number]
 
 
+def percentiles(drawn: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """Return the percentile interval of what was drawn."""
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
 def fold_interval(folds: Sequence[Scores], level: float = LEVEL) -> tuple[float, float]:
     """Return the percentile interval over images of the mean of the folds' AUROCs.
 
@@ -198,28 +204,13 @@ def fold_interval(folds: Sequence[Scores], level: float = LEVEL) -> tuple[float,
     """
     drawn = fold_resamples(folds)
     if np.ptp(drawn) > 0:
-        low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-        return float(low), float(high)
+        return percentiles(drawn, level)
     normal = sum(list(scores["label"]).count(0) for scores in folds)
     return auroc_interval(float(drawn[0]), normal, list(folds[0]["label"]).count(1), level)
 
 
-def prediction_interval(
-    values: Sequence[float], more: int = 1, level: float = LEVEL
-) -> tuple[float, float]:
-    """Return where the mean AUROC of so many `more` repetitions will lie; values are fractions.
-
-    A t-interval on the logit scale. NaN for fewer than two values.
-    """
-    z = logit(np.clip(np.asarray(values, float), FINEST, 1 - FINEST))
-    if len(z) < 2:
-        return np.nan, np.nan
-    half = stats.t.ppf((1 + level) / 2, len(z) - 1) * z.std(ddof=1) * np.sqrt(1 / more + 1 / len(z))
-    return float(expit(z.mean() - half)), float(expit(z.mean() + half))
-
-
-def prediction_intervals(values: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
-    """Return, per unit, where the AUROC of one more seed will lie: columns low and high.
+def prediction_intervals(values: pd.DataFrame, level: float = LEVEL, more: int = 1) -> pd.DataFrame:
+    """Return, per unit, where the mean AUROC of so many `more` seeds will lie: low and high.
 
     values: AUROCs as fractions, a line per unit, a column per seed, NaN where none ran. On the
     logit scale, on which units near 1 spread as the others do, with one SD for all units:
@@ -229,7 +220,7 @@ def prediction_intervals(values: pd.DataFrame, level: float = LEVEL) -> pd.DataF
     n, freedom = z.notna().sum(axis=1), (z.notna().sum(axis=1) - 1).clip(lower=0).sum()
     squares = z.sub(z.mean(axis=1), axis=0).pow(2).sum().sum()
     spread = np.sqrt(squares / freedom) if freedom else np.nan
-    half = stats.t.ppf((1 + level) / 2, freedom) * spread * np.sqrt(1 + 1 / n)
+    half = stats.t.ppf((1 + level) / 2, freedom) * spread * np.sqrt(1 / more + 1 / n)
     bounds = {"low": expit(z.mean(axis=1) - half), "high": expit(z.mean(axis=1) + half)}
     return pd.DataFrame(bounds, index=values.index)
 

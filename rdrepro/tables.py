@@ -319,23 +319,38 @@ def printed(
     return found[0] if found else None
 
 
+# The extension's presets on MVTec AD, and the column of its Tables 1, 2 and 4 that each is.
+EXTENSION_COLUMNS = {"extension": "Ours", "extension_mkd": "Ours+L_MKD"}
+
+
 def beside_print(metrics: dict[str, float], run: Run) -> pd.DataFrame:
     """Return every metric in percent, beside the paper's number where it prints one.
 
-    Embedded data have no number beside them. A difference is no verdict: one seed gives none.
+    Beside the extension's where a preset of it ran, whose "PRO" is `recall_at_youden`. Embedded
+    data have no number beside them. A difference is no verdict: one seed gives none.
     """
+    whose = "extension (%)" if run.preset in EXTENSION_COLUMNS else "paper (%)"
+    result = pd.DataFrame({"ours (%)": 100 * pd.Series(metrics, dtype=float)})
+    result = result.rename_axis("metric")
     real = run.config.dataset == "mvtec"
-    rows = []
-    for name, value in metrics.items():
-        table, metric = PRINTED_METRICS.get(name, ("", ""))
-        cell = (table, run.config.category, metric, run.config.image_size)
-        cell += (METHOD_NAMES[run.config.method],)
-        paper = printed(*cell) if real and table else None
-        rows.append({"metric": name, "ours (%)": 100 * value, "paper (%)": paper})
-    result = pd.DataFrame(rows).set_index("metric")
-    result["paper (%)"] = result["paper (%)"].astype(float)
-    result["difference"] = result["ours (%)"] - result["paper (%)"]
+    result[whose] = pd.Series(_printed_metrics(run) if real else {}, dtype=float)
+    result["difference"] = result["ours (%)"] - result[whose]
     return result.round(1).dropna(axis="columns", how="all")
+
+
+def _printed_metrics(run: Run) -> dict[str, float | None]:
+    """Return what print has for a run's category, by the metric that is held against it."""
+    c = run.config
+    if run.preset in EXTENSION_COLUMNS:
+        column = EXTENSION_COLUMNS[run.preset]
+        cells = [cell for n in "124" for cell in paper_cells("rkd_medical", n)]
+        own = [x for x in cells if (x.category, x.method) == (c.category, column)]
+        return {cell.row_metric: cell.value for cell in own}
+    place = (c.image_size, METHOD_NAMES[c.method])
+    return {
+        name: printed(table, c.category, metric, *place)
+        for name, (table, metric) in PRINTED_METRICS.items()
+    }
 
 
 def protocol_table(run: Run) -> pd.DataFrame:

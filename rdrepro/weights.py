@@ -235,3 +235,33 @@ def require_tensors(state: Any, source: str) -> dict[str, Tensor]:
             f"{source} has entries that are no tensors ({', '.join(other[:3])}){inner}"
         )
     return state
+
+
+def _lite0_names() -> list[str]:
+    """Return timm's names of the whole network's entries, in the order of the shipped file."""
+    return list(timm.create_model("tf_efficientnet_lite0").state_dict())
+
+
+def load_encoder(encoder: nn.Module, path: Path, backbone: str) -> None:
+    """Load a state dict into the encoder; ValueError says which keys do not fit.
+
+    Entries that the encoder does not have (layer4, fc) are passed over.
+    """
+    read = resnet_entries if backbone in RESNETS else read_file
+    state = require_tensors(read(path), path.name)
+    if backbone == LITE0 and not set(names := _lite0_names()) <= set(state):
+        state = dict(zip(names, state.values()))  # noqa: B905 - missing entries are named below
+    missing, _, wrong = misfits(encoder, state)
+    if missing or wrong:
+        what = f"lacks {', '.join(missing[:3])}" if missing else f"has another shape at {wrong[0]}"
+        raise ValueError(
+            f"the weights file {path.name} does not fit the backbone: it {what} "
+            f"({len(missing)} entries missing, {len(wrong)} of another shape)"
+        )
+    own = {k: state[k] for k in encoder.state_dict() if k in state}
+    broken = [k for k, v in own.items() if not v.isfinite().all()]
+    if broken:
+        raise ValueError(
+            f"the weights file {path.name} has values that are not finite: {broken[0]}"
+        )
+    encoder.load_state_dict(own, strict=False)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -17,7 +18,7 @@ from rdrepro.data.copies import ALIKE, picture_groups
 from rdrepro.data.holdout import Part, hold_out, normals_of
 from rdrepro.data.medical import FOLDS, MedicalImages, Picture, draw_groups, kfold, split_sides
 from rdrepro.kernels import reached
-from rdrepro.stats import fold_interval, fold_resamples, prediction_interval
+from rdrepro.stats import fold_interval, fold_resamples, prediction_intervals
 from rdrepro.training import VALIDATION, EarlyStopping, fit
 
 RNG = np.random.default_rng(7)
@@ -489,10 +490,10 @@ def test_a_prediction_interval_holds_one_more_repetition():
     z = rng.normal(1.5, 0.4, (2000, 10))
     aurocs = 1 / (1 + np.exp(-z))
     for more, newer in ((1, aurocs[:, 5]), (5, 1 / (1 + np.exp(-z[:, 5:].mean(axis=1))))):
-        bounds = np.array([prediction_interval(a[:5], more) for a in aurocs])
+        tables = (pd.DataFrame([a[:5]]) for a in aurocs)
+        bounds = np.concatenate([prediction_intervals(t, more=more).to_numpy() for t in tables])
         inside = ((bounds[:, 0] <= newer) & (newer <= bounds[:, 1])).mean()
         assert inside == pytest.approx(0.95, abs=0.02)
-    assert np.isnan(prediction_interval([0.9])).all()
 
 
 # ------------------------------------------------------------------ the notebook and the report
@@ -562,6 +563,7 @@ def made_row(template, reading, fold, shift, **changes):
     row["config"] = {k: v for k, v in config.items() if k in row["config"]} | {
         k: config[k] for k in ("split", "fold", "early_stopping", "patience")
     }
+    row["config"]["weights"] = "IMAGENET1K_V1"  # a name; nothing is loaded
     rng = np.random.default_rng(fold)
     normal, anomalous = rng.normal(0, 1, 20), np.random.default_rng(99).normal(shift, 1, 30)
     row["scores"] = scores_of(normal.round(4), anomalous.round(4), 20 * fold)
@@ -630,3 +632,40 @@ def test_medical_rows_stand_in_no_other_table(medical_runs):
 
     assert other_protocols(medical_runs).empty
     assert all(steps(medical_runs, table).empty for table in "567")
+
+
+def test_random_weights_and_other_protocols_stand_in_no_column(medical_runs):
+    table = medical_report.columns_table(medical_runs)
+    untaught = medical_runs.assign(weights="random")
+    assert medical_report.columns_table(untaught).empty
+    # One fold at another learning rate, newer than the others: it is no part of their protocol.
+    stray = medical_runs[medical_runs["provenance.preset"].eq("medical")].iloc[[0]]
+    stray = stray.assign(lr=0.1, image_auroc=0.0)
+    both = pd.concat([medical_runs, stray], ignore_index=True)
+    pd.testing.assert_frame_equal(medical_report.columns_table(both), table)
+
+
+def changed_runs(medical_runs, study, **changes):
+    """Rows of the column "Ours" once more, in another study, with other settings."""
+    ours = medical_runs[medical_runs["provenance.preset"].eq("medical")]
+    return pd.concat([medical_runs, ours.assign(study=study, **changes)], ignore_index=True)
+
+
+def test_every_habit_is_compared_with_its_reading(medical_runs):
+    """Rows that differ in the habit's field alone: no change, whatever the field."""
+    for name, (reading, entry, how) in medical.HABITS.items():
+        (field,) = set(how) - {"preset"}
+        rows = medical_runs[medical_runs["provenance.preset"].eq(how["preset"])]
+        changed = rows.assign(study="medical-habits", **{field: how[field]})
+        both = pd.concat([medical_runs, changed], ignore_index=True)
+        (line,) = medical_report.habits_table(both).to_dict("records")
+        assert (line["habit"], line["entry"], line["against"]) == (name, entry, reading)
+        assert line["switch"] == f"`{field}={how[field]}`"
+        assert line["mean"] == line["low"] == line["high"] == 0 and line["folds"] == FOLDS
+
+
+def test_long_training_stands_beside_the_studys_epochs(medical_runs):
+    runs = changed_runs(medical_runs, "medical-long", epochs=199)
+    table = medical_report.long_table(runs)
+    assert len(table) == FOLDS and (table["60 epochs"] == table["199 epochs"]).all()
+    assert {"minutes, 60 epochs", "minutes, 199 epochs"} <= set(table)

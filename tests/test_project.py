@@ -154,14 +154,14 @@ def lines_of_code(path):
 
 
 def test_the_package_stays_thin():
-    """The method in 950 lines, the package in 6,500 of code beside drawings and baselines.
+    """The method in 900 lines, the package in 6,500 of code beside drawings and baselines.
 
     The design says 3,500; the studies of Tables 3-7, of rotation and of medical images took it
     beyond, which the design knows nothing of yet.
     """
     package = ROOT / "rdrepro"
     method = [*package.glob("models/*.py"), *(package / f"{n}.py" for n in METHOD)]
-    assert sum(len(path.read_text().splitlines()) for path in method) < 950
+    assert sum(len(path.read_text().splitlines()) for path in method) < 900
     baselines = set(package.glob("baselines/*.py"))
     code = {path for path in package.rglob("*.py") if path.stem not in DRAWINGS} - baselines
     assert sum(map(lines_of_code, code)) < 6500

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -615,3 +616,16 @@ def test_the_grid_pairs_by_class_and_seed(tmp_path):
     effects = measured_effects(rd.load_runs(tmp_path)).set_index(["entry", "switch"])
     assert effects.loc[("D10", "`image_size=64`"), "mean"] == pytest.approx(3.5)
     assert list(effects.loc["D9"].index) == ["`normalise=none`"]
+
+
+def test_the_extensions_presets_stand_beside_its_own_print():
+    """Bottle of its Table 2 and carpet of its Table 4, whose "PRO" is recall at Youden's J."""
+    metrics = {"pixel_auroc": 0.5, "pixel_aupro": 0.4, "recall_at_youden": 0.9}
+    printed = {("extension", "bottle"): (98.4, 97.4), ("extension_mkd", "carpet"): (97.9, 92.7)}
+    for (preset, category), (auroc, recall) in printed.items():
+        config = RunConfig(category=category, image_size=224)
+        table = rd.beside_print(metrics, SimpleNamespace(preset=preset, config=config))
+        assert table.loc["pixel_auroc", "extension (%)"] == auroc
+        assert table.loc["recall_at_youden", "extension (%)"] == recall
+        assert table.loc["recall_at_youden", "difference"] == round(90 - recall, 1)
+        assert np.isnan(table.loc["pixel_aupro", "extension (%)"])

@@ -17,10 +17,10 @@ from torchvision.models import vgg
 from rdrepro.config import RunConfig
 from rdrepro.features import TeacherFeatures, autocast, layout
 from rdrepro.losses import at_least_float32, kd_loss_per_image
-from rdrepro.models.teacher import IMAGENET_MEAN, IMAGENET_STD, load_encoder
+from rdrepro.models.teacher import IMAGENET_MEAN, IMAGENET_STD
 from rdrepro.progress import progress
 from rdrepro.scoring import gaussian_smooth
-from rdrepro.weights import Weights
+from rdrepro.weights import Weights, load_encoder
 
 # What the convolutions that were never a classifier (amdegroot's) want; torchvision's own figures.
 FEATURES_MEAN, FEATURES_STD = (0.48235, 0.45882, 0.40784), (1 / 255,) * 3
