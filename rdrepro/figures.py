@@ -286,14 +286,17 @@ def plot_stopping(ax: Axes, history: Mapping | pd.DataFrame, name: str) -> Axes:
     loss: before the batch norms' statistics have settled, validation losses lie far above.
     """
     plot_history(ax, history, f"{name}: training")
+    if not len(history["epoch"]):
+        return ax
     if "validation_loss" in history:
         epochs, losses = (np.asarray(history[k], float) for k in ("epoch", "validation_loss"))
         best, colour = int(np.argmin(losses)), ax.lines[-1].get_color()
         ax.plot(epochs, losses, ":", color=colour, label=f"{name}: validation")
         told = f"lowest, epoch {epochs[best]:.0f} of {len(epochs)}"
         ax.plot(epochs[best], losses[best], "o", color=colour, label=told)
-    trained = [line.get_ydata() for line in ax.lines if line.get_label().endswith(": training")]
-    ax.set_ylim(top=2 * max(map(max, trained)))
+    curves = {line: np.asarray(line.get_ydata(), float) for line in ax.lines}
+    trained = [y.max() for line, y in curves.items() if line.get_label().endswith(": training")]
+    ax.set_ylim(0.9 * min(y.min() for y in curves.values()), 2 * max(trained))
     ax.legend()
     return ax
 

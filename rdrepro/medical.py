@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from rdrepro import paths
-from rdrepro.cells import SPLITS, paper_cells
+from rdrepro.cells import METHOD_NAMES, SPLITS, paper_cells
 from rdrepro.config import parse_overrides
 from rdrepro.data.medical import FOLDS, locate
 from rdrepro.notebook import resolve_notebook
@@ -164,11 +164,11 @@ def printed_columns(dataset: str) -> pd.DataFrame:
 def stopping_runs(run: Run) -> dict[str, Run]:
     """Return a run with and without early stopping (Fig. 7 of the extension); itself among them.
 
-    None of a method that has no early stopping.
+    Itself alone where its method has no early stopping.
     """
     c = run.config
     if c.method != "reverse_distillation":
-        return {}
+        return {METHOD_NAMES[c.method]: run}
     kind = c.early_stopping if c.early_stopping != "none" else "train"
     share = c.validation_fraction or (SHARE if kind == "train" else 0.0)
     fields = {"patience": c.patience or PATIENCE, "validation_fraction": share}

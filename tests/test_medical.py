@@ -549,6 +549,33 @@ def test_printed_intervals_are_those_of_ten_normal_images():
     assert np.isnan(medical.printed_columns("retinal_oct").set_index("column").loc["Ours", "low"])
 
 
+@pytest.mark.parametrize(
+    ("method", "own"), [("padim", {"padim_channels": 9}), ("spade", {"neighbours": 5})]
+)
+def test_a_method_without_early_stopping_is_drawn_alone(method, own, tmp_path):
+    run = scans_run(tmp_path, method=method, epochs=None, **own)
+    histories = medical.stopping_histories(run)
+    (name,) = histories
+    assert name.lower() == method
+    _, ax = rd.new_figure()
+    rd.plot_stopping(ax, histories[name], name)
+    assert "trains nothing" in ax.texts[0].get_text()
+
+
+def test_curves_with_and_without_stopping_share_an_axis_that_shows_them(tmp_path):
+    run = scans_run(tmp_path, epochs=4)
+    histories = medical.stopping_histories(run)
+    assert list(histories) == ["without early stopping", "early stopping (train)"]
+    assert VALIDATION in histories["early stopping (train)"]
+    assert VALIDATION not in histories["without early stopping"]
+    _, ax = rd.new_figure()
+    for name, history in histories.items():
+        rd.plot_stopping(ax, history.assign(**{VALIDATION: 1e6}), name)
+    low, high = ax.get_ylim()
+    losses = pd.concat(histories.values())["loss"]
+    assert low < losses.min() and high == pytest.approx(2 * losses.max())
+
+
 def made_row(template, reading, fold, shift, **changes):
     """A row of a reading whose anomalous scores are moved up by `shift`."""
     row = json.loads(json.dumps(template))
