@@ -139,8 +139,13 @@ def folds_table(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
 
 
 def best_epoch(history: Mapping[str, list]) -> int:
-    """Return the epoch whose student counts: of the lowest validation loss, else the last."""
+    """Return the epoch whose student counts: of the lowest validation loss, else the last.
+
+    0 where nothing is trained.
+    """
     losses = history.get(VALIDATION)
+    if not len(history["epoch"]):
+        return 0
     return int(history["epoch"][int(np.argmin(losses)) if losses else -1])
 
 

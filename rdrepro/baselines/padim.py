@@ -44,7 +44,8 @@ class PaDiM(MemoryDetector):
     def embed(self, features: Sequence[Tensor]) -> Tensor:
         """Return the chosen channels at each location of the finest map, (B, P, R)."""
         size = features[0].shape[-2:]
-        chosen = [f[:, i.to(f.device)] for f, i in zip(features, self.chosen, strict=True)]
+        pairs = zip(features, self.chosen, strict=True)
+        chosen = [f[:, i.to(f.device)] for f, i in pairs if len(i)]  # few may leave a layer out
         embedding = torch.cat([spread(f, size) for f in chosen], dim=1)  # (B, R, h, w)
         return embedding.flatten(2).transpose(1, 2)
 
