@@ -3,8 +3,8 @@
 A data root in RDREPRO_DATA must hold head_ct and brain_mri as downloaded. Every reading of every
 column, five folds each, with EfficientNet-Lite0 or, by --weights, ResNet-18, goes to
 results/runs/medical; what each habit of the extension changes to results/runs/medical-habits; one
-fold at the epochs that its code runs to results/runs/medical-long. Rows that are there are not made
-again.
+fold at the epochs that its code runs to results/runs/medical-long. MKD runs at the others' epochs,
+and with --epochs 201 at those of its code. Rows that are there are not made again.
 """
 
 import argparse
@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--folds", default=",".join(map(str, range(FOLDS))))
     parser.add_argument("--seed", default=1)
     parser.add_argument("--data-seed", default=1)
+    parser.add_argument("--epochs", type=int, help="others than the part's own")
     parser.add_argument("--study", help="another name than the part's own")
     parser.add_argument("--only", default="", help="readings or habits whose name begins so")
     arguments = parser.parse_args()
@@ -46,6 +47,7 @@ def main() -> None:
     study, variants, settings = parts[arguments.part]
     settings |= {"seed": arguments.seed, "data_seed": arguments.data_seed}
     settings |= {"study": arguments.study or study}
+    settings |= {"epochs": arguments.epochs or settings["epochs"]}
     for fold in arguments.folds.split(","):
         for dataset in arguments.datasets.split(","):
             for name, changes in variants.items():
