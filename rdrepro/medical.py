@@ -53,6 +53,7 @@ HABITS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "sum of maps": ("Ours", "E2", {"preset": "medical", "map_combine": "sum"}),
     "one cosine per image": ("Ours", "E6", {"preset": "medical", "loss_reduction": "flatten"}),
     "256 pixels": ("Ours", "E8", {"preset": "medical", "image_size": 256}),
+    "Adam's second beta as printed": ("Ours", "E7", {"preset": "medical", "beta2": 0.99}),
     "teacher's batch norms in training mode": (
         *("Ours", "E4"),
         {"preset": "medical", "teacher_bn": "train"},

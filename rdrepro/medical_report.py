@@ -25,7 +25,7 @@ from rdrepro.tables import TITLES, interval
 from rdrepro.weights import RANDOM
 
 STUDY, HABITS_STUDY, LONG_STUDY = "medical", "medical-habits", "medical-long"
-FIELDS = ("loss", "early_stopping", "score", "map_combine", "loss_reduction", "image_size")
+FIELDS = ("loss", "early_stopping", "score", "map_combine", "loss_reduction", "image_size", "beta2")
 # Differences that the report draws conclusions from (its Sec. 4.3), as pairs of columns.
 STEPS = (
     ("MKD", "Ours"),
