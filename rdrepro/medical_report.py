@@ -218,10 +218,16 @@ def steps_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _beside(found: Mapping[Key, Folds], panel: tuple, reading: str) -> Folds | None:
-    """Return a reading of a panel; the baseline has a teacher of its own, beside each other one."""
+    """Return a reading of a panel.
+
+    The baseline has a teacher and epochs of its own: of most folds the most epochs.
+    """
     dataset, teacher, epochs = panel
     own = PRESETS[READING_OF[reading]["preset"]].get("backbone")
-    return found.get((dataset, own or teacher, epochs, reading))
+    if own is None:
+        return found.get((dataset, teacher, epochs, reading))
+    ran = [f for f in found.values() if (f.dataset, f.reading) == (dataset, reading)]
+    return max(ran, key=lambda f: (len(f.rows), f.epochs), default=None)
 
 
 def _step(dataset: str, before: str, after: str, ours: Change) -> dict[str, Any]:

@@ -647,6 +647,18 @@ def test_steps_are_held_against_noise(medical_runs):
     assert mkd["printed"] == pytest.approx(85.2 - 77.2)
 
 
+@pytest.mark.parametrize(("folds", "epochs"), [(FOLDS, 201), (FOLDS - 1, 60)])
+def test_the_baseline_stands_at_the_most_epochs_of_all_its_folds(medical_runs, folds, epochs):
+    ours = medical_runs[medical_runs["provenance.preset"].eq("medical")]
+    mkd = ours.assign(**{"provenance.preset": "mkd", "method": "mkd", "backbone": "vgg16"})
+    turned = {"scores": [{**s, "score": [-x for x in s["score"]]} for s in mkd["scores"]]}
+    long = mkd.assign(epochs=201, image_auroc=1 - mkd["image_auroc"], **turned)
+    runs = pd.concat([medical_runs, mkd, long[long["fold"] < folds]], ignore_index=True)
+    table = medical_report.steps_table(runs).set_index("step")
+    # At 60 epochs the made-up baseline is the method itself, at 201 its reverse.
+    assert (table.loc["MKD to Ours", "ours"] == 0) == (epochs == 60)
+
+
 def test_readings_that_lack_a_fold_are_not_compared(medical_runs):
     missing = medical_runs["provenance.preset"].eq("medical_mkd") & medical_runs["fold"].eq(2)
     table = medical_report.steps_table(medical_runs[~missing])
