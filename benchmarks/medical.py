@@ -13,6 +13,7 @@ from studies import make_missing
 
 from rdrepro.data.medical import FOLDS
 from rdrepro.medical import HABITS, READINGS
+from rdrepro.medical_report import HABITS_STUDY, LONG_STUDY, STUDY
 from rdrepro.presets import PRESETS
 
 EPOCHS = 60  # of the 199 that its code runs, which would take six hours here
@@ -39,10 +40,10 @@ def main() -> None:
     columns = {name: how for column in READINGS.values() for name, how in column.items()}
     mkd = columns.pop(MKD)
     parts = {
-        "columns": ("medical", columns, usual),
-        "habits": ("medical-habits", {n: how for n, (_, _, how) in HABITS.items()}, usual),
-        "long": ("medical-long", columns, {**usual, "epochs": PRESETS["medical"]["epochs"]}),
-        "mkd": ("medical", {MKD: mkd}, {"weights": arguments.weights, "epochs": EPOCHS}),
+        "columns": (STUDY, columns, usual),
+        "habits": (HABITS_STUDY, {n: how for n, (_, _, how) in HABITS.items()}, usual),
+        "long": (LONG_STUDY, columns, {**usual, "epochs": PRESETS["medical"]["epochs"]}),
+        "mkd": (STUDY, {MKD: mkd}, {"weights": arguments.weights, "epochs": EPOCHS}),
     }
     study, variants, settings = parts[arguments.part]
     settings |= {"seed": arguments.seed, "data_seed": arguments.data_seed}

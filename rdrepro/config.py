@@ -102,6 +102,12 @@ class RunConfig:
         self._check_class()
         self._check_stopping()
         self._check_backbone()
+        weighed = {self.loss, self.score} & {"mkd", "mkd_coded", "mkd_loss"}
+        if self.mkd_weight != RunConfig.mkd_weight and not weighed:
+            raise ValueError(
+                f"mkd_weight={self.mkd_weight:g} has no meaning with loss={self.loss!r} and "
+                f"score={self.score!r}; leave it out"
+            )
         if self.mff_projection and self.bottleneck != "oce+mff":
             raise ValueError(
                 f"mff_projection=True needs bottleneck='oce+mff', not {self.bottleneck!r}"
@@ -299,7 +305,7 @@ def parse(name: str, value: Any) -> Any:
     if kind is str:
         if isinstance(value, str):
             return value
-        raise ValueError(f"{name}={value!r} must be text")
+        raise ValueError(f"{name}={value!r} must be {one_of(CHOICES.get(name, ('text',)))}")
     return _parse_number(name, value, kind)
 
 

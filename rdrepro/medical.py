@@ -11,12 +11,13 @@ import pandas as pd
 from rdrepro import paths
 from rdrepro.cells import METHOD_NAMES, SPLITS, paper_cells
 from rdrepro.config import parse_overrides
-from rdrepro.data.medical import FOLDS, locate
+from rdrepro.data.medical import FOLDS, MEDICAL_DATASETS, locate
 from rdrepro.notebook import resolve_notebook
-from rdrepro.presets import PATIENCE, SHARE
+from rdrepro.presets import PATIENCE, PRESETS, SHARE
 from rdrepro.resolve import Run
 from rdrepro.results import Outcome
 from rdrepro.stats import auroc_interval, fold_interval, hanley_mcneil_interval
+from rdrepro.text import nearest, one_of
 from rdrepro.training import VALIDATION, train
 
 # How each printed column can be read: a preset, and what the reading changes of it. L_MKD may be
@@ -46,7 +47,7 @@ READINGS: dict[str, dict[str, dict[str, Any]]] = {
 # and a variant.
 HABITS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "early stopping on tested images": (
-        *("Ours+ES", "E9"),
+        *("Ours", "E9"),  # which trains on the same images, unlike Ours+ES
         {"preset": "medical_es", "early_stopping": "leaky"},
     ),
     "L_MKD as printed": ("Ours+L_MKD", "E1", {"preset": "medical_mkd", "loss": "mkd"}),
@@ -60,6 +61,7 @@ HABITS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
 }
 ALL_FOLDS = -1  # as fold: every fold in turn
+DOWNLOADED = "head_ct"  # the data set of a call that names none, where there are real data
 OWN = ("dataset", "fold")  # parameters of the notebook that its overrides may not name
 
 
@@ -75,8 +77,13 @@ def resolve_folds(namespace: dict[str, Any]) -> dict[str, Run]:
     dataset, wanted = namespace.get("dataset"), namespace.get("fold")
     if dataset is None:
         dataset = _usual_dataset(namespace.get("preset"), namespace.get("data_root"))
+    if dataset not in MEDICAL_DATASETS:
+        raise ValueError(
+            f"dataset={dataset!r} is not {one_of(MEDICAL_DATASETS)}, which this notebook runs."
+            f"{nearest(str(dataset), MEDICAL_DATASETS)}"
+        )
     given = namespace | {"dataset": dataset, "fold": None}
-    if wanted not in (None, ALL_FOLDS, str(ALL_FOLDS)):
+    if wanted not in (None, ALL_FOLDS, str(ALL_FOLDS), "all"):
         runs = [resolve_notebook(given, fold=wanted)]
     else:
         first = resolve_notebook(given)
@@ -86,11 +93,17 @@ def resolve_folds(namespace: dict[str, Any]) -> dict[str, Run]:
 
 
 def _usual_dataset(preset: str | None, data_root: str | None) -> str:
-    if preset == "medical_demo":
-        return "scans"
+    own = PRESETS.get(preset or "", {}).get("dataset", DOWNLOADED)
+    if own not in MEDICAL_DATASETS:
+        raise ValueError(
+            f"preset={preset!r} is of dataset={own}; name a medical data set, or without a "
+            "download use preset='medical_demo'"
+        )
+    if own != DOWNLOADED:
+        return own
     named = data_root or os.environ.get("RDREPRO_DATA") or preset not in (None, "auto")
     root = paths.data_dir() or paths.ROOT / "data"
-    return "head_ct" if named or locate(root, "head_ct") else "scans"
+    return DOWNLOADED if named or locate(root, DOWNLOADED) else "scans"
 
 
 def fold_name(run: Run) -> str:
@@ -121,7 +134,8 @@ def copies_table(run: Run) -> pd.DataFrame:
 def folds_table(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
     """Return image AUROC by fold in percent with 95 % intervals over images, and their mean.
 
-    Scores of different folds are never pooled; the mean's interval redraws images within folds.
+    Scores of different folds are never pooled; the mean's interval redraws images within folds. One
+    fold has no mean.
     """
     lines = {}
     for name, outcome in outcomes.items():
@@ -132,6 +146,8 @@ def folds_table(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
         lines[name] = {"image AUROC": 100 * value, "low": 100 * low, "high": 100 * high}
         lines[name] |= {"epochs": epochs, "epoch that counts": best_epoch(row["history"])}
     table = pd.DataFrame.from_dict(lines, orient="index")
+    if len(outcomes) == 1:
+        return table.round(2)
     low, high = fold_interval([o.row["scores"] for o in outcomes.values()])
     mean = {"image AUROC": table["image AUROC"].mean(), "low": 100 * low, "high": 100 * high}
     whole = ["epochs", "epoch that counts"]

@@ -9,22 +9,24 @@ from scipy.stats import norm
 
 from rdrepro.cells import SPLITS, protocol_defaults
 from rdrepro.config import RunConfig
-from rdrepro.data.medical import FOLDS
+from rdrepro.data.medical import FOLDS, MEDICAL_DATASETS
 from rdrepro.medical import HABITS, READINGS, best_epoch, printed_columns
 from rdrepro.presets import PRESETS
 from rdrepro.results import study_rows
 from rdrepro.stats import (
     fold_interval,
     fold_resamples,
-    hanley_mcneil_deviation,
     percentiles,
     prediction_intervals,
+    split_resamples,
     summary,
 )
 from rdrepro.tables import TITLES, interval
 from rdrepro.weights import RANDOM
 
-STUDY, HABITS_STUDY, LONG_STUDY = "medical", "medical-habits", "medical-long"
+# No preset's name, which is the study of a run that names none.
+STUDY, HABITS_STUDY, LONG_STUDY = "medical-table3", "medical-habits", "medical-long"
+AGAIN_STUDY = "medical-again"
 FIELDS = ("loss", "early_stopping", "score", "map_combine", "loss_reduction", "image_size", "beta2")
 # Differences that the report draws conclusions from (its Sec. 4.3), as pairs of columns.
 STEPS = (
@@ -34,6 +36,8 @@ STEPS = (
     ("Ours", "Ours+L_MKD"),
     ("Ours+L_MKD", "Ours+L_MKD AS"),
 )
+LARGER = "larger than noise"
+QUOTED = ("MKD",)  # from its own paper (Table 3's caption), so that no split is shared
 PANEL, REPETITION = ["dataset", "backbone", "epochs"], ["data_seed", "seed"]
 READING_OF = {name: how for column in READINGS.values() for name, how in column.items()}
 COLUMN_OF = {name: column for column, readings in READINGS.items() for name in readings}
@@ -59,6 +63,10 @@ class Folds(NamedTuple):
     def scores(self) -> list[Mapping[str, Any]]:
         """Return the folds' scores, as rows hold them."""
         return list(self.rows["scores"])
+
+    def images(self) -> list[list[str]]:
+        """Return the names of the tested images, fold by fold."""
+        return [sorted(scores["path"]) for scores in self.scores]
 
 
 def _wanted(how: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,6 +109,7 @@ def all_folds(runs: pd.DataFrame, variants: Mapping[str, Mapping], study: str) -
 def by_reading(runs: pd.DataFrame, study: str = STUDY) -> dict[Key, Folds]:
     """Return the folds of each reading of Table 3, by what tells them apart."""
     found = all_folds(runs, READING_OF, study)
+    found.sort(key=lambda f: (MEDICAL_DATASETS.index(f.dataset), f.teacher, f.epochs))
     return {(f.dataset, f.teacher, f.epochs, f.reading): f for f in found}
 
 
@@ -110,20 +119,18 @@ class Change(NamedTuple):
     mean: float
     low: float
     high: float
-    correlation: float  # of the two AUROCs over resampled images
 
 
 def change(before: Folds | None, after: Folds | None) -> Change | None:
     """Return the difference of two readings with its paired 95 % interval over images.
 
-    None where one is missing or they do not have the same folds.
+    None where one is missing or they were not tested on the same images, fold by fold.
     """
-    if before is None or after is None or list(before.rows["fold"]) != list(after.rows["fold"]):
+    if before is None or after is None or before.images() != after.images():
         return None
     a, b = fold_resamples(before.scores), fold_resamples(after.scores)
-    shared = float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) and np.ptp(b) else 0.0
     points = (after.aurocs.mean() - before.aurocs.mean(), *percentiles(b - a))
-    return Change(*(100 * x for x in points), shared)
+    return Change(*(100 * x for x in points))
 
 
 def columns_table(runs: pd.DataFrame) -> pd.DataFrame:
@@ -131,20 +138,34 @@ def columns_table(runs: pd.DataFrame) -> pd.DataFrame:
 
     ours: the mean of the folds' AUROCs. low, high: its 95 % interval over images; fold_low,
     fold_high: the 95 % t-interval over folds. overlap: of the interval over images with print's,
-    approximated at its split's counts. one_low ... five_high: 95 % prediction intervals of one
-    more fold by another seed, and of five folds drawn anew.
+    approximated at its split's counts. stopped: folds whose training early stopping ended; NaN
+    where it has none. one_low ... five_high: `predictions`.
     """
-    lines = [_column_line(folds) for folds in by_reading(runs).values()]
-    table = pd.DataFrame(lines)
-    if table.empty:
-        return table
-    order = {name: i for i, name in enumerate(READING_OF)}
-    place = table["reading"].map(order)
-    return (
-        table.assign(place=place)
-        .sort_values(["dataset", "place", "teacher"], ignore_index=True)
-        .drop(columns="place")
-    )
+    found = by_reading(runs)
+    lines = pd.DataFrame([_column_line(folds) for folds in found.values()])
+    if lines.empty:
+        return lines
+    table = pd.concat([lines, predictions(found).reset_index(drop=True)], axis=1)
+    places = [*MEDICAL_DATASETS, *READING_OF]
+    by, at = ["dataset", "reading"], {name: place for place, name in enumerate(places)}
+    return table.sort_values(by, key=lambda c: c.map(at), kind="stable", ignore_index=True)
+
+
+def predictions(found: Mapping[Key, Folds]) -> pd.DataFrame:
+    """Return 95 % prediction intervals of image AUROC in percent, a line per reading.
+
+    one_low, one_high: of one more fold, by another seed and draw; five_low, five_high: of the mean
+    of five. All readings of a data set share one SD, on the logit scale, and its folds.
+    """
+    values = pd.DataFrame({key: pd.Series(folds.aurocs) for key, folds in found.items()}).T
+    parts = []
+    for _, part in values.groupby(level=0, sort=False):
+        ahead = {
+            name: prediction_intervals(part, more=more, together=True).add_prefix(f"{name}_")
+            for name, more in {"one": 1, "five": FOLDS}.items()
+        }
+        parts.append(pd.concat(ahead.values(), axis=1))
+    return 100 * pd.concat(parts).reindex(values.index)
 
 
 def _column_line(folds: Folds) -> dict[str, Any]:
@@ -152,9 +173,6 @@ def _column_line(folds: Folds) -> dict[str, Any]:
     low, high = (100 * x for x in fold_interval(folds.scores))
     s = summary(100 * folds.aurocs)
     overlap = low <= printed["high"] and printed["low"] <= high
-    values = pd.DataFrame([folds.aurocs])
-    more = {"one": 1, "five": FOLDS}
-    ahead = {name: prediction_intervals(values, more=n).iloc[0] for name, n in more.items()}
     return {
         "dataset": folds.dataset,
         "column": COLUMN_OF[folds.reading],
@@ -171,9 +189,17 @@ def _column_line(folds: Folds) -> dict[str, Any]:
         "fold_low": s.low,
         "fold_high": s.high,
         "overlap": "overlaps" if overlap else "does not overlap",
-        "stopped at": np.mean([best_epoch(h) for h in folds.rows["history"]]),
-        **{f"{name}_{k}": 100 * v for name, bounds in ahead.items() for k, v in bounds.items()},
+        "counts": np.mean([best_epoch(h) for h in folds.rows["history"]]),
+        "stopped": _stopped(folds.rows),
     }
+
+
+def _stopped(rows: pd.DataFrame) -> float:
+    """Return how many trainings early stopping ended before their last epoch; NaN without it."""
+    ran = rows["history"].map(lambda history: len(history["epoch"]))
+    return (
+        float((ran < rows["epochs"]).sum()) if (rows["early_stopping"] != "none").all() else np.nan
+    )
 
 
 def readable_columns(table: pd.DataFrame) -> pd.DataFrame:
@@ -191,20 +217,22 @@ def readable_columns(table: pd.DataFrame) -> pd.DataFrame:
         name: [interval(*x) for x in table[list(ends)].to_numpy(float)]
         for name, ends in pairs.items()
     }
+    ended = zip(table["stopped"], table["folds"], strict=True)
+    texts["stopped early"] = [f"{n:.0f} of {m}" if n == n else "" for n, m in ended]
+    texts["epoch that counts"] = [f"{n:.0f}" for n in table["counts"]]
     shown = table.assign(**texts, dataset=table["dataset"].map(lambda n: TITLES.get(n, n)))
-    names = ["dataset", "reading", "printed", "printed, 95 %", "teacher", "epochs", "stopped at"]
-    names += ["folds", "ours", "over images", "over folds", "overlap"]
-    shown = shown[[*names, "one more fold", "five folds anew"]]
-    return shown.rename(columns={"dataset": "data", "stopped at": "epoch that counts"})
+    names = ["dataset", "reading", "printed", "printed, 95 %", "teacher", "epochs"]
+    names += ["epoch that counts", "stopped early", "folds", "ours", "over images", "over folds"]
+    shown = shown[[*names, "overlap", "one more fold", "five folds anew"]]
+    return shown.rename(columns={"dataset": "data"})
 
 
 def steps_table(runs: pd.DataFrame) -> pd.DataFrame:
     """Return each step between printed columns, what noise allows, and ours, in points.
 
-    noise: the 95 % half-width of the printed difference over images, from Hanley and McNeil's
-    deviations at the split's counts and the correlation that two columns of ours have on the same
-    images; the seed of training is not in it, so it is a lower bound. ours: the difference of the
-    means of folds with its paired 95 % interval over images.
+    noise: the 95 % half-width of a difference between single splits of so many test normals as
+    print's, from our rows (`split_resamples`): both columns on the same split, but for a quoted
+    one. ours: the difference of the means of folds with its paired 95 % interval over images.
     """
     found, lines = by_reading(runs), []
     for dataset, teacher, epochs in dict.fromkeys(key[:3] for key in found):
@@ -213,8 +241,19 @@ def steps_table(runs: pd.DataFrame) -> pd.DataFrame:
             ours = change(*pair)
             if ours:
                 head = {"data": TITLES.get(dataset, dataset), "step": f"{before} to {after}"}
-                lines.append(head | {"teacher": teacher} | _step(dataset, before, after, ours))
+                lines.append(head | {"teacher": teacher} | _step(*pair, ours))
     return pd.DataFrame(lines)
+
+
+def steps_verdict(steps: pd.DataFrame) -> str:
+    """Return in words which printed steps are larger than noise, by every teacher or by one."""
+    named = {"larger than noise": [], "larger than noise by one teacher alone": [], "not shown": []}
+    for (data, step), lines in steps.groupby(["data", "step"], sort=False):
+        larger = lines["print"] == LARGER
+        kind = 0 if larger.all() else 1 if larger.any() else 2
+        list(named.values())[kind].append(f"{data}, {step} ({lines['printed'].iloc[0]:+.1f})")
+    told = (f"{kind}: {'; '.join(which) or 'none'}" for kind, which in named.items())
+    return f"Of {sum(map(len, named.values()))} printed steps, in points: {'. '.join(told)}."
 
 
 def _beside(found: Mapping[Key, Folds], panel: tuple, reading: str) -> Folds | None:
@@ -230,21 +269,45 @@ def _beside(found: Mapping[Key, Folds], panel: tuple, reading: str) -> Folds | N
     return max(ran, key=lambda f: (len(f.rows), f.epochs), default=None)
 
 
-def _step(dataset: str, before: str, after: str, ours: Change) -> dict[str, Any]:
+def _step(before: Folds, after: Folds, ours: Change) -> dict[str, Any]:
     """Return what a step's line says: printed and its noise, ours and its interval."""
-    printed = printed_columns(dataset).set_index("column")["printed"] / 100
-    a, b = (hanley_mcneil_deviation(printed[name], *SPLITS[dataset]) for name in (before, after))
-    noise = 100 * Z95 * np.sqrt(max(a**2 + b**2 - 2 * ours.correlation * a * b, 0))
-    difference = 100 * (printed[after] - printed[before])
+    printed = printed_columns(before.dataset).set_index("column")["printed"]
+    normal, _ = SPLITS[before.dataset]
+    a, b = (split_resamples(folds.scores, normal) for folds in (before, after))
+    variance = a.var() + b.var() if before.reading in QUOTED else (b - a).var()
+    noise = 100 * Z95 * np.sqrt(variance)
+    difference = printed[after.reading] - printed[before.reading]
     return {
         "printed": difference,
         "noise": noise,
-        "print": "larger than noise" if abs(difference) > noise else "within noise",
+        "print": LARGER if abs(difference) > noise else "not shown",
         "ours": ours.mean,
         "95 % interval": interval(ours.low, ours.high),
-        "ours is": "resolved" if ours.low > 0 or ours.high < 0 else "within noise",
-        "correlation": ours.correlation,
+        "ours is": "resolved" if ours.low > 0 or ours.high < 0 else "not resolved",
     }
+
+
+def again_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return how readings came out by another seed and draw of folds, beside what was predicted.
+
+    A line per reading of the study AGAIN_STUDY, in percent. inside: its folds within the 95 %
+    prediction interval of one more fold.
+    """
+    stated, lines = by_reading(runs), []
+    again = {k: f for k, f in by_reading(runs, AGAIN_STUDY).items() if k in stated}
+    bounds = predictions(stated) if again else None
+    for key, folds in again.items():
+        ahead, aurocs = bounds.loc[key], 100 * folds.aurocs
+        line = {"data": TITLES.get(folds.dataset, folds.dataset), "reading": folds.reading}
+        line |= {"teacher": folds.teacher, "ours": 100 * stated[key].aurocs.mean()}
+        line |= {"one more fold": interval(ahead["one_low"], ahead["one_high"])}
+        inside = (ahead["one_low"] <= aurocs) & (aurocs <= ahead["one_high"])
+        line |= {"folds": len(aurocs), "inside": int(inside.sum())}
+        line |= {"five folds anew": interval(ahead["five_low"], ahead["five_high"])}
+        mean = aurocs.mean()
+        met = ahead["five_low"] <= mean <= ahead["five_high"]
+        lines.append(line | {"mean": mean, "mean inside": "yes" if met else "no"})
+    return pd.DataFrame(lines)
 
 
 def habits_table(runs: pd.DataFrame) -> pd.DataFrame:
@@ -273,7 +336,8 @@ def long_table(runs: pd.DataFrame) -> pd.DataFrame:
     for (dataset, teacher, epochs, reading), folds in by_reading(runs, LONG_STUDY).items():
         place = (dataset, teacher, reading)
         for usual in (f for k, f in base.items() if (k[0], k[1], k[3]) == place):
-            both = folds.rows.merge(usual.rows, on="fold", suffixes=("", "_short"))
+            on = ["fold", "data_seed"]  # the same images
+            both = folds.rows.merge(usual.rows, on=on, suffixes=("", "_short"))
             for _, row in both.iterrows():
                 line = {"data": TITLES.get(dataset, dataset), "reading": reading}
                 line |= {"teacher": teacher, "fold": int(row["fold"])}

@@ -23,14 +23,20 @@ from rdrepro.config import (
 )
 from rdrepro.data import ImageData
 from rdrepro.data.holdout import hold_out, normals_of
-from rdrepro.data.medical import MEDICAL_DATASETS, MEDICAL_SPLITS, NORMAL, MedicalImages
+from rdrepro.data.medical import (
+    MEDICAL_DATASETS,
+    MEDICAL_SPLITS,
+    NORMAL,
+    MedicalImages,
+    find_medical,
+)
 from rdrepro.data.mvtec import MVTecAD, check_category, find_mvtec
 from rdrepro.data.novelty import CLASSES, NOVELTY_DATASETS, UNNORMALISED, OneClass
 from rdrepro.data.rotated import Rotated
 from rdrepro.data.scans import SCANS_VERSION, write_scans
 from rdrepro.data.synthetic import DRAWING_VERSION, write_category
 from rdrepro.models.reverse_distillation import residual_design
-from rdrepro.models.teacher import NoFourthStageError, check_backbone, check_fourth_stage
+from rdrepro.models.teacher import NoFourthStageError, Teacher, check_backbone, check_fourth_stage
 from rdrepro.presets import AUTO, PATIENCE, SHARE, mkd_settings, preset_settings
 from rdrepro.text import nearest
 from rdrepro.weights import RESNETS, VGG16, Weights, default_weights, find_weights
@@ -48,6 +54,10 @@ BANNER = (
 SCANS_BANNER = (
     "EMBEDDED DATA: these scans are drawn by rdrepro and are of no patient. "
     "No number below can be held against the papers."
+)
+LEAKY = (
+    "early_stopping=leaky: tested normal images choose the epoch, as in the extension's code. "
+    "What is tested below is not independent of its training."
 )
 BANNERS = {"synthetic": BANNER, "digits": DIGITS_BANNER, "scans": SCANS_BANNER}
 
@@ -69,6 +79,11 @@ class Run:
     def banner(self) -> str:
         """Return a warning where the data are embedded, else nothing."""
         return BANNERS.get(self.config.dataset, "")
+
+    @property
+    def caution(self) -> str:
+        """Return a warning where tested images choose the student, else nothing."""
+        return LEAKY if self.config.early_stopping == "leaky" else ""
 
     @property
     def rows_dir(self) -> Path:
@@ -124,14 +139,15 @@ class Run:
         return MVTecAD(root, c.category, split, c.image_size, c.mask_threshold, c.label_source)
 
     def _repr_html_(self) -> str:
-        banner = f"<p style='background:#fe6;padding:.5em'><b>{self.banner}</b></p>"
-        return (banner if self.banner else "") + (
+        said = [text for text in (self.banner, self.caution) if text]
+        banners = (f"<p style='background:#fe6;padding:.5em'><b>{text}</b></p>" for text in said)
+        return "".join(banners) + (
             f"<p>preset <b>{self.preset}</b>, device <b>{self.device}</b></p>"
             f"{self.settings().to_html()}"
         )
 
     def __repr__(self) -> str:
-        head = [self.banner] if self.banner else []
+        head = [text for text in (self.banner, self.caution) if text]
         return "\n".join(
             [*head, f"preset {self.preset}, device {self.device}", self.settings().to_string()]
         )
@@ -177,6 +193,8 @@ def resolve(**parameters: Any) -> Run:
     config = replace(config, weights=weights.name)
     if config.bottleneck == "pretrained":
         check_fourth_stage(config.backbone, weights)
+    if config.teacher_bn == "train":
+        Teacher(config.backbone, weights, config.teacher_bn)  # says so where it cannot be
     if config.method == "spade":
         config = replace(config, pooled_layer=_pooled_layer(config, chosen, weights))
     return Run(config, preset, study, data, weights, results, device, keep_maps)
@@ -351,5 +369,7 @@ def _data_root(config: RunConfig, data_root: str | None, results: Path) -> Path:
         return results / "synthetic" / drawing_name(config.data_seed, config.image_size)
     root = (paths.existing(data_root) or Path(data_root)) if data_root else paths.data_dir()
     root = root or paths.ROOT / "data"
-    own = (*NOVELTY_DATASETS, *MEDICAL_DATASETS)
-    return root if config.dataset in own else find_mvtec(root)
+    if config.dataset in MEDICAL_DATASETS:
+        find_medical(root, config.dataset)
+        return root
+    return root if config.dataset in NOVELTY_DATASETS else find_mvtec(root)

@@ -164,18 +164,46 @@ def fold_resamples(folds: Sequence[Scores], resamples: int = 2000, seed: int = 0
     another method's folds, so that the difference of two results is paired.
     """
     rng = np.random.default_rng(seed)
-    tables = [_by_path(scores) for scores in folds]
-    anomalous = [t[t["label"] == 1] for t in tables]
-    if any(list(a.index) != list(anomalous[0].index) for a in anomalous):
+    sides = [_sides(scores) for scores in folds]
+    anomalous = sides[0][1]
+    if any(list(a.index) != list(anomalous.index) for _, a in sides):
         raise ValueError("the folds do not have the same anomalous images")
-    w_a, total = _redraw(anomalous[0]["group"], resamples, rng), 0.0  # (resamples, anomalous)
-    for table, a in zip(tables, anomalous, strict=True):
-        n = table[table["label"] == 0]
+    w_a, total = _redraw(anomalous["group"], resamples, rng), 0.0  # (resamples, anomalous)
+    for n, a in sides:
         w_n = _redraw(n["group"], resamples, rng)  # (resamples, normal)
-        pairs = a["score"].to_numpy()[:, None] - n["score"].to_numpy()
-        above = (pairs > 0) + 0.5 * (pairs == 0)  # (anomalous, normal)
-        total += ((w_a @ above) * w_n).sum(axis=1) / (w_a.sum(axis=1) * w_n.sum(axis=1))
+        total += _weighted_auroc(n, a, w_n, w_a)
     return total / len(folds)
+
+
+def split_resamples(
+    folds: Sequence[Scores], normal: int, resamples: int = 2000, seed: int = 0
+) -> np.ndarray:
+    """Return AUROCs of single splits that test so many `normal` images, (resamples,).
+
+    Each is of one fold, all folds equally often: some of its normal images, all of them where it
+    has no more, and its anomalous ones redrawn. Folds differ in their students too, so that the
+    spread holds training as well as images. Paired as `fold_resamples` is.
+    """
+    drawn = []
+    for number, scores in enumerate(folds):
+        rng, (n, a) = np.random.default_rng([seed, number]), _sides(scores)
+        order = rng.random((resamples // len(folds), len(n))).argsort(axis=1)
+        w_a = _redraw(a["group"], len(order), rng)
+        drawn.append(_weighted_auroc(n, a, (order < normal).astype(int), w_a))
+    return np.concatenate(drawn)
+
+
+def _sides(scores: Scores) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the normal and the anomalous images of a fold, by their paths."""
+    table = _by_path(scores)
+    return table[table["label"] == 0], table[table["label"] == 1]
+
+
+def _weighted_auroc(n: pd.DataFrame, a: pd.DataFrame, w_n: Any, w_a: Any) -> np.ndarray:
+    """Return the AUROC of each resample, (R,); w_n (R, normal), w_a (R, anomalous): how often."""
+    pairs = a["score"].to_numpy()[:, None] - n["score"].to_numpy()
+    above = (pairs > 0) + 0.5 * (pairs == 0)  # (anomalous, normal)
+    return ((w_a @ above) * w_n).sum(axis=1) / (w_a.sum(axis=1) * w_n.sum(axis=1))
 
 
 def _by_path(scores: Scores) -> pd.DataFrame:
@@ -209,17 +237,23 @@ def fold_interval(folds: Sequence[Scores], level: float = LEVEL) -> tuple[float,
     return auroc_interval(float(drawn[0]), normal, list(folds[0]["label"]).count(1), level)
 
 
-def prediction_intervals(values: pd.DataFrame, level: float = LEVEL, more: int = 1) -> pd.DataFrame:
+def prediction_intervals(
+    values: pd.DataFrame, level: float = LEVEL, more: int = 1, together: bool = False
+) -> pd.DataFrame:
     """Return, per unit, where the mean AUROC of so many `more` seeds will lie: low and high.
 
     values: AUROCs as fractions, a line per unit, a column per seed, NaN where none ran. On the
     logit scale, on which units near 1 spread as the others do, with one SD for all units:
     t-intervals with a degree of freedom per repetition beyond the first. NaN without any.
+    together: the columns are the same images for every unit, as folds are, so that all units tell
+    no more of the spread than one: its degrees of freedom count.
     """
     z = logit(values.clip(FINEST, 1 - FINEST))
-    n, freedom = z.notna().sum(axis=1), (z.notna().sum(axis=1) - 1).clip(lower=0).sum()
+    n = z.notna().sum(axis=1)
+    beyond = (n - 1).clip(lower=0)
     squares = z.sub(z.mean(axis=1), axis=0).pow(2).sum().sum()
-    spread = np.sqrt(squares / freedom) if freedom else np.nan
+    spread = np.sqrt(squares / beyond.sum()) if beyond.any() else np.nan
+    freedom = beyond.max() if together else beyond.sum()
     half = stats.t.ppf((1 + level) / 2, freedom) * spread * np.sqrt(1 / more + 1 / n)
     bounds = {"low": expit(z.mean(axis=1) - half), "high": expit(z.mean(axis=1) + half)}
     return pd.DataFrame(bounds, index=values.index)

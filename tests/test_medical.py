@@ -598,7 +598,7 @@ def made_row(template, reading, fold, shift, **changes):
         **row["metrics"],
         "image_auroc": rd.auroc(row["scores"]["score"], row["scores"]["label"]),
     }
-    row["provenance"] |= {"preset": run.preset, "study": "medical", "dirty": False}
+    row["provenance"] |= {"preset": run.preset, "study": medical_report.STUDY, "dirty": False}
     row["provenance"]["eval_key"] = f"{abs(hash((reading, fold, shift))):016x}"[:16]
     return row
 
@@ -610,7 +610,7 @@ def medical_runs(tmp_path):
     shifts = {"Ours": 1.0, "Ours+ES": 1.0, "Ours+L_MKD": 2.5}
     for reading, shift in shifts.items():
         for fold in range(FOLDS):
-            rd.save_row(made_row(template, reading, fold, shift), tmp_path / "runs" / "medical")
+            rd.save_row(made_row(template, reading, fold, shift), tmp_path / "runs" / "rows")
     return rd.load_runs(tmp_path / "runs")
 
 

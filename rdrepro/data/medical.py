@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pandas as pd
 from torch.utils.data import Dataset
 from torchvision.transforms import functional as T
 
-from rdrepro.data.copies import picture_groups
+from rdrepro.data.copies import ALIKE, picture_groups
 from rdrepro.data.mvtec import IMAGE_ENDINGS, open_image
 from rdrepro.text import nearest, one_of
 
@@ -32,7 +33,8 @@ MEDICAL_SPLITS = {
 }
 FOLDS = 5  # ours (O18)
 REPORT_NORMALS = 10  # tested, as all anomalies are; extension, Sec. 4.1
-OCT_NORMAL = "NORMAL"
+OCT_NORMAL, OCT_ANOMALIES = "NORMAL", ("CNV", "DME", "DRUSEN")
+OCT_ALIKE = 0.99  # ours: its scans look alike by nature, and none were at hand to look at
 PARTS = ("train", "test")
 
 
@@ -76,13 +78,13 @@ class MedicalImages(Dataset):
         everything = READERS[dataset](self.folder)
         self.digests = [hashlib.sha256(p.path.read_bytes()).hexdigest() for p in everything]
         paths = tuple(p.path for p in everything)
-        self.all_groups = picture_groups(paths, tuple(self.digests))
+        likeness = OCT_ALIKE if dataset == "retinal_oct" else ALIKE
+        self.all_groups = picture_groups(paths, tuple(self.digests), likeness)
         self.everything = everything
         sides = split_sides(everything, self.all_groups, split, fold, data_seed)
+        _check_sides(sides, everything, f"{dataset}, split={split!r}, fold={fold}")
         self.left_out = int(np.sum(sides == "left out"))
         self.chosen = np.flatnonzero(sides == part)
-        if not len(self.chosen):
-            raise ValueError(f"{dataset} has no image on the {part} side of split={split!r}")
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -156,6 +158,19 @@ def check_split(dataset: str, split: str, fold: int | None) -> None:
         raise ValueError(f"fold={fold} must be {last}, with split={split!r}")
 
 
+def _check_sides(sides: np.ndarray, pictures: Sequence[Picture], name: str) -> None:
+    """Raise ValueError where nothing is left to train on, or a kind is not tested."""
+    labels = np.array([p.label for p in pictures], int)
+    trained, left_out = int((sides == "train").sum()), int((sides == "left out").sum())
+    normal, anomalous = (int(((sides == "test") & (labels == n)).sum()) for n in (0, 1))
+    if not (trained and normal and anomalous):
+        raise ValueError(
+            f"{name}: {trained} normal images to train on, {normal} normal and {anomalous} "
+            f"anomalous ones to test, of {len(pictures)} in all; none may be 0 ({left_out} are "
+            "left out, such as copies of tested pictures)"
+        )
+
+
 def split_sides(
     pictures: Sequence[Picture],
     groups: Sequence[int],
@@ -225,14 +240,20 @@ def find_medical(root: Path, dataset: str) -> Path:
     FileNotFoundError says in one sentence where the files come from and where to put them.
     """
     found = locate(root, dataset)
-    if found is None and dataset in KAGGLE:
+    if found is None and dataset not in KAGGLE:
+        raise FileNotFoundError(
+            f"{dataset} is not in {root}; data.scans.write_scans draws it there"
+        )
+    if found is None:
         downloaded = _kagglehub(KAGGLE[dataset])
         found = locate(downloaded, dataset) if downloaded else None
+        root = downloaded or root
     if found is None:
-        where = f"get it from https://www.kaggle.com/datasets/{KAGGLE.get(dataset, '')}"
         raise FileNotFoundError(
-            f"{dataset} is not in {root}; {where} and unpack it as DATA/{dataset}, with DATA given "
-            "as data_root or in RDREPRO_DATA (with kagglehub installed, it is downloaded)"
+            f"{dataset} ({', '.join(WANTED[dataset])}, with images) is not in {root}; get it from "
+            f"https://www.kaggle.com/datasets/{KAGGLE[dataset]} and unpack it as DATA/{dataset}, "
+            "with DATA given as data_root or in RDREPRO_DATA (with kagglehub installed, it is "
+            "downloaded)"
         )
     return found
 
@@ -243,41 +264,53 @@ def locate(root: Path, dataset: str) -> Path | None:
     for folder in (root / dataset, root / slug, root):
         # Archives add a folder of their own, or two: "OCT2017 " with its blank.
         for inner in (folder, *sorted(folder.glob("*/")), *sorted(folder.glob("*/*/"))):
-            if all((inner / name).exists() for name in WANTED[dataset]):
+            if _holds(inner, dataset):
                 return inner
     return None
 
 
+def _holds(folder: Path, dataset: str) -> bool:
+    """Return whether all that a reader wants is in a folder, and an image in it."""
+    wanted = [folder / name for name in WANTED[dataset]]
+    if not all(path.exists() for path in wanted):
+        return False
+    return any(_is_image(path) for part in wanted for path in part.rglob("*"))
+
+
+@lru_cache
 def _kagglehub(handle: str) -> Path | None:
     """Return where kagglehub keeps a data set, downloaded if need be; None where it cannot."""
     try:
         kagglehub = import_module("kagglehub")
-    except ImportError:  # nobody needs it who has the files
+    except (ImportError, OSError):  # nobody needs it who has the files
         return None
     try:
         return Path(kagglehub.dataset_download(handle))
     except Exception as error:  # it raises its HTTP library's errors, and its own
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise ConnectionError(
-            f"kagglehub cannot download {handle} ({error}); download it elsewhere and name the "
+            f"kagglehub cannot download {handle} ({reason}); download it elsewhere and name the "
             "folder as data_root"
         ) from None
 
 
 def _images(folder: Path) -> list[Path]:
-    files = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_ENDINGS)
-    return sorted(p for p in files if p.is_file() and not p.name.startswith("."))
+    return sorted(p for p in folder.glob("*") if _is_image(p))
+
+
+def _is_image(path: Path) -> bool:
+    named = path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
+    return named and path.is_file()
 
 
 def _head_ct(folder: Path) -> list[Picture]:
-    """Return Head CT's pictures: head_ct/NNN.png, labelled by number in labels.csv."""
-    table = pd.read_csv(folder / "labels.csv", skipinitialspace=True)
-    if list(table.columns) != ["id", "hemorrhage"] or not table["hemorrhage"].isin([0, 1]).all():
-        raise ValueError(
-            f"{folder / 'labels.csv'} must have the columns id and hemorrhage (0 or 1), "
-            f"not {', '.join(map(str, table.columns))}"
-        )
-    label_of = dict(zip(table["id"], table["hemorrhage"], strict=True))
-    files = {_number(p): p for p in _images(folder / "head_ct")}
+    """Return Head CT's pictures: NNN.png in head_ct, or in Kaggle's archive in head_ct/head_ct."""
+    label_of = _labels(folder / "labels.csv")
+    images = _images(folder / "head_ct") or _images(folder / "head_ct" / "head_ct")
+    files = {_number(p): p for p in images}
+    if len(files) < len(images):
+        twice = next(p for p in images if files[_number(p)] != p)
+        raise ValueError(f"{folder}: {twice.name} and {files[_number(twice)].name} are one number")
     if set(files) != set(label_of):
         odd = sorted(set(files) ^ set(label_of), key=str)
         raise FileNotFoundError(
@@ -285,7 +318,28 @@ def _head_ct(folder: Path) -> list[Picture]:
             f"({len(odd)} without the other, the first {odd[0]!r}); unpack the archive anew"
         )
     kinds = (NORMAL, "hemorrhage")
-    return [Picture(p, int(label_of[n]), kinds[int(label_of[n])]) for n, p in files.items()]
+    return [Picture(p, label_of[n], kinds[label_of[n]]) for n, p in files.items()]
+
+
+def _labels(path: Path) -> dict[int | str, int]:
+    """Return the label of each number in Head CT's labels.csv; ValueError says what is wrong."""
+    try:
+        table = pd.read_csv(path, skipinitialspace=True)
+    except ValueError as error:  # empty, ragged, or no text
+        raise ValueError(f"{path} cannot be read as a table ({error})") from None
+    table.columns = table.columns.str.strip().str.lower()
+    if not {"id", "hemorrhage"} <= set(table.columns):
+        raise ValueError(f"{path} has no columns id and hemorrhage but {', '.join(table.columns)}")
+    wrong = table[~table["hemorrhage"].isin([0, 1]) | table["id"].isna()]
+    if len(wrong):
+        raise ValueError(
+            f"{path}: hemorrhage must be 0 or 1, not {wrong['hemorrhage'].iloc[0]} "
+            f"(id {wrong['id'].iloc[0]})"
+        )
+    if table["id"].duplicated().any():
+        twice = table["id"][table["id"].duplicated()].iloc[0]
+        raise ValueError(f"{path} labels {twice} twice; keep one")
+    return {n: int(label) for n, label in zip(table["id"], table["hemorrhage"], strict=True)}
 
 
 def _number(path: Path) -> int | str:
@@ -301,9 +355,9 @@ def _brain_mri(folder: Path) -> list[Picture]:
 def _retinal_oct(folder: Path) -> list[Picture]:
     """Return Retinal OCT's pictures: train/NORMAL, and test/ with its anomalies."""
     kept = [Picture(p, 0, NORMAL, "train") for p in _images(folder / "train" / OCT_NORMAL)]
-    for kind in sorted(p.name for p in (folder / "test").iterdir() if p.is_dir()):
-        label, name = (0, NORMAL) if kind == OCT_NORMAL else (1, kind)
-        kept += [Picture(p, label, name, "test") for p in _images(folder / "test" / kind)]
+    kept += [Picture(p, 0, NORMAL, "test") for p in _images(folder / "test" / OCT_NORMAL)]
+    for kind in OCT_ANOMALIES:
+        kept += [Picture(p, 1, kind, "test") for p in _images(folder / "test" / kind)]
     return kept
 
 
@@ -317,6 +371,6 @@ READERS: dict[str, Callable[[Path], list[Picture]]] = {
 WANTED = {
     "head_ct": ("head_ct", "labels.csv"),
     "brain_mri": ("yes", "no"),
-    "retinal_oct": (f"train/{OCT_NORMAL}", f"test/{OCT_NORMAL}"),
+    "retinal_oct": (f"train/{OCT_NORMAL}", *(f"test/{k}" for k in (OCT_NORMAL, *OCT_ANOMALIES))),
     "scans": ("head_ct", "labels.csv"),
 }

@@ -22,6 +22,7 @@ from rdrepro.weights import (
 STRIDES = (4, 8, 16)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LITE0_MEAN, LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3  # its training code
+FOLDED = 1e-3  # from 1, of a batch norm's variance that was folded away
 LITE0_STRIDE_16 = 5  # block stages up to the map of stride 16
 
 
@@ -87,7 +88,11 @@ class Teacher(nn.Module):
         norms = self.batch_norms()
         if not norms:
             raise ValueError(f"teacher_bn='train' needs batch norms; {self.backbone} has none")
-        folded = all(not m.running_mean.any() and (m.running_var == 1).all() for m in norms)
+        # Folding leaves a mean of 0 and a variance of 1, or of 1 less the division's epsilon.
+        folded = all(
+            not m.running_mean.any() and bool(((m.running_var - 1).abs() < FOLDED).all())
+            for m in norms
+        )
         if from_file and folded:
             raise ValueError(
                 "teacher_bn='train' needs weights with batch-norm statistics, and those of this "
