@@ -34,10 +34,11 @@ class Part(Dataset):
 def hold_out(data: MVTecAD | MedicalImages, fraction: float, seed: int) -> tuple[Part, Part]:
     """Return the part of a training set to train on, and `fraction` of it to validate on.
 
-    Copies of one picture stay together, so the held-out part may be a little smaller. ValueError
-    where one of the two would be empty.
+    Copies of one picture stay together, so the held-out part may be a little smaller; likely ones
+    of what is held out are left out of training. ValueError where one of the two would be empty.
     """
-    groups = np.array(getattr(data, "groups", range(len(data))))
+    groups = np.array(getattr(data, "sure_groups", range(len(data))))
+    likely = np.array(getattr(data, "groups", range(len(data))))
     wanted, held, taken = round(fraction * len(data)), [], 0
     names, sizes = np.unique(groups, return_counts=True)
     for number in np.random.default_rng(seed).permutation(len(names)):
@@ -50,7 +51,8 @@ def hold_out(data: MVTecAD | MedicalImages, fraction: float, seed: int) -> tuple
             "both parts need images"
         )
     out, kind = np.isin(groups, held), next(iter(data.counts()))
-    return Part(data, np.flatnonzero(~out), kind), Part(data, np.flatnonzero(out), kind)
+    kept = ~out & ~np.isin(likely, likely[out])
+    return Part(data, np.flatnonzero(kept), kind), Part(data, np.flatnonzero(out), kind)
 
 
 def normals_of(data: MedicalImages) -> Part:

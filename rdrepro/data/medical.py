@@ -13,7 +13,7 @@ import pandas as pd
 from torch.utils.data import Dataset
 from torchvision.transforms import functional as T
 
-from rdrepro.data.copies import ALIKE, picture_groups
+from rdrepro.data.copies import picture_groups
 from rdrepro.data.mvtec import IMAGE_ENDINGS, open_image
 from rdrepro.text import nearest, one_of
 
@@ -34,9 +34,6 @@ MEDICAL_SPLITS = {
 FOLDS = 5  # ours (O18)
 REPORT_NORMALS = 10  # tested, as all anomalies are; extension, Sec. 4.1
 OCT_NORMAL, OCT_ANOMALIES = "NORMAL", ("CNV", "DME", "DRUSEN")
-# Ours (O18), by eye: all pairs of one picture that were seen lie above it, and with them a few
-# neighbouring slices of one head. Other data sets were not looked at and take `ALIKE`.
-LIKENESS = {"head_ct": 0.965, "brain_mri": 0.965}
 PARTS = ("train", "test")
 
 
@@ -80,10 +77,10 @@ class MedicalImages(Dataset):
         everything = READERS[dataset](self.folder)
         self.digests = [hashlib.sha256(p.path.read_bytes()).hexdigest() for p in everything]
         paths = tuple(p.path for p in everything)
-        likeness = LIKENESS.get(dataset, ALIKE)
-        self.all_groups = picture_groups(paths, tuple(self.digests), likeness)
+        self.drawn_groups, self.all_groups = picture_groups(paths, tuple(self.digests))
         self.everything = everything
-        sides = split_sides(everything, self.all_groups, split, fold, data_seed)
+        both = self.drawn_groups, self.all_groups
+        sides = split_sides(everything, *both, split, fold, data_seed)
         _check_sides(sides, everything, f"{dataset}, split={split!r}, fold={fold}")
         self.left_out = int(np.sum(sides == "left out"))
         self.chosen = np.flatnonzero(sides == part)
@@ -105,8 +102,13 @@ class MedicalImages(Dataset):
 
     @property
     def groups(self) -> list[int]:
-        """Return each image's group; copies of one picture share it."""
+        """Return each image's group; sure and likely copies of one picture share it."""
         return [int(self.all_groups[number]) for number in self.chosen]
+
+    @property
+    def sure_groups(self) -> list[int]:
+        """Return each image's group; sure copies of one picture share it."""
+        return [int(self.drawn_groups[number]) for number in self.chosen]
 
     def labels(self) -> list[int]:
         """Return each image's label, 1 = anomalous."""
@@ -175,17 +177,19 @@ def _check_sides(sides: np.ndarray, pictures: Sequence[Picture], name: str) -> N
 
 def split_sides(
     pictures: Sequence[Picture],
-    groups: Sequence[int],
+    sure: Sequence[int],
+    likely: Sequence[int],
     split: str,
     fold: int | None,
     data_seed: int,
 ) -> np.ndarray:
     """Return the side of each picture, (N,): "train", "test", or "left out" of both.
 
-    Pictures of one group are never on both sides: whole groups are drawn, and a normal picture
-    that would be trained on is left out where a copy of it is tested.
+    sure, likely: groups of `picture_groups`; pictures of one are never on both sides. Groups of
+    sure copies are drawn whole, and a normal picture that would be trained on is left out where a
+    copy of it, sure or likely, is tested: a guess costs a training image and moves no fold.
     """
-    labels, groups = np.array([p.label for p in pictures]), np.asarray(groups)
+    labels, groups = np.array([p.label for p in pictures]), np.asarray(sure)
     normal = np.flatnonzero(labels == 0)
     sides = np.full(len(pictures), "test", dtype="<U8")
     if split == "kfold":
@@ -201,7 +205,8 @@ def split_sides(
         rng = np.random.default_rng([data_seed, fold])
         tested = draw_groups(groups[normal], REPORT_NORMALS, rng)
         sides[normal[~tested]] = "train"
-    sides[(sides == "train") & np.isin(groups, groups[sides == "test"])] = "left out"
+    for same in (groups, np.asarray(likely)):
+        sides[(sides == "train") & np.isin(same, same[sides == "test"])] = "left out"
     return sides
 
 
