@@ -43,17 +43,20 @@ def main() -> None:
         "columns": (STUDY, columns, usual),
         "habits": (HABITS_STUDY, {n: how for n, (_, _, how) in HABITS.items()}, usual),
         "long": (LONG_STUDY, columns, {**usual, "epochs": PRESETS["medical"]["epochs"]}),
-        "mkd": (STUDY, {MKD: mkd}, {"weights": arguments.weights, "epochs": EPOCHS}),
+        "mkd": (STUDY, {MKD: mkd}, {"weights": arguments.weights or None, "epochs": EPOCHS}),
     }
     study, variants, settings = parts[arguments.part]
+    variants = {n: how for n, how in variants.items() if n.startswith(arguments.only)}
+    if not variants:
+        parser.error(f"--only {arguments.only!r} begins no name of --part {arguments.part}")
     settings |= {"seed": arguments.seed, "data_seed": arguments.data_seed}
     settings |= {"study": arguments.study or study}
     settings |= {"epochs": arguments.epochs or settings["epochs"]}
     for fold in arguments.folds.split(","):
         for dataset in arguments.datasets.split(","):
-            for name, changes in variants.items():
+            for changes in variants.values():
                 folded = changes.get("teacher_bn") == "train" and arguments.weights
-                if name.startswith(arguments.only) and not folded:
+                if not folded:
                     where = {"dataset": dataset, "fold": fold, "split": "kfold"}
                     make_missing(**{**settings, **where, **changes})
 

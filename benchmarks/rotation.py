@@ -10,6 +10,7 @@ import os
 
 from studies import run_missing
 
+from rdrepro.data.mvtec import check_category
 from rdrepro.data.synthetic import REPORT_SEED
 from rdrepro.rotation import ANGLES, ROTATION_STUDY
 
@@ -26,9 +27,14 @@ def main() -> None:
     parser.add_argument("--weights", help="ResNet-18 weights for MVTec's bottle")
     parser.add_argument("--categories", default=",".join(CATEGORIES), help="embedded ones")
     arguments = parser.parse_args()
-    for category in filter(None, arguments.categories.split(",")):
+    if arguments.weights and not os.environ.get("RDREPRO_DATA"):
+        parser.error("--weights is for MVTec's bottle: name its data root in RDREPRO_DATA")
+    categories = [name.strip() for name in arguments.categories.split(",") if name.strip()]
+    for category in categories:
+        check_category(category)
+    for category in categories:
         run_missing({**EMBEDDED, "category": category}, TURNED)
-    if os.environ.get("RDREPRO_DATA") and arguments.weights:
+    if arguments.weights:
         run_missing({**BOTTLE, "weights": arguments.weights}, TURNED)
 
 

@@ -258,6 +258,7 @@ def other_protocols(runs: pd.DataFrame | None = None, study: str | None = None) 
     rows = runs[runs["dataset"].isin({c.dataset for c in printed_cells()})]
     # Novelty detection and medical images have tables of their own.
     rows = rows[rows["normal_class"].isna() & ~rows["dataset"].isin(MEDICAL_DATASETS)]
+    rows = rows[rows["rotation"] == 0]  # so have turned test images
     rows = rows[rows["provenance.dirty"].eq(False)]
     if study:
         rows = rows[rows["study"] == study]

@@ -1,7 +1,7 @@
 """Figures of runs, drawn into given axes: Figs. 1 and 5-7, curves, and ours beside the paper's."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -50,6 +50,14 @@ def new_figure(
         inches = (size[0] * columns, size[1] * rows)
         figure, axes = plt.subplots(rows, columns, figsize=inches, squeeze=False)
     return figure, axes if axes.size > 1 else axes[0, 0]
+
+
+def share_limits(axes: Iterable[Axes], axis: str) -> None:
+    """Give axes the widest limits of any, along "x" or "y"."""
+    axes = list(np.ravel(axes))
+    limits = np.array([getattr(ax, f"get_{axis}lim")() for ax in axes])
+    for ax in axes:
+        getattr(ax, f"set_{axis}lim")(limits.min(), limits.max())
 
 
 @styled
@@ -279,15 +287,18 @@ def plot_extremes(
 
 
 @styled
-def plot_stopping(ax: Axes, history: Mapping | pd.DataFrame, name: str) -> Axes:
+def plot_stopping(ax: Axes, history: Mapping | pd.DataFrame, name: str, title: str = "") -> Axes:
     """Draw a run's training loss and, where it stopped early, its validation loss and best epoch.
 
     Again for a second run (Fig. 7 of the extension). The axis ends at twice the highest training
     loss: before the batch norms' statistics have settled, validation losses lie far above.
     """
     plot_history(ax, history, f"{name}: training")
+    ax.set_title(title)
     if not len(history["epoch"]):
         return ax
+    if len(ax.lines) > 1:  # it may be the first one's very curve
+        ax.lines[-1].set_linestyle("--")
     if "validation_loss" in history:
         epochs, losses = (np.asarray(history[k], float) for k in ("epoch", "validation_loss"))
         best, colour = int(np.argmin(losses)), ax.lines[-1].get_color()
@@ -297,7 +308,7 @@ def plot_stopping(ax: Axes, history: Mapping | pd.DataFrame, name: str) -> Axes:
     curves = {line: np.asarray(line.get_ydata(), float) for line in ax.lines}
     trained = [y.max() for line, y in curves.items() if line.get_label().endswith(": training")]
     ax.set_ylim(0.9 * min(y.min() for y in curves.values()), 2 * max(trained))
-    ax.legend()
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18))
     return ax
 
 
@@ -312,6 +323,8 @@ def plot_columns(ax: Axes, table: pd.DataFrame, title: str) -> Axes:
     teachers = list(dict.fromkeys(table["teacher"].dropna()))
     first = table.drop_duplicates("reading").set_index("reading").loc[readings]
     step = 0.8 / (len(teachers) + 1)
+    for place in range(1, len(readings)):
+        ax.axhline(place - 0.5, color="0.85", linewidth=0.8)
     y = np.arange(len(readings)) - 0.4 + step / 2
     bars = [first["printed"] - first["printed_low"], first["printed_high"] - first["printed"]]
     look = {"capsize": 2, "elinewidth": 1, "markersize": 4}
@@ -382,7 +395,7 @@ def plot_rotation(ax: Axes, percents: pd.Series, metric: str, name: str) -> Axes
     marker = "os^D"[len(ax.lines) % 4]
     ax.plot(percents.index, percents, _dashes(ax), marker=marker, markersize=3, label=name)
     ax.set(xlabel="rotation of the test images (degrees)", ylabel=f"{metric} (%)")
-    ax.set_xticks(range(0, 361, 90))
+    ax.set_xticks(range(0, 360, 90))
     return ax
 
 

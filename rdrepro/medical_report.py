@@ -83,7 +83,8 @@ def all_folds(runs: pd.DataFrame, variants: Mapping[str, Mapping], study: str) -
     """Return a study's clean rows by data set, teacher, epochs and variant, the newest per fold.
 
     Only k-folds of one protocol, one seed and one draw of folds (`data_seed`) stand together: of
-    protocols that of most folds, of seeds and draws the lowest. No row of random weights counts.
+    protocols, and of seeds and draws, that of most folds, else the lowest. No row of random weights
+    counts.
     """
     rows = study_rows(runs, study)
     found = []
@@ -99,9 +100,9 @@ def all_folds(runs: pd.DataFrame, variants: Mapping[str, Mapping], study: str) -
             protocol = group[fields].map(str).agg(" ".join, axis="columns")
             sizes = protocol.map(group.groupby(protocol)["fold"].nunique())
             group = group[protocol == protocol[sizes == sizes.max()].iloc[-1]]
-            first = group.sort_values(REPETITION).iloc[0]
-            same = (group[REPETITION] == first[REPETITION]).all(axis=1)
-            one = group[same].drop_duplicates("fold", keep="last").sort_values("fold")
+            repeated = group.groupby(REPETITION)["fold"].nunique()  # sorted: the lowest first
+            chosen = (group[REPETITION] == list(repeated.idxmax())).all(axis=1)
+            one = group[chosen].drop_duplicates("fold", keep="last").sort_values("fold")
             found.append(Folds(dataset, backbone, int(epochs), name, one))
     return found
 
@@ -247,6 +248,8 @@ def steps_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 def steps_verdict(steps: pd.DataFrame) -> str:
     """Return in words which printed steps are larger than noise, by every teacher or by one."""
+    if steps.empty:
+        return ""
     named = {"larger than noise": [], "larger than noise by one teacher alone": [], "not shown": []}
     for (data, step), lines in steps.groupby(["data", "step"], sort=False):
         larger = lines["print"] == LARGER

@@ -14,6 +14,7 @@ from rdrepro import figures, medical_report, paths, rotation, tables
 from rdrepro.ablations import ablation_table, orders
 from rdrepro.cells import paper_cells, printed_cells
 from rdrepro.compare import compare, departures, left_out, other_protocols
+from rdrepro.data.medical import MEDICAL_DATASETS
 from rdrepro.data.mvtec import MVTEC_CATEGORIES
 from rdrepro.data.novelty import CHOICE_TEST, CHOICE_TRAIN
 from rdrepro.evaluation import Predictions
@@ -199,6 +200,7 @@ def rotation_curves(runs: pd.DataFrame) -> Figure | str:
         for told, table in lines:
             name = f"{told['data']}, {told['backbone']}"
             figures.plot_rotation(ax, table[metric], metric, name)
+    figures.share_limits(axes, "y")
     handles, labels = np.ravel(axes)[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
@@ -224,6 +226,10 @@ def medical_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
     columns = medical_report.readable_columns(medical_report.columns_table(runs))
     named = {
         "medical_columns": ("every reading of a column beside print, percent", columns),
+        "medical_again": (
+            "other seeds and folds beside what was predicted, percent",
+            medical_report.again_table(runs),
+        ),
         "medical_steps": (
             "what one column adds to another, in points",
             medical_report.steps_table(runs),
@@ -233,7 +239,7 @@ def medical_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
             habits,
         ),
         "medical_long": (
-            "one fold at the epochs that its code runs, percent",
+            "one fold at the epochs that its code runs, MKD's that MKD's does, percent",
             medical_report.long_table(runs),
         ),
     }
@@ -243,16 +249,33 @@ def medical_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
         yield html_table(table, f"<b>Table 3 of the extension in full</b>: {what}", prose=True)
 
 
+def medical_misses(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the readings of the extension's Table 3 whose interval does not overlap print's."""
+    table = medical_report.readable_columns(medical_report.columns_table(runs))
+    if table.empty:
+        return table
+    names = ["data", "reading", "printed", "printed, 95 %", "teacher", "epochs", "ours"]
+    missed = table[table["overlap"] != "overlaps"]
+    return missed[[*names, "over images"]].reset_index(drop=True)
+
+
 def medical_columns(runs: pd.DataFrame) -> Figure | str:
-    """Draw the extension's Table 3, a panel per data set: print, and each teacher of ours."""
+    """Draw the extension's Table 3, a panel per data set: print, and each teacher of ours.
+
+    Of several epochs those of most folds, else the most.
+    """
     table = medical_report.columns_table(runs)
     if table.empty:
         return NO_MEDICAL
+    one = ["dataset", "reading", "teacher"]
+    newest = table.sort_values(["folds", "epochs"]).drop_duplicates(one, keep="last")
+    table = table[table.index.isin(newest.index)]
     panels = list(dict.fromkeys(table["dataset"]))
     figure, axes = figures.new_figure(1, len(panels), size=(6.4, 5.4))
     for ax, dataset in zip(np.ravel(axes), panels, strict=True):
         part = table[table["dataset"] == dataset]
         figures.plot_columns(ax, part, TITLES.get(dataset, dataset))
+    figures.share_limits(axes, "x")
     handles, labels = np.ravel(axes)[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return figure
@@ -262,14 +285,19 @@ def medical_stopping(runs: pd.DataFrame) -> Figure | str:
     """Draw the loss of L_MKD with and without early stopping, one fold (the extension's Fig. 7)."""
     readings = {n: medical_report.READING_OF[n] for n in ("Ours+L_MKD", "Ours+L_MKD, ES")}
     found = medical_report.all_folds(runs, readings, medical_report.STUDY)
-    panels = list(dict.fromkeys((f.dataset, f.teacher) for f in found))
-    if not panels:
+    if not found:
         return NO_MEDICAL
-    figure, axes = figures.new_figure(1, len(panels), size=(4.2, 3.4))
+    found.sort(key=lambda f: (f.teacher, MEDICAL_DATASETS.index(f.dataset), f.epochs))
+    panels = list(dict.fromkeys((f.teacher, f.dataset, f.epochs) for f in found))
+    figure, axes = figures.new_figure(1, len(panels), size=(4.2, 4.2))
     for ax, panel in zip(np.ravel(axes), panels, strict=True):
-        for folds in (f for f in found if (f.dataset, f.teacher) == panel):
-            figures.plot_stopping(ax, folds.rows.iloc[0]["history"], folds.reading)
-        ax.set_title(f"{TITLES[panel[0]]}, {panel[1]}")
+        teacher, dataset, epochs = panel
+        title = f"{TITLES[dataset]}, {teacher}, {epochs} epochs"
+        for folds in (f for f in found if (f.teacher, f.dataset, f.epochs) == panel):
+            figures.plot_stopping(ax, folds.rows.iloc[0]["history"], folds.reading, title)
+    for teacher in dict.fromkeys(panel[0] for panel in panels):
+        own = [ax for ax, panel in zip(np.ravel(axes), panels, strict=True) if panel[0] == teacher]
+        figures.share_limits(own, "y")
     return figure
 
 

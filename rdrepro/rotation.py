@@ -110,14 +110,24 @@ def _effect(part: pd.DataFrame) -> dict[str, object]:
     at_0, others = np.column_stack(beside), np.column_stack(list(turned))  # (N, K) each
     labels = part.iloc[0]["kept"]["label"]
     change, low, high = (100 * x for x in paired_bootstrap(at_0, others, labels, mean_auroc))
+    bounds = interval(low, high, 2) if high > low else "not resolvable"  # every pair ranked right
     fold = part.iloc[0]["fold"]
     return {
         "fold": "" if pd.isna(fold) else f"{fold:.0f}",
         "runs": part["repetition"].nunique(),
         "angles": turned.index.unique("rotation").size,
         "change": change,
-        "95 % interval": interval(low, high, 2),
+        "95 % interval": bounds,
     }
+
+
+def quarter_turns_in_words(effects: pd.DataFrame) -> str:
+    """Return which data quarter turns change, of `rotation_effects`, and by how many points."""
+    if effects.empty:
+        return ""
+    exact = effects[effects["turns"] == "quarter turns"]
+    told = [f"{line['data']} {line['change']:+.1f}" for _, line in exact.iterrows()]
+    return f"Quarter turns change image AUROC, in points: {', '.join(told)}."
 
 
 def mean_auroc(scores: np.ndarray, labels: np.ndarray) -> float:

@@ -237,6 +237,14 @@ def flattened(table: pd.DataFrame) -> pd.DataFrame:
     return table.set_axis(names, axis="columns")
 
 
+UNTESTED, NOT_YET = "untested by the paper", "not tested yet"
+# Tables and figures of the report that stand beside print without a verdict, and their studies.
+BESIDE_PRINT = {
+    **dict.fromkeys(("medical_columns", "medical_steps", "medical_stopping"), "medical-table3"),
+    "rotation": "rotation",
+}
+
+
 def claims_table(runs: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return each claim of both papers, the print that bears on it, and what our runs say."""
     results = compare(printed_cells(), runs)
@@ -246,6 +254,11 @@ def claims_table(runs: pd.DataFrame | None = None) -> pd.DataFrame:
     said = [_said(words, names, results["verdict"]) for words in claims["evidence"]]
     found = zip(claims["evidence"], said, strict=True)
     claims["verdict"] = [_claim_verdict(words, counts) for words, counts in found]
+    studies = set() if runs is None or runs.empty else set(runs["study"])
+    for place, (test, verdict) in claims[["test", "verdict"]].iterrows():
+        shown = [name for name in test.split("; ") if BESIDE_PRINT.get(name) in studies]
+        if shown and verdict in (UNTESTED, NOT_YET):
+            claims.loc[place, "verdict"] = f"no verdict; see {', '.join(shown)}"
     claims["our runs"] = ["; ".join(f"{v} ({n})" for v, n in counts.items()) for counts in said]
     numbers = load_print("text").groupby(["paper", "section"])["printed"].agg(", ".join)
     claims["evidence"] = [
@@ -292,10 +305,10 @@ def _said(evidence: str, names: pd.Series, verdicts: pd.Series) -> pd.Series:
 
 def _claim_verdict(evidence: str, said: pd.Series) -> str:
     """Return what our runs make of a claim, all of its cells together."""
-    if evidence == "untested by the paper":
+    if evidence == UNTESTED:
         return evidence
     if all(verdict.startswith(("not run", "incomplete")) for verdict in said.index):
-        return "not tested yet"
+        return NOT_YET
     if set(said.index) & set(FAILED):
         return "contradicted in part"
     return "supported" if set(said.index) <= {"reproduced", "overlaps"} else "open"

@@ -245,13 +245,22 @@ def _lite0_names() -> list[str]:
 def load_encoder(encoder: nn.Module, path: Path, backbone: str) -> None:
     """Load a state dict into the encoder; ValueError says which keys do not fit.
 
-    Entries that the encoder does not have (layer4, fc) are passed over.
+    Stages that the encoder does not have (layer4, fc) are passed over; a deeper ResNet's blocks in
+    its own stages are not.
     """
     read = resnet_entries if backbone in RESNETS else read_file
     state = require_tensors(read(path), path.name)
     if backbone == LITE0 and not set(names := _lite0_names()) <= set(state):
         state = dict(zip(names, state.values()))  # noqa: B905 - missing entries are named below
-    missing, _, wrong = misfits(encoder, state)
+    missing, unknown, wrong = misfits(encoder, state)
+    stages = {name for name, _ in encoder.named_children()} if backbone in RESNETS else set()
+    deeper = [k for k in unknown if k.split(".")[0] in stages]
+    if deeper:
+        raise ValueError(
+            f"the weights file {path.name} does not fit backbone={backbone!r}: it has "
+            f"{len(deeper)} entries more in the same stages, such as {deeper[0]}; name its own "
+            "backbone"
+        )
     if missing or wrong:
         what = f"lacks {', '.join(missing[:3])}" if missing else f"has another shape at {wrong[0]}"
         raise ValueError(

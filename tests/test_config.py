@@ -68,6 +68,7 @@ FOLDED = {"dataset": "head_ct", "category": "normal", "split": "kfold", "fold": 
 STOPPED = {"early_stopping": "train", "patience": 15, "validation_fraction": 0.25}
 BASES = {"inlier_categories": DRAWS, "split": DIGITS, "normal_class": DIGITS, "fold": FOLDED}
 BASES |= dict.fromkeys(("patience", "validation_fraction"), STOPPED)
+BASES |= {"mkd_weight": {"loss": "mkd"}}
 
 
 def test_the_defaults_are_the_papers_protocol():

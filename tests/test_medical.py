@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 
 import rdrepro as rd
-from rdrepro import medical, medical_report
+from rdrepro import medical, medical_report, training
 from rdrepro.data import medical as data_module
-from rdrepro.data.copies import ALIKE, picture_groups
+from rdrepro.data.copies import picture_groups
 from rdrepro.data.holdout import Part, hold_out, normals_of
 from rdrepro.data.medical import FOLDS, MedicalImages, Picture, draw_groups, kfold, split_sides
 from rdrepro.kernels import reached
-from rdrepro.stats import fold_interval, fold_resamples, prediction_intervals
-from rdrepro.training import VALIDATION, EarlyStopping, fit
+from rdrepro.stats import fold_interval, fold_resamples, prediction_intervals, split_resamples
+from rdrepro.training import VALIDATION, fit, training_hash
 
 RNG = np.random.default_rng(7)
 
@@ -52,6 +52,13 @@ def head_tree(root, count=20):
     lines = [f"{i},{int(i < count // 2)}" for i in range(count)]
     (folder.parent / "labels.csv").write_text("\n".join(["id, hemorrhage", *lines]) + "\n")
     return root
+
+
+@pytest.fixture
+def data_root(tmp_path, monkeypatch):
+    """Made-up Head CT and Brain MRI as the data root of runs."""
+    monkeypatch.setenv("RDREPRO_DATA", str(head_tree(brain_tree(tmp_path / "data"))))
+    return tmp_path / "data"
 
 
 def oct_tree(root, train=9, inner="OCT2017 "):
@@ -119,12 +126,19 @@ def test_kagglehub_is_used_where_it_is_installed(tmp_path, monkeypatch):
         return str(kept)
 
     monkeypatch.setitem(sys.modules, "kagglehub", SimpleNamespace(dataset_download=download))
-    data = MedicalImages(tmp_path / "elsewhere", "head_ct", "train", 32)
-    assert len(data) == 8 and asked == ["felipekitamura/head-ct-hemorrhage"]
+    data_module._kagglehub.cache_clear()
+    for _ in range(2):
+        data = MedicalImages(tmp_path / "elsewhere", "head_ct", "train", 32)
+    assert len(data) == 8 and asked == ["felipekitamura/head-ct-hemorrhage"]  # asked once
     broken = SimpleNamespace(dataset_download=lambda handle: 1 / 0)
     monkeypatch.setitem(sys.modules, "kagglehub", broken)
     with pytest.raises(ConnectionError, match="kagglehub cannot download navoneel/brain"):
         MedicalImages(tmp_path / "elsewhere", "brain_mri")
+    odd = SimpleNamespace(dataset_download=lambda handle: str(tmp_path / "odd"))
+    monkeypatch.setitem(sys.modules, "kagglehub", odd)
+    with pytest.raises(FileNotFoundError, match=r"with images. is not in .*odd"):
+        MedicalImages(tmp_path / "elsewhere", "brain_mri")
+    data_module._kagglehub.cache_clear()
 
 
 def test_a_table_that_does_not_fit_the_images_is_refused(tmp_path):
@@ -134,8 +148,60 @@ def test_a_table_that_does_not_fit_the_images_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="1 without the other, the first 19"):
         MedicalImages(tmp_path, "head_ct")
     table.write_text(whole.replace("hemorrhage", "bleeding"))
-    with pytest.raises(ValueError, match="must have the columns id and hemorrhage"):
+    with pytest.raises(ValueError, match="has no columns id and hemorrhage but id, bleeding"):
         MedicalImages(tmp_path, "head_ct")
+    for text, message in (
+        (whole.replace("19,0", "19,2"), "must be 0 or 1, not 2.* .id 19"),
+        (whole.replace("19,0", "19,"), "must be 0 or 1, not nan"),
+        (whole + "3,0\n", "labels 3 twice"),
+        ("", "cannot be read as a table"),
+    ):
+        table.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            MedicalImages(tmp_path, "head_ct")
+    table.write_text(whole.replace("hemorrhage", "Hemorrhage ,by"))
+    assert MedicalImages(tmp_path, "head_ct").counts() == {"normal": 8}
+    table.write_text(whole)
+    picture().save(table.parent / "head_ct" / "3.png")
+    with pytest.raises(ValueError, match=r"003.png and 3.png are one number"):
+        MedicalImages(tmp_path, "head_ct")
+
+
+def test_head_ct_is_read_as_kaggle_packs_it(tmp_path):
+    """Its archive has labels.csv beside head_ct/head_ct/."""
+    folder = head_tree(tmp_path) / "head_ct" / "head_ct"
+    inner = folder.rename(tmp_path / "pictures")
+    folder.mkdir()
+    inner.rename(folder / "head_ct")
+    test = MedicalImages(tmp_path, "head_ct", "test", 32)
+    assert test.counts() == {"hemorrhage": 10, "normal": 2}
+    assert test[0]["path"].startswith("head_ct/head_ct/")
+
+
+def test_empty_folders_around_the_data_are_passed_over(tmp_path):
+    tree, root = brain_tree(tmp_path / "kept") / "brain_mri", tmp_path / "data"
+    for name in ("yes", "no"):
+        (root / "brain_mri" / name).mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=r"brain_mri \(yes, no, with images\) is not in"):
+        MedicalImages(root, "brain_mri")
+    tree.rename(root / "brain_mri" / "brain_tumor_dataset")
+    assert len(MedicalImages(root, "brain_mri"))
+
+
+@pytest.mark.parametrize(
+    ("normal", "anomalous", "fold", "told"),
+    [(12, 0, 0, "0 anomalous ones"), (1, 6, 4, "0 normal and 6"), (0, 6, 0, "2 normal and 6")],
+)
+def test_a_split_that_cannot_be_tested_is_refused_before_training(
+    normal, anomalous, fold, told, tmp_path
+):
+    tree = brain_tree(tmp_path, max(normal, 2), anomalous) / "brain_mri" / "no"
+    if not normal:  # one picture, twenty times
+        for name in ("copy no.jpg", "1 no.jpg", "big.png"):
+            (tree / name).write_bytes((tree / "0 no.jpg").read_bytes())
+        told = "4 normal and 6"
+    with pytest.raises(ValueError, match=told):
+        MedicalImages(tmp_path, "brain_mri", fold=fold)
 
 
 @pytest.mark.parametrize(
@@ -189,26 +255,50 @@ def test_a_threshold_of_likeness_parts_noise_from_another_picture(tmp_path):
     black = np.zeros_like(base)
     for path, pixels in zip(paths, (base, noisy, half, black), strict=True):
         Image.fromarray(pixels.astype(np.uint8)).save(path)
-    groups = picture_groups(paths, ("a", "b", "c", "d"))
-    assert groups[0] == groups[1] and len(set(groups)) == 3 and 0.98 < ALIKE < 1
+    for groups in picture_groups(paths, ("a", "b", "c", "d")):
+        assert groups[0] == groups[1] and len(set(groups)) == 3
+
+
+def test_a_copy_under_another_border_is_likely_one(tmp_path):
+    """Sharpened, and framed otherwise: no sure copy, but never trained on where it is tested."""
+    base = picture(96)
+    framed = Image.new("RGB", (160, 128))
+    framed.paste(base.filter(ImageFilter.SHARPEN).resize((80, 88)), (60, 20))
+    paths = tuple(tmp_path / f"{i}.png" for i in range(3))
+    for path, image in zip(paths, (base, framed, picture(96)), strict=True):
+        image.save(path)
+    sure, likely = picture_groups(paths, ("a", "b", "c"))
+    assert len(set(sure)) == 3 and likely[0] == likely[1] != likely[2]
+    pictures = [Picture(None, 0, "")] * 5 + [Picture(None, 1, "")]
+    groups = np.array([0, 0, 1, 2, 3, 4])
+    for fold in range(FOLDS):
+        sides = split_sides(pictures, np.arange(6), groups, "kfold", fold, 1)
+        tested = sides[:2] == "test"
+        if tested.any():
+            assert set(sides[:2]) == {"test", "left out"}
 
 
 def made_up(seed):
-    """Random pictures of both labels in random groups, some of which hold both labels."""
+    """Random pictures of both labels in random groups, some of which hold both labels.
+
+    Likely groups hold whole sure ones, and join some.
+    """
     rng = np.random.default_rng(seed)
-    groups = rng.integers(0, 40, 60)
+    sure = rng.integers(0, 40, 60)
+    likely = rng.integers(0, 30, 40)[sure]
     labels = rng.integers(0, 2, 60)
-    return [Picture(None, int(y), "") for y in labels], groups
+    return [Picture(None, int(y), "") for y in labels], sure, likely
 
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("split", ["kfold", "report"])
 def test_no_picture_is_on_both_sides(seed, split):
-    pictures, groups = made_up(seed)
+    pictures, sure, likely = made_up(seed)
     for fold in range(FOLDS):
-        sides = split_sides(pictures, groups, split, fold, seed)
-        train, test = (set(groups[sides == side]) for side in ("train", "test"))
-        assert not train & test
+        sides = split_sides(pictures, sure, likely, split, fold, seed)
+        for groups in (sure, likely):
+            train, test = (set(groups[sides == side]) for side in ("train", "test"))
+            assert not train & test
         labels = np.array([p.label for p in pictures])
         assert not labels[sides == "train"].any() and (sides[labels == 1] == "test").all()
 
@@ -217,13 +307,13 @@ def test_a_normal_copy_of_a_tested_anomaly_is_left_out():
     pictures = [Picture(None, y, "") for y in (0, 0, 0, 0, 0, 0, 1)]
     groups = np.array([0, 1, 2, 3, 4, 5, 5])  # the last normal one is an anomaly's copy
     for fold in range(FOLDS):
-        sides = split_sides(pictures, groups, "kfold", fold, 1)
+        sides = split_sides(pictures, groups, groups, "kfold", fold, 1)
         assert sides[5] in ("test", "left out") and sides[6] == "test"
 
 
 def test_an_official_training_image_that_is_tested_too_is_left_out():
     pictures = [Picture(None, 0, "", "train")] * 3 + [Picture(None, 0, "", "test")]
-    sides = split_sides(pictures, np.array([0, 1, 2, 2]), "official", None, 1)
+    sides = split_sides(pictures, np.arange(4), np.array([0, 1, 2, 2]), "official", None, 1)
     assert list(sides) == ["train", "train", "left out", "test"]
 
 
@@ -268,6 +358,25 @@ def test_other_bytes_under_the_same_name_change_the_fingerprint(tmp_path):
     before = MedicalImages(tmp_path, "brain_mri", "test", 32).fingerprint()
     picture().save(tmp_path / "brain_mri" / "yes" / "Y0.JPG")
     assert MedicalImages(tmp_path, "brain_mri", "test", 32).fingerprint() != before
+
+
+def test_a_likely_copy_of_what_is_held_out_is_not_trained_on():
+    class Images:
+        groups, sure_groups = [0, 0, 1, 2, 3, 4, 5, 6], list(range(8))
+
+        def __len__(self):
+            return 8
+
+        def counts(self):
+            return {"normal": 8}
+
+    parted = 0
+    for seed in range(20):
+        train, held = hold_out(Images(), 0.25, seed)
+        groups = [{Images.groups[i] for i in part.indices} for part in (train, held)]
+        assert not groups[0] & groups[1] and len(held) == 2
+        parted += len(train) + len(held) < 8
+    assert parted  # it happened
 
 
 def test_held_out_images_are_whole_groups_of_a_quarter(tmp_path):
@@ -329,19 +438,23 @@ def test_early_stopping_keeps_the_epoch_of_the_lowest_validation_loss(
     stopped = {"early_stopping": "train", "patience": 2, "epochs": 50}
     run = scans_run(tmp_path, image_size=image_size, seed=3, **stopped)
     losses = iter([3.0, 1.0, 2.0, 1.5, 0.5])
-    seen = []
+    seen, loss_of, trained = [], training.training_loss, []
 
-    def validate(self, model, epoch):
-        loss = next(losses)
+    def validation_loss(f_e, f_d, config):
+        """The real training loss, and while validating the next of the losses above."""
+        trained.append(model.student.training)
+        if torch.is_grad_enabled():
+            return loss_of(f_e, f_d, config)
         seen.append({k: v.clone() for k, v in model.kept().state_dict().items()})
-        if loss < self.best:
-            self.best, self.epoch, self.state = loss, epoch, seen[-1]
-        return loss
+        return torch.tensor(next(losses))
 
-    monkeypatch.setattr(EarlyStopping, "validate", validate)
+    monkeypatch.setattr(training, "training_loss", validation_loss)
+    held = len(run.validation())
+    assert held <= run.config.batch_size  # so that a validation is one call
     model = rd.build_model(run.config, run.weights)
     history = fit(model, run.dataset("train"), run.config, "cpu", None, run.validation())
     assert list(history[VALIDATION]) == [3.0, 1.0, 2.0, 1.5]  # patience 2 after epoch 2
+    assert trained.count(False) == len(history) and not trained[-1]  # validated in eval mode alone
     for name, value in model.kept().state_dict().items():
         cells = seen[1][name]
         if value.shape != cells.shape:
@@ -379,6 +492,20 @@ def test_what_validates_is_not_trained_on_and_leaking_validates_on_tested_images
     assert len(leaky.dataset("train")) == len(whole)
     assert scans_run(tmp_path).validation() is None
     assert len(normals_of(tested)) == len(normal)
+
+
+def test_the_images_validated_on_decide_a_student(tmp_path):
+    run = scans_run(tmp_path, early_stopping="train")
+    data, held = run.dataset("train"), run.validation()
+    fewer = Part(held.data, held.indices[1:], held.kind)
+    seen = {training_hash(data, part) for part in (None, held, fewer)}
+    assert len(seen) == 3
+
+
+def test_early_stopping_is_the_extensions(tmp_path):
+    """Sec. 4.3: a quarter of the training images, patience 15."""
+    config = scans_run(tmp_path, preset="medical_es", weights="random").config
+    assert (config.validation_fraction, config.patience) == (0.25, 15)
 
 
 def test_a_stopped_student_is_found_again_with_its_validation_losses(tmp_path):
@@ -469,6 +596,14 @@ def test_a_difference_on_the_same_images_is_paired():
     folds[1]["score"][10:] = folds[0]["score"][10:]
     moved = [f | {"score": [2 * s + 5 for s in f["score"]]} for f in folds]
     assert (fold_resamples(moved) == fold_resamples(folds)).all()
+    higher = [f | {"score": [*f["score"][:10], *(x + 1 for x in f["score"][10:])]} for f in folds]
+    drawn = [
+        medical_report.Folds("", "", 1, "", pd.DataFrame({"scores": f})) for f in (folds, higher)
+    ]
+    for one in drawn:
+        one.rows["image_auroc"] = [rd.auroc(f["score"], f["label"]) for f in one.scores]
+    change = medical_report.change(*drawn)
+    assert 0 < change.low < change.mean < change.high
     other = [f | {"path": [p.replace("a", "b") for p in f["path"]]} for f in folds[:1]]
     with pytest.raises(ValueError, match="not have the same anomalous"):
         fold_resamples([folds[0], *other])
@@ -483,6 +618,32 @@ def test_the_interval_of_folds_holds_the_truth():
         low, high = fold_interval(folds)
         held += low <= 0.85 <= high
     assert 0.89 <= held / 150 <= 0.99  # three standard errors below 95 %
+
+
+def test_units_that_share_their_repetitions_share_their_degrees_of_freedom():
+    """Ten units with the same five folds: wider than as if they were fifty, as wide as one."""
+    z = np.random.default_rng(8).normal(1, 0.5, 5)
+    one = pd.DataFrame([1 / (1 + np.exp(-z))])
+    ten = pd.concat([one] * 10, ignore_index=True)
+    alone = prediction_intervals(one)
+    np.testing.assert_allclose(prediction_intervals(ten, together=True).iloc[[3]], alone)
+    assert (prediction_intervals(ten)["high"] < alone.loc[0, "high"]).all()
+
+
+def test_resampled_splits_test_so_many_normal_images_of_one_fold():
+    rng = np.random.default_rng(4)
+    folds = [scores_of(rng.normal(k, 1, 20), rng.normal(2, 1, 40), 20 * k) for k in range(2)]
+    drawn = split_resamples(folds, 10, 4000)
+    by_hand = []
+    for n in range(4000):
+        scores = np.array(folds[n % 2]["score"])
+        normal = rng.choice(scores[:20], 10, replace=False)
+        anomalous = rng.choice(scores[20:], 40)
+        by_hand.append(rd.auroc(np.r_[normal, anomalous], np.repeat([0, 1], [10, 40])))
+    assert drawn.mean() == pytest.approx(np.mean(by_hand), abs=0.01)
+    assert drawn.std() == pytest.approx(np.std(by_hand), rel=0.05)
+    assert (split_resamples(folds, 10, 40) == split_resamples(folds, 10, 40)).all()
+    assert split_resamples(folds, 30).std() < drawn.std()  # all twenty
 
 
 def test_a_prediction_interval_holds_one_more_repetition():
@@ -512,13 +673,47 @@ def test_the_notebook_runs_scans_where_no_data_are_and_all_folds(tmp_path, monke
     assert list(drawn) == ["draw 2"]
     with pytest.raises(ValueError, match="give fold as a parameter"):
         medical.resolve_folds(space | {"overrides": "fold=2"})
-    with pytest.raises(FileNotFoundError, match="head_ct is not in"):
-        named = medical.resolve_folds(
-            space | {"data_root": str(tmp_path), "weights": "random", "overrides": "seed=1"}
-        )
-        medical.split_table(named)
+    assert len(medical.resolve_folds(space | {"fold": "all"})) == FOLDS
+    for given, message in (
+        ({"dataset": "mvtec"}, "'mvtec' is not head_ct, brain_mri, retinal_oct or scans, which"),
+        ({"preset": "demo"}, "preset='demo' is of dataset=synthetic; .* preset='medical_demo'"),
+        ({"early_stopping": True}, "early_stopping=True must be none, train or leaky"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            medical.resolve_folds(space | given)
+    with pytest.raises(FileNotFoundError, match=r"head_ct .* is not in"):  # before any weights
+        medical.resolve_folds(space | {"data_root": str(tmp_path)})
 
 
+def test_a_choice_by_tested_images_is_said(tmp_path):
+    honest, leaky = (scans_run(tmp_path, early_stopping=kind) for kind in ("train", "leaky"))
+    assert "tested normal images choose the epoch" in repr(leaky) and leaky.caution
+    assert leaky.caution in leaky._repr_html_()
+    assert not honest.caution and "choose the epoch" not in repr(honest)
+
+
+def made_outcome(value, scores):
+    counts = {"test_normal": 3, "test_anomalous": 2}
+    row = {"metrics": {"image_auroc": value}, "counts": counts, "scores": scores}
+    return SimpleNamespace(row=row | {"history": {"epoch": [1, 2], "loss": [2.0, 1.0]}})
+
+
+def test_the_mean_of_folds_is_their_mean_and_one_fold_has_none():
+    folds = [
+        scores_of([0, 1, 2], [2.5, 1.5], 3 * k) | {"score": [*range(k), *range(5 - k)]}
+        for k in range(3)
+    ]
+    values = (0.9, 0.6, 0.75)
+    outcomes = {
+        f"fold {n}": made_outcome(value, scores)
+        for n, (value, scores) in enumerate(zip(values, folds, strict=True))
+    }
+    table = medical.folds_table(outcomes)
+    assert table.loc["mean of folds", "image AUROC"] == pytest.approx(75)
+    assert list(medical.folds_table({"fold 1": outcomes["fold 1"]}).index) == ["fold 1"]
+
+
+@pytest.mark.usefixtures("data_root")
 def test_the_six_columns_are_presets_and_both_readings_have_a_variant():
     printed = medical.printed_columns("head_ct")
     assert list(medical.READINGS) == list(printed["column"])
@@ -604,13 +799,15 @@ def made_row(template, reading, fold, shift, **changes):
 
 
 @pytest.fixture
-def medical_runs(tmp_path):
+def medical_runs(tmp_path, data_root):
     run = rd.resolve(dataset="scans", image_size=32, epochs=1, results_dir=str(tmp_path))
     template = rd.execute(run)
     shifts = {"Ours": 1.0, "Ours+ES": 1.0, "Ours+L_MKD": 2.5}
     for reading, shift in shifts.items():
         for fold in range(FOLDS):
-            rd.save_row(made_row(template, reading, fold, shift), tmp_path / "runs" / "rows")
+            rd.save_row(
+                made_row(template, reading, fold, shift), tmp_path / "runs" / medical_report.STUDY
+            )
     return rd.load_runs(tmp_path / "runs")
 
 
@@ -624,9 +821,11 @@ def test_columns_stand_beside_print_with_overlap(medical_runs):
             == medical_report.READING_OF[line["reading"]]["preset"]
         ]
         assert line["ours"] == pytest.approx(100 * rows["image_auroc"].mean())
-        assert (
-            line["one_low"] < line["five_low"] < line["ours"] < line["five_high"] < line["one_high"]
-        )
+        ends = [line[name] for name in ("one_low", "five_low", "ours", "five_high", "one_high")]
+        assert ends == sorted(ends)
+        # A row's history is of one epoch, its configuration of sixty.
+        stopped = FOLDS if line["reading"] == "Ours+ES" else np.nan
+        assert line["stopped"] == pytest.approx(stopped, nan_ok=True)
         overlaps = line["low"] <= line["printed_high"] and line["printed_low"] <= line["high"]
         assert (line["overlap"] == "overlaps") == overlaps
     assert len(medical_report.readable_columns(table)) == 3
@@ -636,13 +835,12 @@ def test_steps_are_held_against_noise(medical_runs):
     table = medical_report.steps_table(medical_runs).set_index("step")
     es, mkd = table.loc["Ours to Ours+ES"], table.loc["Ours to Ours+L_MKD"]
     assert es["printed"] == pytest.approx(81.3 - 77.2)
-    # The same scores, fully correlated: noise is the difference of the two values' half-widths.
-    table = medical.printed_columns("head_ct").set_index("column")
-    half = (table["high"] - table["low"]) / 2
-    assert es["noise"] == pytest.approx(abs(half["Ours"] - half["Ours+ES"]), abs=1e-3)
-    assert es["print"] == "larger than noise"
-    assert es["ours"] == 0 and es["ours is"] == "within noise"
-    assert es["correlation"] == pytest.approx(1)
+    # The same scores: two columns on one split of them differ by nothing.
+    assert es["noise"] == 0 and es["print"] == "larger than noise"
+    assert es["ours"] == 0 and es["ours is"] == "not resolved"
+    assert 0 < mkd["noise"] < 30
+    told = medical_report.steps_verdict(table.reset_index())
+    assert told.startswith("Of 2 printed steps, in points: larger than noise: Head CT, Ours to Our")
     assert mkd["ours is"] == "resolved" and mkd["ours"] > 10
     assert mkd["printed"] == pytest.approx(85.2 - 77.2)
 
@@ -655,8 +853,31 @@ def test_the_baseline_stands_at_the_most_epochs_of_all_its_folds(medical_runs, f
     long = mkd.assign(epochs=201, image_auroc=1 - mkd["image_auroc"], **turned)
     runs = pd.concat([medical_runs, mkd, long[long["fold"] < folds]], ignore_index=True)
     table = medical_report.steps_table(runs).set_index("step")
+    # A quoted column shares no split, so that its noise is of both.
+    assert table.loc["MKD to Ours", "noise"] > 0
     # At 60 epochs the made-up baseline is the method itself, at 201 its reverse.
     assert (table.loc["MKD to Ours", "ours"] == 0) == (epochs == 60)
+
+
+def test_folds_of_another_draw_are_not_paired(medical_runs):
+    """The same fold numbers, other images."""
+    other = medical_runs["provenance.preset"].eq("medical_mkd")
+    moved = [
+        {**s, "path": ["x" + p if p[0] == "n" else p for p in s["path"]]}
+        for s in medical_runs["scores"]
+    ]
+    runs = medical_runs.assign(scores=np.where(other, moved, medical_runs["scores"]))
+    assert list(medical_report.steps_table(runs)["step"]) == ["Ours to Ours+ES"]
+
+
+def test_other_seeds_stand_beside_what_was_predicted(medical_runs):
+    again = medical_runs.assign(study="medical-again", seed=2, data_seed=2)
+    away = again["fold"].eq(0) & again["provenance.preset"].eq("medical")
+    again.loc[away, "image_auroc"] = 0.01
+    table = medical_report.again_table(pd.concat([medical_runs, again], ignore_index=True))
+    inside = table.set_index("reading")["inside"]
+    assert inside["Ours"] == FOLDS - 1 and inside["Ours+ES"] == FOLDS
+    assert medical_report.again_table(medical_runs).empty
 
 
 def test_readings_that_lack_a_fold_are_not_compared(medical_runs):

@@ -76,25 +76,30 @@ def test_score_reaches_the_map_score(model, features, score):
 @pytest.mark.parametrize("score", ["kd_loss", "mkd_loss"])
 @pytest.mark.parametrize("reduction", ["flatten", "pointwise"])
 def test_score_reaches_the_loss_score(model, features, score, reduction):
-    config = replace(
-        LITE0, score=score, loss_reduction=reduction, mkd_weight=3.0, map_layers=(2, 3)
-    )
-    _, scores = score_images(model, torch.zeros(2, 3, SIZE, SIZE), config)
     chosen = [f[1:] for f in features]
-    torch.testing.assert_close(scores, rd.loss_score(*chosen, score, reduction, weight=3.0))
+    for loss in ("mkd", "mkd_coded"):
+        config = replace(
+            LITE0,
+            **{"score": score, "loss": loss, "mkd_weight": 3.0},
+            **{"loss_reduction": reduction, "map_layers": (2, 3)},
+        )
+        _, scores = score_images(model, torch.zeros(2, 3, SIZE, SIZE), config)
+        expected = rd.loss_score(*chosen, score, reduction, 3.0, coded=loss == "mkd_coded")
+        torch.testing.assert_close(scores, expected)
 
 
 @pytest.mark.parametrize("layers", [(1, 2, 3), (2,)])
 @pytest.mark.parametrize("reduction", ["flatten", "pointwise"])
 def test_loss_fields_reach_the_training_loss(features, reduction, layers):
-    config = replace(
-        LITE0, loss_reduction=reduction, train_layers=layers, map_layers=layers, mkd_weight=5.0
-    )
+    config = replace(LITE0, loss_reduction=reduction, train_layers=layers, map_layers=layers)
     chosen = [[f[k - 1] for k in layers] for f in features]
     kd = training_loss(*features, config)
     torch.testing.assert_close(kd, rd.kd_loss(*chosen, reduction))
-    mkd = training_loss(*features, replace(config, loss="mkd"))
+    mkd = training_loss(*features, replace(config, loss="mkd", mkd_weight=5.0))
     torch.testing.assert_close(mkd, rd.mkd_loss(*chosen, weight=5.0, reduction=reduction))
+    coded = training_loss(*features, replace(config, loss="mkd_coded", mkd_weight=5.0))
+    torch.testing.assert_close(coded, rd.mkd_loss_coded(*chosen, 5.0, reduction))
+    assert not torch.isclose(coded, mkd, rtol=1e-3)
     other = {"flatten": "pointwise", "pointwise": "flatten"}[reduction]
     assert not torch.isclose(kd, rd.kd_loss(*chosen, other), atol=1e-4)
 
