@@ -5,7 +5,12 @@ from pathlib import Path
 import pandas as pd
 
 from rdrepro.deviations import REGISTER_PARTS, effects_table, measured_effects, register
-from rdrepro.medical_report import columns_table, readable_columns
+from rdrepro.medical_report import (
+    columns_table,
+    readable_columns,
+    steps_table,
+    steps_verdict,
+)
 from rdrepro.novelty_report import averages_table
 from rdrepro.results import load_runs
 from rdrepro.tables import beside_table, embedded_table, markdown, rounded, row_table
@@ -23,10 +28,17 @@ def generated_blocks(runs_dir: Path) -> dict[str, str]:
         "novelty": markdown(
             rounded(averages_table(runs, runs_dir).drop(columns="remark", errors="ignore"))
         ),
-        "medical": markdown(rounded(readable_columns(columns_table(runs)))),
+        "medical": medical_block(runs),
         "effects": markdown(effects_table(measured)),
     }
     return blocks | {part: markdown(register(measured, part)) for part in REGISTER_PARTS}
+
+
+def medical_block(runs: pd.DataFrame) -> str:
+    """Return the extension's Table 3 in short, and what is larger than noise."""
+    wide = ["over folds", "five folds anew", "folds"]
+    table = readable_columns(columns_table(runs)).drop(columns=wide, errors="ignore")
+    return f"{markdown(rounded(table))}\n\n{steps_verdict(steps_table(runs))}"
 
 
 def usual_protocol(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torchvision
 from PIL import Image, ImageFilter
 
 import rdrepro as rd
@@ -219,6 +220,25 @@ def test_a_split_that_cannot_be_tested_is_refused_before_training(
 def test_configurations_that_have_no_meaning_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         rd.RunConfig(**{"dataset": "head_ct", "category": "normal", **settings})
+
+
+def test_a_weight_of_a_loss_that_is_not_there_is_refused():
+    with pytest.raises(
+        ValueError, match="mkd_weight=5 has no meaning with loss='kd' and score='ma"
+    ):
+        rd.RunConfig(mkd_weight=5)
+    for given in ({"loss": "mkd"}, {"loss": "mkd_coded"}, {"score": "mkd_loss"}):
+        assert rd.RunConfig(mkd_weight=5, **given).mkd_weight == 5
+
+
+@pytest.mark.usefixtures("data_root")
+def test_folded_batch_norms_are_refused_before_any_data_are_shown(tmp_path):
+    network = torchvision.models.resnet18(weights=None)
+    torch.save(network.state_dict(), tmp_path / "folded.pth")  # mean 0, variance 1
+    given = {"dataset": "head_ct", "backbone": "resnet18", "weights": str(tmp_path / "folded.pth")}
+    with pytest.raises(ValueError, match="folded into its convolutions"):
+        rd.resolve(**given)
+    assert rd.resolve(**given, teacher_bn="frozen").config.teacher_bn == "frozen"
 
 
 def test_leaking_is_for_medical_sets_and_folds_for_them_alone():

@@ -214,6 +214,16 @@ def test_a_resnets_entries_may_be_named_as_others_name_them(
     torch.testing.assert_close(FourthStage("resnet50", found)(own), fourth)
 
 
+@pytest.mark.parametrize(
+    ("deeper", "backbone"), [("resnet101", "resnet50"), ("resnet34", "resnet18")]
+)
+def test_a_deeper_networks_file_is_refused(deeper, backbone, tmp_path):
+    torch.save(torchvision.models.get_model(deeper, weights=None).state_dict(), tmp_path / "w.pth")
+    found = find_weights(backbone, str(tmp_path / "w.pth"))
+    with pytest.raises(ValueError, match=f"does not fit backbone='{backbone}': .* entries more"):
+        Teacher(backbone, found)
+
+
 @pytest.mark.parametrize("backbone", RESNETS)
 def test_the_numbers_are_the_places_of_every_resnets_children(backbone):
     with torch.device("meta"):
