@@ -344,9 +344,10 @@ def long_table(runs: pd.DataFrame) -> pd.DataFrame:
             for _, row in both.iterrows():
                 line = {"data": TITLES.get(dataset, dataset), "reading": reading}
                 line |= {"teacher": teacher, "fold": int(row["fold"])}
-                for n, end in ((usual.epochs, "_short"), (epochs, "")):
-                    line[f"{n} epochs"] = 100 * row[f"image_auroc{end}"]
-                    line[f"minutes, {n} epochs"] = row[f"cost.train_seconds{end}"] / 60
+                for name, n, end in (("", usual.epochs, "_short"), (", long", epochs, "")):
+                    line[f"epochs{name}"] = n
+                    line[f"ours{name}"] = 100 * row[f"image_auroc{end}"]
+                    line[f"minutes{name}"] = row[f"cost.train_seconds{end}"] / 60
                 lines.append(line)
     return pd.DataFrame(lines)
 
