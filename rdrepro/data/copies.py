@@ -1,82 +1,117 @@
 """Copies of one picture among files: identical bytes, or the same picture stored otherwise.
 
-Otherwise: at another size or compression, sharpened, or with another border around it.
+Otherwise: at another size or compression, sharpened, blurred, with another border or cropped.
+Mirrored and turned copies are not looked for.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from PIL import Image
-from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+from torch import Tensor
 
 from rdrepro.data.mvtec import open_image
 from rdrepro.progress import progress
 
-# Ours (O18), by eye on Head CT and Brain MRI: pairs above either are one picture. Below lie
-# neighbouring slices of one head, and one pair of tumours or bleedings in the same slice.
-ALIKE, MIDDLE_ALIKE = 0.99, 0.95
-FRAME, MIDDLE = 32, 64  # pixels of a thumbnail
+ALIKE = 0.99  # ours (O18): sure copies
+# Ours (O18), by eye on Head CT and Brain MRI: every copy of a normal image that was found lies
+# above it, and so do neighbouring slices of one head, which are no better to train on.
+ALIGNED_ALIKE = 0.94
+SIDE = 32  # pixels of a thumbnail
+CENTRE = 0.65  # of a picture's sides: what is looked for in another
+SCALES = (0.85, 0.9, 0.95, 1.0, 1.06, 1.12, 1.18)  # of its height and width, each
 DARK, EMPTY = 0.1, 0.02  # a border's rows: so few pixels above so little of the brightest
-EDGE = 0.1  # of the content, left out of its middle on each side
-BLOCK = 2048  # thumbnails compared with all others at once
+MOST = 2000  # pictures that are aligned; more would take hours
+BLOCK = 64  # pictures looked for in all others at once
 
 
-@lru_cache(maxsize=4)
+@dataclass(frozen=True)
+class _File:
+    """A file that is another's equal where the bytes are."""
+
+    digest: str
+    path: Path = field(compare=False)
+
+
 def picture_groups(paths: Sequence[Path], digests: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return a group number for each file, (N,), of sure copies, and one of likely copies too.
 
-    Sure: the same bytes (`digests`), or grey thumbnails of the frame that correlate by ALIKE or
-    more. Likely: so do those of the content's middle, by MIDDLE_ALIKE. Copies of copies are copies.
+    Sure: the same bytes (`digests`), or grey thumbnails that correlate by ALIKE or more. Likely:
+    the centre of one is found in the other, by ALIGNED_ALIKE or more, whatever dark border either
+    has; not looked for among more than MOST pictures. Copies of copies are copies.
     """
-    _, first = np.unique(digests, return_index=True)
-    kept = np.sort(first)  # one file of each content is decoded
-    shown = progress([paths[i] for i in kept], "copies", leave=False)
-    frames, middles = (np.stack(v) for v in zip(*(_thumbnails(p) for p in shown), strict=True))
-    sure = _alike(frames, ALIKE)
-    groups = []
-    for graph in (sure, sure + _alike(middles, MIDDLE_ALIKE)):
-        number = dict(zip((digests[i] for i in kept), connected_components(graph)[1], strict=True))
-        groups.append(np.array([number[d] for d in digests]))
-    return groups[0], groups[1]
+    first = dict(zip(reversed(digests), reversed(paths), strict=True))
+    kept = list(dict.fromkeys(digests))  # one file of each content is decoded
+    sure, likely = _content_groups(tuple(_File(digest, first[digest]) for digest in kept))
+    number = {digest: place for place, digest in enumerate(kept)}
+    places = [number[digest] for digest in digests]
+    return sure[places], likely[places]
 
 
-def _alike(vectors: np.ndarray, least: float) -> coo_matrix:
-    """Return which of so many unit vectors (N, K) have a product of `least` or more, (N, N)."""
-    pairs = [
-        (start + rows, columns)
-        for start in range(0, len(vectors), BLOCK)
-        for rows, columns in [np.nonzero(vectors[start : start + BLOCK] @ vectors.T >= least)]
-    ]
-    rows, columns = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    return coo_matrix((np.ones(len(rows), bool), (rows, columns)), (len(vectors),) * 2)
-
-
-def _thumbnails(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return grey thumbnails of a picture's frame, (FRAME^2,), and its middle, (MIDDLE^2,)."""
+@lru_cache(maxsize=8)
+def _content_groups(files: tuple[_File, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return `picture_groups` of files with different bytes."""
     # The colours as the teacher sees them: of a palette, or beside transparency.
-    grey = open_image(path, "RGB").convert("L")
-    return _thumbnail(grey, FRAME), _thumbnail(_middle(grey), MIDDLE)
+    shown = progress(files, "copies", leave=False)
+    pictures = [open_image(file.path, "RGB").convert("L") for file in shown]
+    frames = _thumbnails(pictures, SIDE).flatten(1)
+    frames -= frames.mean(dim=1, keepdim=True)
+    frames = F.normalize(frames).numpy()
+    sure = np.concatenate(
+        [frames[k : k + BLOCK] @ frames.T >= ALIKE for k in range(0, len(frames), BLOCK)]
+    )
+    likely = sure
+    if len(pictures) <= MOST:
+        likely = sure | (_aligned([_content(p) for p in pictures]) >= ALIGNED_ALIKE)
+    return connected_components(sure)[1], connected_components(likely)[1]
 
 
-def _thumbnail(grey: Image.Image, size: int) -> np.ndarray:
-    """Return a thumbnail as a vector of mean 0 and length 1; (size^2,) float32."""
-    values = np.asarray(grey.resize((size, size), Image.Resampling.BILINEAR), np.float32).ravel()
-    values -= values.mean()
-    return values / max(float(np.linalg.norm(values)), 1e-12)
+def _thumbnails(pictures: Sequence[Image.Image], height: int, width: int | None = None) -> Tensor:
+    """Return grey thumbnails, (N, 1, height, width) float32, square by default."""
+    size = (width or height, height)
+    small = [np.asarray(p.resize(size, Image.Resampling.BILINEAR), np.float32) for p in pictures]
+    return torch.from_numpy(np.stack(small))[:, None]
 
 
-def _middle(grey: Image.Image) -> Image.Image:
-    """Return the middle of what is left of a picture without a dark border around it."""
+def _aligned(pictures: Sequence[Image.Image]) -> np.ndarray:
+    """Return how well the centre of one picture is found in another, (N, N), in [-1, 1].
+
+    The highest correlation over SCALES and all places, of either in the other.
+    """
+    whole, n = _thumbnails(pictures, SIDE), len(pictures)  # (N, 1, SIDE, SIDE)
+    best = torch.full((n, n), -1.0)
+    for tall, wide in product(SCALES, SCALES):
+        sizes = round(SIDE * CENTRE * tall), round(SIDE * CENTRE * wide)
+        templates = _thumbnails([_centre(p) for p in pictures], *sizes)
+        templates -= templates.mean(dim=(2, 3), keepdim=True)
+        templates = F.normalize(templates.flatten(1)).view_as(templates)
+        ones = torch.ones(1, 1, *sizes)
+        total, squares = F.conv2d(whole, ones), F.conv2d(whole**2, ones)
+        spread = (squares - total**2 / ones.numel()).clamp_min(1e-3).sqrt()
+        for k in range(0, n, BLOCK):
+            found = F.conv2d(whole, templates[k : k + BLOCK]) / spread  # (N, BLOCK, ., .)
+            block = best[:, k : k + BLOCK]
+            torch.maximum(block, found.amax(dim=(2, 3)), out=block)
+    return torch.maximum(best, best.T).numpy()
+
+
+def _centre(picture: Image.Image) -> Image.Image:
+    edges = [round(side * (1 - CENTRE) / 2) for side in picture.size]
+    return picture.crop((*edges, *(s - e for s, e in zip(picture.size, edges, strict=True))))
+
+
+def _content(grey: Image.Image) -> Image.Image:
+    """Return a picture without the dark border around it."""
     pixels = np.asarray(grey)
     bright = pixels > DARK * pixels.max()
-    ends = []
-    for axis in (0, 1):
-        lines = np.flatnonzero(bright.mean(axis=axis) > EMPTY)
-        first, last = (lines[0], lines[-1] + 1) if len(lines) else (0, pixels.shape[1 - axis])
-        edge = int(EDGE * (last - first))
-        ends.append((int(first) + edge, int(last) - edge))
-    (left, right), (top, bottom) = ends
-    return grey.crop((left, top, right, bottom))
+    rows, columns = (np.flatnonzero(bright.mean(axis=n) > EMPTY) for n in (1, 0))
+    if not (len(rows) and len(columns)):
+        return grey
+    return grey.crop((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))

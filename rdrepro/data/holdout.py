@@ -45,13 +45,13 @@ def hold_out(data: MVTecAD | MedicalImages, fraction: float, seed: int) -> tuple
         if taken + sizes[number] <= wanted:
             held.append(names[number])
             taken += sizes[number]
-    if not 0 < taken < len(data):
-        raise ValueError(
-            f"validation_fraction={fraction} of {len(data)} training images holds out {taken}; "
-            "both parts need images"
-        )
     out, kind = np.isin(groups, held), next(iter(data.counts()))
     kept = ~out & ~np.isin(likely, likely[out])
+    if not (out.any() and kept.any()):
+        raise ValueError(
+            f"validation_fraction={fraction} of {len(data)} training images holds out {taken} and "
+            f"leaves {kept.sum()}; both parts need images"
+        )
     return Part(data, np.flatnonzero(kept), kind), Part(data, np.flatnonzero(out), kind)
 
 

@@ -205,8 +205,8 @@ def split_sides(
         rng = np.random.default_rng([data_seed, fold])
         tested = draw_groups(groups[normal], REPORT_NORMALS, rng)
         sides[normal[~tested]] = "train"
-    for same in (groups, np.asarray(likely)):
-        sides[(sides == "train") & np.isin(same, same[sides == "test"])] = "left out"
+    likely = np.asarray(likely)  # each of whole groups of sure copies
+    sides[(sides == "train") & np.isin(likely, likely[sides == "test"])] = "left out"
     return sides
 
 
