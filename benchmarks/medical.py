@@ -2,9 +2,10 @@
 
 A data root in RDREPRO_DATA must hold head_ct and brain_mri as downloaded. Every reading of every
 column, five folds each, with EfficientNet-Lite0 or, by --weights, ResNet-18, goes to
-results/runs/medical; what each habit of the extension changes to results/runs/medical-habits; one
-fold at the epochs that its code runs to results/runs/medical-long. MKD runs at the others' epochs,
-and with --epochs 201 at those of its code. Rows that are there are not made again.
+results/runs/medical-table3; what each habit of the extension changes to
+results/runs/medical-habits; one fold at the epochs that its code runs to results/runs/medical-long.
+MKD runs at the others' epochs, and with --epochs 201 at those of its code. Rows that are there are
+not made again.
 """
 
 import argparse

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from rdrepro.cells import SPLITS, protocol_defaults
 from rdrepro.config import RunConfig
@@ -18,6 +17,7 @@ from rdrepro.stats import (
     fold_resamples,
     percentiles,
     prediction_intervals,
+    split_noise,
     split_resamples,
     summary,
 )
@@ -41,7 +41,6 @@ QUOTED = ("MKD",)  # from its own paper (Table 3's caption), so that no split is
 PANEL, REPETITION = ["dataset", "backbone", "epochs"], ["data_seed", "seed"]
 READING_OF = {name: how for column in READINGS.values() for name, how in column.items()}
 COLUMN_OF = {name: column for column, readings in READINGS.items() for name in readings}
-Z95 = norm.ppf(0.975)
 Key = tuple[str, str, int, str]  # data set, teacher, epochs, reading
 
 
@@ -91,6 +90,7 @@ def all_folds(runs: pd.DataFrame, variants: Mapping[str, Mapping], study: str) -
     if rows.empty:
         return found
     rows = rows[(rows["split"] == "kfold") & (rows["weights"] != RANDOM)]
+    rows = rows[rows["dataset"].isin(SPLITS)]  # print has columns for them
     fields = [name for name in protocol_defaults() if name != "fold"]
     for name, how in variants.items():
         fits = rows["provenance.preset"] == how["preset"]
@@ -232,8 +232,8 @@ def steps_table(runs: pd.DataFrame) -> pd.DataFrame:
     """Return each step between printed columns, what noise allows, and ours, in points.
 
     noise: the 95 % half-width of a difference between single splits of so many test normals as
-    print's, from our rows (`split_resamples`): both columns on the same split, but for a quoted
-    one. ours: the difference of the means of folds with its paired 95 % interval over images.
+    print's, from our rows (`split_noise`): both columns on the same split, but for a quoted one.
+    ours: the difference of the means of folds with its paired 95 % interval over images.
     """
     found, lines = by_reading(runs), []
     for dataset, teacher, epochs in dict.fromkeys(key[:3] for key in found):
@@ -247,10 +247,14 @@ def steps_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def steps_verdict(steps: pd.DataFrame) -> str:
-    """Return in words which printed steps are larger than noise, by every teacher or by one."""
+    """Return in words which printed steps are larger than noise, by all of our rows or some."""
     if steps.empty:
         return ""
-    named = {"larger than noise": [], "larger than noise by one teacher alone": [], "not shown": []}
+    named = {
+        "larger than noise": [],
+        "larger than noise by some of our rows alone": [],
+        "not shown": [],
+    }
     for (data, step), lines in steps.groupby(["data", "step"], sort=False):
         larger = lines["print"] == LARGER
         kind = 0 if larger.all() else 1 if larger.any() else 2
@@ -277,8 +281,7 @@ def _step(before: Folds, after: Folds, ours: Change) -> dict[str, Any]:
     printed = printed_columns(before.dataset).set_index("column")["printed"]
     normal, _ = SPLITS[before.dataset]
     a, b = (split_resamples(folds.scores, normal) for folds in (before, after))
-    variance = a.var() + b.var() if before.reading in QUOTED else (b - a).var()
-    noise = 100 * Z95 * np.sqrt(variance)
+    noise = 100 * (split_noise(a, b) if before.reading in QUOTED else split_noise(b - a))
     difference = printed[after.reading] - printed[before.reading]
     return {
         "printed": difference,
@@ -298,6 +301,7 @@ def again_table(runs: pd.DataFrame) -> pd.DataFrame:
     """
     stated, lines = by_reading(runs), []
     again = {k: f for k, f in by_reading(runs, AGAIN_STUDY).items() if k in stated}
+    again = {k: f for k, f in again.items() if f.images() != stated[k].images()}
     bounds = predictions(stated) if again else None
     for key, folds in again.items():
         ahead, aurocs = bounds.loc[key], 100 * folds.aurocs

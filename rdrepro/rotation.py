@@ -110,7 +110,7 @@ def _effect(part: pd.DataFrame) -> dict[str, object]:
     at_0, others = np.column_stack(beside), np.column_stack(list(turned))  # (N, K) each
     labels = part.iloc[0]["kept"]["label"]
     change, low, high = (100 * x for x in paired_bootstrap(at_0, others, labels, mean_auroc))
-    bounds = interval(low, high, 2) if high > low else "not resolvable"  # every pair ranked right
+    bounds = interval(low, high, 2) if high > low else "not resolvable"  # no resample moves it
     fold = part.iloc[0]["fold"]
     return {
         "fold": "" if pd.isna(fold) else f"{fold:.0f}",

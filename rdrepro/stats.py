@@ -178,11 +178,10 @@ def fold_resamples(folds: Sequence[Scores], resamples: int = 2000, seed: int = 0
 def split_resamples(
     folds: Sequence[Scores], normal: int, resamples: int = 2000, seed: int = 0
 ) -> np.ndarray:
-    """Return AUROCs of single splits that test so many `normal` images, (resamples,).
+    """Return AUROCs of single splits that test so many `normal` images, (folds, resamples each).
 
-    Each is of one fold, all folds equally often: some of its normal images, all of them where it
-    has no more, and its anomalous ones redrawn. Folds differ in their students too, so that the
-    spread holds training as well as images. Paired as `fold_resamples` is.
+    Of each fold some of its normal images, all of them where it has no more, and its anomalous ones
+    redrawn. Folds differ in their students too. Paired as `fold_resamples` is.
     """
     drawn = []
     for number, scores in enumerate(folds):
@@ -190,7 +189,21 @@ def split_resamples(
         order = rng.random((resamples // len(folds), len(n))).argsort(axis=1)
         w_a = _redraw(a["group"], len(order), rng)
         drawn.append(_weighted_auroc(n, a, (order < normal).astype(int), w_a))
-    return np.concatenate(drawn)
+    return np.stack(drawn)
+
+
+def split_noise(*drawn: np.ndarray, level: float = LEVEL) -> float:
+    """Return the half-width of a sum of independent values of single splits, (folds, resamples).
+
+    The variance within folds and, unbiased, that between them; Student's quantile at the degrees of
+    freedom that folds leave (Satterthwaite).
+    """
+    within = sum(d.var(axis=1, ddof=1).mean() for d in drawn)
+    between = [d.mean(axis=1).var(ddof=1) for d in drawn]
+    variance = within + sum(between)
+    known = sum(b**2 / (len(d) - 1) for b, d in zip(between, drawn, strict=True))
+    freedom = variance**2 / known if known else np.inf
+    return float(stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(variance))
 
 
 def _sides(scores: Scores) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -255,7 +255,7 @@ def load_encoder(encoder: nn.Module, path: Path, backbone: str) -> None:
     missing, unknown, wrong = misfits(encoder, state)
     stages = {name for name, _ in encoder.named_children()} if backbone in RESNETS else set()
     deeper = [k for k in unknown if k.split(".")[0] in stages]
-    if deeper:
+    if deeper and not (missing or wrong):
         raise ValueError(
             f"the weights file {path.name} does not fit backbone={backbone!r}: it has "
             f"{len(deeper)} entries more in the same stages, such as {deeper[0]}; name its own "

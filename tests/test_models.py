@@ -107,11 +107,12 @@ def test_batch_statistics_are_used_in_training_and_move_those_of_testing():
     assert set(model.kept()) - set(model.trainable()) == {"statistics"}
 
 
-def test_batch_statistics_refuse_folded_weights(tmp_path):
+@pytest.mark.parametrize("epsilon", [0, 1e-5, 1e-3])  # torchvision's, EfficientNet-Lite0's
+def test_batch_statistics_refuse_folded_weights(epsilon, tmp_path):
     state = Teacher("resnet18", RANDOM).encoder.state_dict()
     for name in state:
         if name.endswith("running_var"):
-            state[name] -= 1e-5  # the epsilon, as folding leaves it
+            state[name] -= epsilon  # as folding leaves it
     torch.save(state, tmp_path / "folded.pth")
     with pytest.raises(ValueError, match="folded into its convolutions"):
         Teacher("resnet18", Weights("sha256:0", tmp_path / "folded.pth"), "train")

@@ -240,7 +240,7 @@ def test_the_change_is_the_other_angles_mean_minus_that_at_0(tmp_path):
     assert low < line["change"] < high
 
 
-def test_the_same_scores_at_every_angle_are_no_change_with_no_doubt(tmp_path):
+def test_the_same_scores_at_every_angle_are_no_change_that_could_be_resolved(tmp_path):
     rows = [row(angle, FOUR_OFF) for angle in (0, 30, 60)]
     line = rotation.rotation_effects(saved(rows, tmp_path), tmp_path).iloc[0]
     assert line["change"] == 0 and line["95 % interval"] == "not resolvable"

@@ -137,7 +137,7 @@ class MedicalImages(Dataset):
         return {
             "images": len(self.everything),
             "groups of identical files": sum(n > 1 for n in identical.values()),
-            "groups of near-identical pictures, those included": sum(n > 1 for n in sizes.values()),
+            "groups of copies, sure and likely, those included": sum(n > 1 for n in sizes.values()),
             "images beyond the first of their group": len(self.everything) - len(sizes),
             "groups with both labels": sum(len(found) > 1 for found in labels.values()),
             "normal images left out of both sides here": self.left_out,
@@ -163,7 +163,7 @@ def check_split(dataset: str, split: str, fold: int | None) -> None:
 
 
 def _check_sides(sides: np.ndarray, pictures: Sequence[Picture], name: str) -> None:
-    """Raise ValueError where nothing is left to train on, or a kind is not tested."""
+    """Raise ValueError where nothing is left to train on, or a label is not tested."""
     labels = np.array([p.label for p in pictures], int)
     trained, left_out = int((sides == "train").sum()), int((sides == "left out").sum())
     normal, anomalous = (int(((sides == "test") & (labels == n)).sum()) for n in (0, 1))
