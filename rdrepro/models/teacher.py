@@ -22,7 +22,7 @@ from rdrepro.weights import (
 STRIDES = (4, 8, 16)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LITE0_MEAN, LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3  # its training code
-FOLDED = 2e-3  # from 1, of a batch norm's variance that was folded away: twice the largest epsilon
+FOLDED = 2e-3  # folding leaves a variance of 1, less an epsilon (at most half of this), and mean 0
 LITE0_STRIDE_16 = 5  # block stages up to the map of stride 16
 
 
@@ -88,13 +88,11 @@ class Teacher(nn.Module):
         norms = self.batch_norms()
         if not norms:
             raise ValueError(f"teacher_bn='train' needs batch norms; {self.backbone} has none")
-        # Folding leaves a mean of 0 and a variance of 1, or of 1 less the division's epsilon.
         off = max((m.running_var - 1).abs().max() + m.running_mean.abs().max() for m in norms)
-        folded = off < FOLDED
-        if from_file and folded:
+        if from_file and off < FOLDED:
             raise ValueError(
-                "teacher_bn='train' needs weights with batch-norm statistics, and those of this "
-                "file are folded into its convolutions; use teacher_bn='frozen' or other weights"
+                "teacher_bn='train' needs batch-norm statistics, and this file's are folded into its "
+                "convolutions; use teacher_bn='frozen' or other weights"
             )
 
 
