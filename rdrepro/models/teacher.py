@@ -85,14 +85,13 @@ class Teacher(nn.Module):
         return tuple(m.shape[1] for m in maps), all(m.min() >= 0 for m in maps)
 
     def _check_batch_statistics(self, from_file: bool) -> None:
-        norms = self.batch_norms()
-        if not norms:
+        if not (norms := self.batch_norms()):
             raise ValueError(f"teacher_bn='train' needs batch norms; {self.backbone} has none")
         off = max((m.running_var - 1).abs().max() + m.running_mean.abs().max() for m in norms)
         if from_file and off < FOLDED:
             raise ValueError(
-                "teacher_bn='train' needs batch-norm statistics, and this file's are folded into its "
-                "convolutions; use teacher_bn='frozen' or other weights"
+                "teacher_bn='train' needs batch-norm statistics; this file's are folded into its "
+                "convolutions, so use teacher_bn='frozen' or other weights"
             )
 
 
