@@ -305,7 +305,8 @@ def parse(name: str, value: Any) -> Any:
     if kind is str:
         if isinstance(value, str):
             return value
-        raise ValueError(f"{name}={value!r} must be {one_of(CHOICES.get(name, ('text',)))}")
+        legal = f": {one_of(CHOICES[name])}" if name in CHOICES else ""
+        raise ValueError(f"{name}={value!r} must be text{legal}")
     return _parse_number(name, value, kind)
 
 

@@ -747,7 +747,7 @@ def test_the_notebook_runs_scans_where_no_data_are_and_all_folds(tmp_path, monke
     for given, message in (
         ({"dataset": "mvtec"}, "'mvtec' is not head_ct, brain_mri, retinal_oct or scans, which"),
         ({"preset": "demo"}, "preset='demo' is of dataset=synthetic; .* preset='medical_demo'"),
-        ({"early_stopping": True}, "early_stopping=True must be none, train or leaky"),
+        ({"early_stopping": True}, "early_stopping=True must be text: none, train or leaky"),
     ):
         with pytest.raises(ValueError, match=message):
             medical.resolve_folds(space | given)
