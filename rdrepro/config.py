@@ -102,12 +102,7 @@ class RunConfig:
         self._check_class()
         self._check_stopping()
         self._check_backbone()
-        weighed = {self.loss, self.score} & {"mkd", "mkd_coded", "mkd_loss"}
-        if self.mkd_weight != RunConfig.mkd_weight and not weighed:
-            raise ValueError(
-                f"mkd_weight={self.mkd_weight:g} has no meaning with loss={self.loss!r} and "
-                f"score={self.score!r}; leave it out"
-            )
+        self._check_weight()
         if self.mff_projection and self.bottleneck != "oce+mff":
             raise ValueError(
                 f"mff_projection=True needs bottleneck='oce+mff', not {self.bottleneck!r}"
@@ -160,6 +155,14 @@ class RunConfig:
             raise ValueError(
                 f"early_stopping='leaky' has no meaning with {self.dataset}; the extension leaked "
                 f"on {one_of(MEDICAL_DATASETS)}"
+            )
+
+    def _check_weight(self) -> None:
+        weighed = {self.loss, self.score} & {"mkd", "mkd_coded", "mkd_loss"}
+        if self.mkd_weight != RunConfig.mkd_weight and not weighed:
+            raise ValueError(
+                f"mkd_weight={self.mkd_weight:g} has no meaning with loss={self.loss!r} and "
+                f"score={self.score!r}; leave it out"
             )
 
     def _check_backbone(self) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from scipy.sparse import csr_array, vstack
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
@@ -58,19 +59,24 @@ def picture_groups(paths: Sequence[Path], digests: Sequence[str]) -> tuple[np.nd
 @lru_cache(maxsize=8)
 def _content_groups(files: tuple[_File, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Return `picture_groups` of files with different bytes."""
-    # The colours as the teacher sees them: of a palette, or beside transparency.
-    shown = progress(files, "copies", leave=False)
-    pictures = [open_image(file.path, "RGB").convert("L") for file in shown]
-    frames = _thumbnails(pictures, SIDE).flatten(1)
-    frames -= frames.mean(dim=1, keepdim=True)
-    frames = F.normalize(frames).numpy()
-    sure = np.concatenate(
-        [frames[k : k + BLOCK] @ frames.T >= ALIKE for k in range(0, len(frames), BLOCK)]
-    )
+    frames, contents = [], []
+    for file in progress(files, "copies", leave=False):
+        # The colours as the teacher sees them: of a palette, or beside transparency.
+        grey = open_image(file.path, "RGB").convert("L")
+        frames.append(_thumbnails([grey], SIDE).flatten())
+        contents += [_content(grey)] if len(files) <= MOST else []
+    sure = _alike(torch.stack(frames))
     likely = sure
-    if len(pictures) <= MOST:
-        likely = sure | (_aligned([_content(p) for p in pictures]) >= ALIGNED_ALIKE)
+    if contents:
+        likely = sure + csr_array(_aligned(contents) >= ALIGNED_ALIKE)
     return connected_components(sure)[1], connected_components(likely)[1]
+
+
+def _alike(frames: Tensor) -> csr_array:
+    """Return which thumbnails (N, SIDE^2) correlate by ALIKE or more, (N, N), block by block."""
+    vectors = F.normalize(frames - frames.mean(dim=1, keepdim=True)).numpy()
+    blocks = (vectors[k : k + BLOCK] @ vectors.T for k in range(0, len(vectors), BLOCK))
+    return csr_array(vstack([csr_array(block >= ALIKE) for block in blocks]))
 
 
 def _thumbnails(pictures: Sequence[Image.Image], height: int, width: int | None = None) -> Tensor:
