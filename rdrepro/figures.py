@@ -313,14 +313,14 @@ def plot_stopping(ax: Axes, history: Mapping | pd.DataFrame, name: str, title: s
 
 
 @styled
-def plot_columns(ax: Axes, table: pd.DataFrame, title: str) -> Axes:
+def plot_columns(ax: Axes, table: pd.DataFrame, title: str, teachers: Sequence[str]) -> Axes:
     """Draw the columns of the extension's Table 3 for one data set, printed and by each teacher.
 
     table: reading, printed, printed_low, printed_high, and teacher, ours, low, high, all in
-    percent; a reading's print is drawn once, hollow.
+    percent; a reading's print is drawn once, hollow. teachers: of all panels, so that each has one
+    colour and marker.
     """
     readings = list(dict.fromkeys(table["reading"]))
-    teachers = list(dict.fromkeys(table["teacher"].dropna()))
     first = table.drop_duplicates("reading").set_index("reading").loc[readings]
     step = 0.8 / (len(teachers) + 1)
     for place in range(1, len(readings)):

@@ -270,11 +270,11 @@ def medical_columns(runs: pd.DataFrame) -> Figure | str:
     one = ["dataset", "reading", "teacher"]
     newest = table.sort_values(["folds", "epochs"]).drop_duplicates(one, keep="last")
     table = table[table.index.isin(newest.index)]
-    panels = list(dict.fromkeys(table["dataset"]))
+    panels, teachers = (list(dict.fromkeys(table[name])) for name in ("dataset", "teacher"))
     figure, axes = figures.new_figure(1, len(panels), size=(6.4, 5.4))
     for ax, dataset in zip(np.ravel(axes), panels, strict=True):
         part = table[table["dataset"] == dataset]
-        figures.plot_columns(ax, part, TITLES.get(dataset, dataset))
+        figures.plot_columns(ax, part, TITLES.get(dataset, dataset), teachers)
     figures.share_limits(axes, "x")
     handles, labels = np.ravel(axes)[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2)
