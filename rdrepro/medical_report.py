@@ -247,20 +247,20 @@ def steps_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def steps_verdict(steps: pd.DataFrame) -> str:
-    """Return in words which printed steps are larger than noise, by all of our rows or some."""
+    """Return in words which printed steps are larger than noise, and by which teachers' rows."""
     if steps.empty:
         return ""
-    named = {
-        "larger than noise": [],
-        "larger than noise by some of our rows alone": [],
-        "not shown": [],
-    }
+    larger, others = [], []
     for (data, step), lines in steps.groupby(["data", "step"], sort=False):
-        larger = lines["print"] == LARGER
-        kind = 0 if larger.all() else 1 if larger.any() else 2
-        list(named.values())[kind].append(f"{data}, {step} ({lines['printed'].iloc[0]:+.1f})")
-    told = (f"{kind}: {'; '.join(which) or 'none'}" for kind, which in named.items())
-    return f"Of {sum(map(len, named.values()))} printed steps, in points: {'. '.join(told)}."
+        by = list(dict.fromkeys(lines["teacher"][lines["print"] == LARGER]))
+        name = f"{data}, {step} ({lines['printed'].iloc[0]:+.1f})"
+        if by:
+            count = lines["teacher"].nunique()
+            larger.append(f"{name} by {len(by)} of {count} teachers ({', '.join(by)})")
+        else:
+            others.append(name)
+    told = f"{LARGER}: {'; '.join(larger) or 'none'}. Not shown: {'; '.join(others) or 'none'}"
+    return f"Of {len(larger) + len(others)} printed steps, in points, {told}."
 
 
 def _beside(found: Mapping[Key, Folds], panel: tuple, reading: str) -> Folds | None:

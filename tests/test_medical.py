@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter
 from scipy.stats import t
 
 import rdrepro as rd
-from rdrepro import medical, medical_report, training
+from rdrepro import medical, medical_report, report, rotation, tables, training
 from rdrepro.data import medical as data_module
 from rdrepro.data.copies import picture_groups
 from rdrepro.data.holdout import Part, hold_out, normals_of
@@ -910,7 +910,10 @@ def test_steps_are_held_against_noise(medical_runs):
     assert es["ours"] == 0 and es["ours is"] == "not resolved"
     assert 0 < mkd["noise"] < 30
     told = medical_report.steps_verdict(table.reset_index())
-    assert told.startswith("Of 2 printed steps, in points: larger than noise: Head CT, Ours to Our")
+    assert told.startswith(
+        "Of 2 printed steps, in points, larger than noise: Head CT, Ours to Ours"
+    )
+    assert "Ours to Ours+ES (+4.1) by 1 of 1 teachers (resnet18)" in told
     assert mkd["ours is"] == "resolved" and mkd["ours"] > 10
     assert mkd["printed"] == pytest.approx(85.2 - 77.2)
 
@@ -927,6 +930,22 @@ def test_the_baseline_stands_at_the_most_epochs_of_all_its_folds(medical_runs, f
     assert table.loc["MKD to Ours", "noise"] > 0
     # At 60 epochs the made-up baseline is the method itself, at 201 its reverse.
     assert (table.loc["MKD to Ours", "ours"] == 0) == (epochs == 60)
+
+
+def test_every_teacher_is_in_the_legend_whichever_panel_lacks_it(medical_runs):
+    other = medical_runs.assign(dataset="brain_mri", backbone="efficientnet_lite0")
+    figure = report.medical_columns(pd.concat([medical_runs, other], ignore_index=True))
+    told = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert [text.split(",")[0] for text in told] == ["printed", "resnet18", "efficientnet_lite0"]
+    first, second = ([c.lines[0].get_color() for c in ax.containers] for ax in figure.axes)
+    assert first == second  # a colour per teacher
+    limits = {ax.get_xlim() for ax in figure.axes}
+    assert len(limits) == 1
+
+
+def test_what_stands_beside_print_is_of_the_reports_studies():
+    studies = {medical_report.STUDY, rotation.ROTATION_STUDY}
+    assert set(tables.BESIDE_PRINT.values()) == studies
 
 
 def test_folds_of_another_draw_are_not_paired(medical_runs):
