@@ -262,7 +262,8 @@ def plot_extremes(
     lines = {}
     for label, name in enumerate(("normal", others)):
         ranked = order[p.gt_labels[order] == label]
-        lines |= {f"{name}, lowest": ranked[:wanted], f"{name}, highest": ranked[::-1][:wanted]}
+        most = min(wanted, (len(ranked) + 1) // 2)  # of few images none stands in both rows
+        lines |= {f"{name}, lowest": ranked[:most], f"{name}, highest": ranked[most:][::-1][:most]}
     for row, (name, indices) in zip(axes, lines.items(), strict=True):
         for ax, index in zip(row, indices, strict=False):
             plot_image(ax, data[index])

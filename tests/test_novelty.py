@@ -654,3 +654,22 @@ def test_figures_of_extreme_scores(digits_outcome):
     expected = [normal.min(), normal.max(), novel.min(), novel.max()]
     assert shown == pytest.approx(expected, rel=1e-2)
     assert all(ax.images for ax in axes.flat)
+
+
+@pytest.mark.parametrize(("normals", "shown"), [(7, 3 + 3), (5, 3 + 2), (1, 1 + 0)])
+def test_of_few_images_none_stands_among_the_lowest_and_the_highest(digits_outcome, normals, shown):
+    p, data = digits_outcome.predictions, digits_outcome.run.dataset("test")
+    normal, novel = (np.flatnonzero(p.gt_labels == label) for label in (0, 1))
+    kept = np.concatenate([normal[:normals], novel[:9]])
+    few = SimpleNamespace(scores=p.scores[kept], maps=p.maps[kept], gt_labels=p.gt_labels[kept])
+    _, axes = rd.new_figure(4, 3, size=(1, 1))
+    rd.plot_extremes(axes, [data[index] for index in kept], few)
+    texts = [ax.texts[0].get_text() for ax in axes[:2].flat if ax.texts]
+    assert sorted(texts) == sorted(f"{score:.4g}" for score in ranked_ends(few, shown))
+
+
+def ranked_ends(few, shown):
+    """Scores of the lowest and the highest normal images, each once."""
+    ranked = np.sort(few.scores[few.gt_labels == 0])
+    highest = shown // 2
+    return [*ranked[: shown - highest], *ranked[len(ranked) - highest :]]
