@@ -179,7 +179,7 @@ def plot_history(ax: Axes, history: Mapping | pd.DataFrame, name: str | None = N
     few = len(history["epoch"]) < 40
     ax.plot(history["epoch"], history["loss"], _dashes(ax), marker="." if few else "", label=name)
     ax.set(xlabel="epoch", ylabel="loss (mean over images)", yscale="log")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))  # also of one epoch
     _plain_numbers(ax.yaxis)
     if name:
         ax.legend()

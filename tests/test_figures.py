@@ -83,6 +83,15 @@ def test_loss_curves_have_a_point_per_epoch():
     assert ax.get_yscale() == "log"
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 7])
+def test_no_epoch_of_a_loss_curve_is_a_fraction(epochs):
+    _, ax = rd.new_figure()
+    rd.plot_history(ax, {"epoch": range(1, epochs + 1), "loss": [1.0] * epochs})
+    low, high = ax.get_xlim()
+    ticks = [tick for tick in ax.get_xticks() if low <= tick <= high]
+    assert ticks and all(tick == round(tick) for tick in ticks)
+
+
 def test_the_roc_curve_encloses_its_auroc():
     _, ax = rd.new_figure()
     rd.plot_roc(ax, SEVEN.scores, SEVEN.gt_labels, "x")
