@@ -118,19 +118,28 @@ class Change(NamedTuple):
     """What one reading adds to another on the same images, in points."""
 
     mean: float
-    low: float
+    low: float  # paired 95 % interval over images, of these trainings
     high: float
+    fold_low: float  # paired 95 % t-interval over folds, each trained anew, of these anomalies
+    fold_high: float
+
+    @property
+    def resolved(self) -> bool:
+        """Whether neither interval holds 0: each leaves out what the other one is about."""
+        bounds = ((self.low, self.high), (self.fold_low, self.fold_high))
+        return all(low > 0 or high < 0 for low, high in bounds)
 
 
 def change(before: Folds | None, after: Folds | None) -> Change | None:
-    """Return the difference of two readings with its paired 95 % interval over images.
+    """Return the difference of two readings with its paired 95 % intervals.
 
     None where one is missing or they were not tested on the same images, fold by fold.
     """
     if before is None or after is None or before.images() != after.images():
         return None
     a, b = fold_resamples(before.scores), fold_resamples(after.scores)
-    points = (after.aurocs.mean() - before.aurocs.mean(), *percentiles(b - a))
+    over_folds = summary(after.aurocs - before.aurocs)
+    points = (over_folds.mean, *percentiles(b - a), over_folds.low, over_folds.high)
     return Change(*(100 * x for x in points))
 
 
@@ -233,7 +242,8 @@ def steps_table(runs: pd.DataFrame) -> pd.DataFrame:
 
     noise: the 95 % half-width of a difference between single splits of so many test normals as
     print's, from our rows (`split_noise`): both columns on the same split, but for a quoted one.
-    ours: the difference of the means of folds with its paired 95 % interval over images.
+    ours: the difference of the means of folds with its paired 95 % intervals over images and over
+    folds, resolved where neither holds 0.
     """
     found, lines = by_reading(runs), []
     for dataset, teacher, epochs in dict.fromkeys(key[:3] for key in found):
@@ -288,8 +298,9 @@ def _step(before: Folds, after: Folds, ours: Change) -> dict[str, Any]:
         "noise": noise,
         "print": LARGER if abs(difference) > noise else "not shown",
         "ours": ours.mean,
-        "95 % interval": interval(ours.low, ours.high),
-        "ours is": "resolved" if ours.low > 0 or ours.high < 0 else "not resolved",
+        "over images": interval(ours.low, ours.high),
+        "over folds": interval(ours.fold_low, ours.fold_high),
+        "ours is": "resolved" if ours.resolved else "not resolved",
     }
 
 
@@ -320,7 +331,8 @@ def again_table(runs: pd.DataFrame) -> pd.DataFrame:
 def habits_table(runs: pd.DataFrame) -> pd.DataFrame:
     """Return what each habit of the extension changes, in points, with paired 95 % intervals.
 
-    Against the reading that it belongs to, on the same folds; the interval is over images.
+    Against the reading that it belongs to, on the same folds: low, high over images; fold_low,
+    fold_high over folds.
     """
     base, lines = by_reading(runs), []
     for changed in all_folds(runs, {n: how for n, (_, _, how) in HABITS.items()}, HABITS_STUDY):
@@ -333,7 +345,7 @@ def habits_table(runs: pd.DataFrame) -> pd.DataFrame:
         line = {"entry": entry, "habit": changed.reading, "switch": f"`{field}={how[field]}`"}
         line |= {"dataset": changed.dataset, "teacher": changed.teacher, "epochs": changed.epochs}
         line |= {"against": reading, "folds": len(usual.rows), "base": 100 * usual.aurocs.mean()}
-        lines.append(line | {k: getattr(moved, k) for k in ("mean", "low", "high")})
+        lines.append(line | moved._asdict())
     return pd.DataFrame(lines)
 
 
@@ -357,11 +369,12 @@ def long_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def habit_deviations(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the habits' effects as lines of `deviations.effects`, by data set and teacher."""
+    """Return the habits' effects as lines of `deviations.effects`, with intervals over folds."""
     lines = []
     for _, line in habits_table(runs).iterrows():
         data = f"{line['dataset']}, {line['teacher']}, {line['epochs']} epochs, "
-        found = {k: line[k] for k in ("entry", "switch", "base", "mean", "low", "high")}
+        found = {k: line[k] for k in ("entry", "switch", "base", "mean")}
+        found |= {"low": line["fold_low"], "high": line["fold_high"]}
         found |= {"data": f"{data}{line['folds']} folds", "metric": "image_auroc", "seeds": 1}
         lines.append(found)
     return pd.DataFrame(lines)

@@ -220,9 +220,11 @@ def medical_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
     """Save and yield the extension's Table 3 in full: columns, steps against noise, habits."""
     habits = medical_report.habits_table(runs)
     if len(habits):
-        bounds = habits[["low", "high"]].to_numpy(float)
-        habits = habits.assign(**{"95 % interval": [interval(*x) for x in bounds]})
-        habits = habits.drop(columns=["low", "high"]).rename(columns={"mean": "change"})
+        for name, start in {"over images": "", "over folds": "fold_"}.items():
+            ends = habits[[f"{start}low", f"{start}high"]].to_numpy(float)
+            habits = habits.assign(**{name: [interval(*x) for x in ends]})
+        habits = habits.drop(columns=["low", "high", "fold_low", "fold_high"])
+        habits = habits.rename(columns={"mean": "change"})
     columns = medical_report.readable_columns(medical_report.columns_table(runs))
     named = {
         "medical_columns": ("every reading of a column beside print, percent", columns),

@@ -659,9 +659,27 @@ def test_a_difference_on_the_same_images_is_paired():
         one.rows["image_auroc"] = [rd.auroc(f["score"], f["label"]) for f in one.scores]
     change = medical_report.change(*drawn)
     assert 0 < change.low < change.mean < change.high
+    gains = [100 * (b - a) for a, b in zip(*(d.aurocs for d in drawn), strict=True)]
+    half = 12.7062 * np.std(gains, ddof=1) / 2**0.5  # Student's quantile of one degree of freedom
+    assert change.fold_low == pytest.approx(np.mean(gains) - half, rel=1e-4)
+    assert change.fold_high == pytest.approx(np.mean(gains) + half, rel=1e-4)
     other = [f | {"path": [p.replace("a", "b") for p in f["path"]]} for f in folds[:1]]
     with pytest.raises(ValueError, match="not have the same anomalous"):
         fold_resamples([folds[0], *other])
+
+
+@pytest.mark.parametrize(
+    ("bounds", "resolved"),
+    [
+        ((1, 3, 0.5, 4), True),
+        ((-3, -1, -4, -0.5), True),
+        ((1, 3, -9, 13), False),
+        ((-1, 5, 1, 3), False),
+        ((1, 3, np.nan, np.nan), False),
+    ],
+)
+def test_a_change_is_resolved_where_neither_interval_holds_zero(bounds, resolved):
+    assert medical_report.Change(2, *bounds).resolved is resolved
 
 
 def test_the_interval_of_folds_holds_the_truth():
@@ -1015,6 +1033,18 @@ def test_every_habit_is_compared_with_its_reading(medical_runs):
         assert (line["habit"], line["entry"], line["against"]) == (name, entry, reading)
         assert line["switch"] == f"`{field}={how[field]}`"
         assert line["mean"] == line["low"] == line["high"] == 0 and line["folds"] == FOLDS
+
+
+def test_the_registers_interval_of_a_habit_is_over_folds(medical_runs):
+    """Each fold was trained once, which the same images drawn again know nothing of."""
+    runs = changed_runs(medical_runs, "medical-habits", image_size=256)
+    added = runs["study"].eq("medical-habits")
+    runs.loc[added, "image_auroc"] -= 0.01 * runs.loc[added, "fold"]
+    (line,) = medical_report.habit_deviations(runs).to_dict("records")
+    steps = -np.arange(FOLDS)
+    half = 2.7764 * steps.std(ddof=1) / FOLDS**0.5
+    assert line["mean"] == pytest.approx(steps.mean())
+    assert [line["low"], line["high"]] == pytest.approx([-2 - half, -2 + half], abs=1e-3)
 
 
 def test_long_training_stands_beside_the_studys_epochs(medical_runs):
