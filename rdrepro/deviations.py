@@ -105,11 +105,11 @@ def _with(
 def effect_text(line: pd.Series) -> str:
     """Return an effect as the register states it."""
     if np.isnan(line["low"]):
-        return "not measured yet" if np.isnan(line["mean"]) else f"{line['mean']:+.2f} (one seed)"
+        return "not measured yet" if np.isnan(line["mean"]) else f"{line['mean']:+.2f} (one run)"
     if line["low"] <= 0 <= line["high"] and line["base"] >= SATURATED and line["mean"]:
         return "not resolvable"
     if np.isclose(line["low"], line["high"], atol=5e-3):
-        return f"{line['mean']:+.2f} (all seeds)"
+        return f"{line['mean']:+.2f} (all alike)"
     return f"{line['mean']:+.2f} [{line['low']:+.2f}, {line['high']:+.2f}]"
 
 

@@ -70,7 +70,7 @@ def mkd_loss(
     f_e: Sequence[Tensor],
     f_d: Sequence[Tensor],
     weight: float = 1000.0,
-    reduction: str = "flatten",
+    reduction: str = "pointwise",
 ) -> Tensor:
     """Value loss plus `weight` times the distillation loss (extension, Eq. 4): a scalar >= 0.
 

@@ -13,6 +13,8 @@ from rdrepro.medical import HABITS, READINGS, best_epoch, printed_columns
 from rdrepro.presets import PRESETS
 from rdrepro.results import study_rows
 from rdrepro.stats import (
+    LEVEL,
+    collapsed,
     fold_interval,
     fold_resamples,
     percentiles,
@@ -82,8 +84,8 @@ def all_folds(runs: pd.DataFrame, variants: Mapping[str, Mapping], study: str) -
     """Return a study's clean rows by data set, teacher, epochs and variant, the newest per fold.
 
     Only k-folds of one protocol, one seed and one draw of folds (`data_seed`) stand together: of
-    protocols, and of seeds and draws, that of most folds, else the lowest. No row of random weights
-    counts.
+    protocols that of most folds, else the newest; of seeds and draws that of most folds, else the
+    lowest. No row of random weights counts.
     """
     rows = study_rows(runs, study)
     found = []
@@ -147,9 +149,9 @@ def columns_table(runs: pd.DataFrame) -> pd.DataFrame:
     """Return each reading of Table 3 beside its printed column, by data set and teacher; percent.
 
     ours: the mean of the folds' AUROCs. low, high: its 95 % interval over images; fold_low,
-    fold_high: the 95 % t-interval over folds. overlap: of the interval over images with print's,
-    approximated at its split's counts. stopped: folds whose training early stopping ended; NaN
-    where it has none. one_low ... five_high: `predictions`.
+    fold_high: the 95 % t-interval over folds. overlap: of either with print's, approximated at its
+    split's counts. collapsed: folds far below the median of all (O10). stopped: folds whose
+    training early stopping ended; NaN where it has none. one_low ... five_high: `predictions`.
     """
     found = by_reading(runs)
     lines = pd.DataFrame([_column_line(folds) for folds in found.values()])
@@ -182,7 +184,10 @@ def _column_line(folds: Folds) -> dict[str, Any]:
     printed = printed_columns(folds.dataset).set_index("column").loc[COLUMN_OF[folds.reading]]
     low, high = (100 * x for x in fold_interval(folds.scores))
     s = summary(100 * folds.aurocs)
-    overlap = low <= printed["high"] and printed["low"] <= high
+    overlap = any(
+        start <= printed["high"] and printed["low"] <= end
+        for start, end in ((low, high), (s.low, s.high))
+    )
     return {
         "dataset": folds.dataset,
         "column": COLUMN_OF[folds.reading],
@@ -199,6 +204,7 @@ def _column_line(folds: Folds) -> dict[str, Any]:
         "fold_low": s.low,
         "fold_high": s.high,
         "overlap": "overlaps" if overlap else "does not overlap",
+        "collapsed": int(collapsed(100 * folds.aurocs).sum()),
         "counts": np.mean([best_epoch(h) for h in folds.rows["history"]]),
         "stopped": _stopped(folds.rows),
     }
@@ -233,7 +239,7 @@ def readable_columns(table: pd.DataFrame) -> pd.DataFrame:
     shown = table.assign(**texts, dataset=table["dataset"].map(lambda n: TITLES.get(n, n)))
     names = ["dataset", "reading", "printed", "printed, 95 %", "teacher", "epochs"]
     names += ["epoch that counts", "stopped early", "folds", "ours", "over images", "over folds"]
-    shown = shown[[*names, "overlap", "one more fold", "five folds anew"]]
+    shown = shown[[*names, "collapsed", "overlap", "one more fold", "five folds anew"]]
     return shown.rename(columns={"dataset": "data"})
 
 
@@ -257,12 +263,17 @@ def steps_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def steps_verdict(steps: pd.DataFrame) -> str:
-    """Return in words which printed steps are larger than noise, and by which teachers' rows."""
+    """Return in words which printed steps are larger than noise, and by which teachers' rows.
+
+    Steps are judged one by one, so that some would be larger by chance.
+    """
     if steps.empty:
         return ""
     larger, others = [], []
     for (data, step), lines in steps.groupby(["data", "step"], sort=False):
-        by = list(dict.fromkeys(lines["teacher"][lines["print"] == LARGER]))
+        by = [
+            f"{x['teacher']}: {x['noise']:.1f}" for _, x in lines.iterrows() if x["print"] == LARGER
+        ]
         name = f"{data}, {step} ({lines['printed'].iloc[0]:+.1f})"
         if by:
             count = lines["teacher"].nunique()
@@ -270,7 +281,11 @@ def steps_verdict(steps: pd.DataFrame) -> str:
         else:
             others.append(name)
     told = f"{LARGER}: {'; '.join(larger) or 'none'}. Not shown: {'; '.join(others) or 'none'}"
-    return f"Of {len(larger) + len(others)} printed steps, in points, {told}."
+    steps = len(larger) + len(others)
+    return (
+        f"Of {steps} printed steps, in points, {told}. Each is judged at {LEVEL:.0%} by itself: of "
+        f"so many steps that change nothing, {(1 - LEVEL) * steps:.1f} would be larger by chance."
+    )
 
 
 def _beside(found: Mapping[Key, Folds], panel: tuple, reading: str) -> Folds | None:
@@ -345,6 +360,7 @@ def habits_table(runs: pd.DataFrame) -> pd.DataFrame:
         line = {"entry": entry, "habit": changed.reading, "switch": f"`{field}={how[field]}`"}
         line |= {"dataset": changed.dataset, "teacher": changed.teacher, "epochs": changed.epochs}
         line |= {"against": reading, "folds": len(usual.rows), "base": 100 * usual.aurocs.mean()}
+        line |= {"collapsed": int(collapsed(100 * changed.aurocs).sum())}
         lines.append(line | moved._asdict())
     return pd.DataFrame(lines)
 

@@ -36,7 +36,7 @@ def generated_blocks(runs_dir: Path) -> dict[str, str]:
 
 def medical_block(runs: pd.DataFrame) -> str:
     """Return the extension's Table 3 in short, and what is larger than noise."""
-    wide = ["over folds", "five folds anew", "folds"]
+    wide = ["five folds anew", "folds"]
     table = readable_columns(columns_table(runs)).drop(columns=wide, errors="ignore")
     return f"{markdown(rounded(table))}\n\n{steps_verdict(steps_table(runs))}"
 

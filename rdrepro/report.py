@@ -252,13 +252,13 @@ def medical_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
 
 
 def medical_misses(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the readings of the extension's Table 3 whose interval does not overlap print's."""
+    """Return the readings of the extension's Table 3 whose intervals do not overlap print's."""
     table = medical_report.readable_columns(medical_report.columns_table(runs))
     if table.empty:
         return table
     names = ["data", "reading", "printed", "printed, 95 %", "teacher", "epochs", "ours"]
     missed = table[table["overlap"] != "overlaps"]
-    return missed[[*names, "over images"]].reset_index(drop=True)
+    return missed[[*names, "over images", "over folds"]].reset_index(drop=True)
 
 
 def medical_columns(runs: pd.DataFrame) -> Figure | str:

@@ -53,7 +53,7 @@ def test_value_and_mkd_loss_by_hand():
     f_d = [torch.tensor([[0.0, 0.0], [1.0, 4.0]])[None, :, None]]
     # squared distances 2 and 4, mean 3; cosine distances 1 and 0, mean 0.5
     assert value_loss(f_e, f_d).item() == pytest.approx(3)
-    assert mkd_loss(f_e, f_d, weight=10, reduction="pointwise").item() == pytest.approx(3 + 5)
+    assert mkd_loss(f_e, f_d, weight=10).item() == pytest.approx(3 + 5)  # per location
 
 
 def test_half_precision_features_are_compared_in_float32(features):

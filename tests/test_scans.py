@@ -11,6 +11,7 @@ from PIL import Image
 from scipy.ndimage import binary_fill_holes
 
 from rdrepro.data import scans
+from rdrepro.data.medical import locate
 from rdrepro.data.scans import (
     ANOMALOUS_COPIES,
     LESIONS,
@@ -66,7 +67,7 @@ def rng(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_folder_is_as_head_ct_lies_on_kaggle(written, seed):
     folder = written[seed]
-    assert sorted(p.name for p in folder.iterdir()) == ["head_ct", "labels.csv"]
+    assert sorted(p.name for p in folder.iterdir()) == ["DRAWN.txt", "head_ct", "labels.csv"]
     assert [p.name for p in files(folder)] == [f"{i:03d}.png" for i in range(100)]
     lines = (folder / "labels.csv").read_text().split("\n")
     assert lines[0] == "id, hemorrhage" and lines[-1] == ""
@@ -166,3 +167,12 @@ def test_heads_are_bright_rings_on_black_with_a_grey_brain():
 def test_an_unknown_lesion_is_refused():
     with pytest.raises(ValueError, match="Did you mean 'mass'"):
         draw_scan(rng(1), SIZE, "mas")
+
+
+def test_drawn_scans_are_never_taken_for_head_ct(tmp_path):
+    """They lie as Head CT does, and a data root may be a folder above them."""
+    folder = write_scans(tmp_path / "scans" / "v1", 1, 32)
+    assert locate(tmp_path, "scans") == folder
+    assert locate(tmp_path, "head_ct") is None
+    (folder / "DRAWN.txt").unlink()
+    assert locate(tmp_path, "head_ct") == folder

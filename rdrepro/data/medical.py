@@ -15,6 +15,7 @@ from torchvision.transforms import functional as T
 
 from rdrepro.data.copies import picture_groups
 from rdrepro.data.mvtec import IMAGE_ENDINGS, open_image
+from rdrepro.data.scans import DRAWN
 from rdrepro.text import nearest, one_of
 
 # Where each is published on Kaggle, and the folders that hold it below a data root.
@@ -277,8 +278,10 @@ def locate(root: Path, dataset: str) -> Path | None:
 
 
 def _holds(folder: Path, dataset: str) -> bool:
-    """Return whether all that a reader wants is in a folder, and an image in it."""
+    """Return whether all that a reader wants is in a folder, and an image in it, not drawn ones."""
     wanted = [folder / name for name in WANTED[dataset]]
+    if dataset in KAGGLE and (folder / DRAWN).exists():
+        return False
     if not all(path.exists() for path in wanted):
         return False
     return any(_is_image(path) for part in wanted for path in part.rglob("*"))

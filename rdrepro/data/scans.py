@@ -19,6 +19,8 @@ from rdrepro.text import nearest
 # Raised whenever the same seed would draw other scans, so that no older ones are taken for them.
 SCANS_VERSION = 1
 
+DRAWN = "DRAWN.txt"  # stands beside drawn scans, which lie as Head CT does
+
 N_NORMAL = 60
 N_ANOMALOUS = 40
 # Head CT and Brain MRI hold the same picture under several names, so these do too. Pairs of a
@@ -252,9 +254,9 @@ def write_scans(root: Path, data_seed: int, image_size: int) -> Path:
     """Write the scans to the folder `root` as Head CT lies on Kaggle, and return it.
 
     `head_ct/NNN.png` are 8-bit grey squares, all but one `image_size` pixels wide; `labels.csv`
-    has the line `id, hemorrhage` and one line a scan, 1 = anomalous. Numbers are shuffled. A
-    folder that holds labels.csv already is returned as it is; FileExistsError where `root` holds
-    something else.
+    has the line `id, hemorrhage` and one line a scan, 1 = anomalous. Numbers are shuffled. The file
+    DRAWN keeps readers of real data away. A folder that holds labels.csv already is returned as it
+    is; FileExistsError where `root` holds something else.
     """
     root = Path(root)
     if (root / "labels.csv").is_file():
@@ -270,6 +272,9 @@ def write_scans(root: Path, data_seed: int, image_size: int) -> Path:
             picture.save(folder / "head_ct" / f"{number:03d}.png", compress_level=1)
             lines.append(f"{number},{label}")
         (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+        (folder / DRAWN).write_text(
+            "These scans are drawn (rdrepro/data/scans.py), no patient's.\n"
+        )
 
     write_whole(root, fill)
     if not (root / "labels.csv").is_file():
