@@ -1003,6 +1003,8 @@ def test_other_seeds_stand_beside_what_was_predicted(medical_runs):
     inside = table.set_index("reading")["inside"]
     assert inside["Ours"] == 1 and inside["Ours+ES"] == FOLDS
     assert list(table["mean inside"]) == ["no", "yes", "yes"]
+    few = pd.concat([medical_runs, again[again["fold"] < FOLDS - 1]], ignore_index=True)
+    assert set(medical_report.again_table(few)["mean inside"]) == {""}
     assert medical_report.again_table(medical_runs).empty
     same = medical_runs.assign(study="medical-again")  # the same images once more
     assert medical_report.again_table(pd.concat([medical_runs, same], ignore_index=True)).empty
