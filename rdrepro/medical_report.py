@@ -283,8 +283,8 @@ def steps_verdict(steps: pd.DataFrame) -> str:
     told = f"{LARGER}: {'; '.join(larger) or 'none'}. Not shown: {'; '.join(others) or 'none'}"
     steps = len(larger) + len(others)
     return (
-        f"Of {steps} printed steps, in points, {told}. Each is judged at {LEVEL:.0%} by itself: of "
-        f"so many steps that change nothing, {(1 - LEVEL) * steps:.1f} would be larger by chance."
+        f"Of {steps} printed steps, in points, {told}. Each is judged at {100 * LEVEL:.0f} % by itself: of "
+        f"so many steps that change nothing, about {(1 - LEVEL) * steps:.1f} would be larger by chance."
     )
 
 

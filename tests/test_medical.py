@@ -948,7 +948,9 @@ def test_steps_are_held_against_noise(medical_runs):
         "Of 2 printed steps, in points, larger than noise: Head CT, Ours to Ours"
     )
     assert "Ours to Ours+ES (+4.1) by 1 of 1 teachers (resnet18: 0.0)" in told
-    assert told.endswith("of so many steps that change nothing, 0.1 would be larger by chance.")
+    assert told.endswith(
+        "of so many steps that change nothing, about 0.1 would be larger by chance."
+    )
     assert mkd["ours is"] == "resolved" and mkd["ours"] > 10
     assert mkd["printed"] == pytest.approx(85.2 - 77.2)
 
