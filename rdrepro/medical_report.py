@@ -283,8 +283,9 @@ def steps_verdict(steps: pd.DataFrame) -> str:
     told = f"{LARGER}: {'; '.join(larger) or 'none'}. Not shown: {'; '.join(others) or 'none'}"
     steps = len(larger) + len(others)
     return (
-        f"Of {steps} printed steps, in points, {told}. Each is judged at {100 * LEVEL:.0f} % by itself: of "
-        f"so many steps that change nothing, about {(1 - LEVEL) * steps:.1f} would be larger by chance."
+        f"Of {steps} printed steps, in points, {told}. Each is judged at {100 * LEVEL:.0f} % by "
+        f"itself: of so many steps that change nothing, about {(1 - LEVEL) * steps:.1f} would be "
+        "larger by chance."
     )
 
 
@@ -341,6 +342,17 @@ def again_table(runs: pd.DataFrame) -> pd.DataFrame:
         met = "yes" if ahead["five_low"] <= mean <= ahead["five_high"] else "no"
         lines.append(line | {"mean": mean, "mean inside": met if len(aurocs) == FOLDS else ""})
     return pd.DataFrame(lines)
+
+
+def again_verdict(table: pd.DataFrame) -> str:
+    """Return in words what `again_table` says."""
+    if table.empty:
+        return ""
+    moved = (table["mean"] - table["ours"]).abs().max()
+    return (
+        f"By another seed and draw, {table['inside'].sum()} of {table['folds'].sum()} folds lie "
+        f"inside the intervals of one more fold, and means move by up to {moved:.1f} points."
+    )
 
 
 def habits_table(runs: pd.DataFrame) -> pd.DataFrame:

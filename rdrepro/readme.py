@@ -6,6 +6,8 @@ import pandas as pd
 
 from rdrepro.deviations import REGISTER_PARTS, effects_table, measured_effects, register
 from rdrepro.medical_report import (
+    again_table,
+    again_verdict,
     columns_table,
     readable_columns,
     steps_table,
@@ -35,10 +37,11 @@ def generated_blocks(runs_dir: Path) -> dict[str, str]:
 
 
 def medical_block(runs: pd.DataFrame) -> str:
-    """Return the extension's Table 3 in short, and what is larger than noise."""
+    """Return the extension's Table 3 in short, what is larger than noise, and what came again."""
     wide = ["five folds anew", "folds"]
     table = readable_columns(columns_table(runs)).drop(columns=wide, errors="ignore")
-    return f"{markdown(rounded(table))}\n\n{steps_verdict(steps_table(runs))}"
+    told = f"{steps_verdict(steps_table(runs))} {again_verdict(again_table(runs))}".strip()
+    return f"{markdown(rounded(table))}\n\n{told}"
 
 
 def usual_protocol(table: pd.DataFrame) -> pd.DataFrame:

@@ -1005,6 +1005,14 @@ def test_other_seeds_stand_beside_what_was_predicted(medical_runs):
     inside = table.set_index("reading")["inside"]
     assert inside["Ours"] == 1 and inside["Ours+ES"] == FOLDS
     assert list(table["mean inside"]) == ["no", "yes", "yes"]
+    told = medical_report.again_verdict(table)
+    shift = abs(table["mean"] - table["ours"])[0]
+    assert shift > 40
+    assert told == (
+        f"By another seed and draw, {1 + 2 * FOLDS} of {3 * FOLDS} folds lie inside the intervals "
+        f"of one more fold, and means move by up to {shift:.1f} points."
+    )
+    assert medical_report.again_verdict(medical_report.again_table(medical_runs)) == ""
     few = pd.concat([medical_runs, again[again["fold"] < FOLDS - 1]], ignore_index=True)
     assert set(medical_report.again_table(few)["mean inside"]) == {""}
     assert medical_report.again_table(medical_runs).empty
