@@ -32,7 +32,7 @@ demo: $(VENV)/.installed  ## run the main notebook on embedded data and print it
 test: $(VENV)/.installed  ## lint, then all tests and notebooks
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 report: $(VENV)/.installed  ## every table and figure from rows, as one HTML file
 	@mkdir -p $(NOTEBOOKS)
