@@ -281,10 +281,10 @@ def steps_verdict(steps: pd.DataFrame) -> str:
         else:
             others.append(name)
     told = f"{LARGER}: {'; '.join(larger) or 'none'}. Not shown: {'; '.join(others) or 'none'}"
-    steps = len(larger) + len(others)
+    judged = len(larger) + len(others)
     return (
-        f"Of {steps} printed steps, in points, {told}. Each is judged at {100 * LEVEL:.0f} % by "
-        f"itself: of so many steps that change nothing, about {(1 - LEVEL) * steps:.1f} would be "
+        f"Of {judged} printed steps, in points, {told}. Each is judged at {100 * LEVEL:.0f} % by "
+        f"itself: of so many steps that change nothing, about {(1 - LEVEL) * judged:.1f} would be "
         "larger by chance."
     )
 
