@@ -10,7 +10,7 @@ import os
 
 import rdrepro as rd
 from rdrepro.data.mvtec import MVTEC_TEXTURES
-from rdrepro.deviations import SWITCHES
+from rdrepro.study.deviations import SWITCHES
 
 SEEDS = (1, 2, 3)
 # Textures, where the papers' numbers part most (RD4AD issue 22; the extension's Table 1).

@@ -10,12 +10,13 @@ not made again.
 
 import argparse
 
+from rdrepro.study.medical_report import STUDY
 from studies import make_missing
 
-from rdrepro.data.medical import FOLDS
-from rdrepro.medical import HABITS, READINGS
-from rdrepro.medical_report import HABITS_STUDY, LONG_STUDY, STUDY
 from rdrepro.presets import PRESETS
+from rdrepro.registry import FOLDS
+from rdrepro.study.medical import HABITS, READINGS
+from rdrepro.study.medical_tables import HABITS_STUDY, LONG_STUDY
 
 EPOCHS = 60  # of the 199 that its code runs, which would take six hours here
 LITE0 = "efficientnet_lite0"

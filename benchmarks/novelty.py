@@ -11,8 +11,8 @@ import argparse
 
 from studies import make_missing
 
-from rdrepro.novelty_grid import GRID, GRID_EPOCHS
 from rdrepro.presets import CHOSEN_CLASSES
+from rdrepro.study.novelty_choice import GRID, GRID_EPOCHS
 
 SEEDS = (1, 2, 3)
 LONG, EVERY = 20, 4  # epochs of the curves, and between looks at the test set

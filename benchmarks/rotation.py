@@ -10,9 +10,9 @@ import os
 
 from studies import run_missing
 
-from rdrepro.data.mvtec import check_category
-from rdrepro.data.synthetic import REPORT_SEED
-from rdrepro.rotation import ANGLES, ROTATION_STUDY
+from rdrepro.registry import check_category
+from rdrepro.study.rotation import ANGLES, ROTATION_STUDY
+from rdrepro.synthetic.benchmark import REPORT_SEED
 
 TURNED = {f"{angle} degrees": {"rotation": angle} for angle in ANGLES}
 # Two textures, a round object, one that lies at any angle, and two that stand upright.

@@ -11,9 +11,9 @@ import os
 
 import rdrepro as rd
 from rdrepro.config import eval_key
-from rdrepro.data.synthetic import REPORT_SEED
-from rdrepro.studies import BOTTLENECK_VARIANTS, layer_variants
-from rdrepro.training import training_hash
+from rdrepro.runs.checkpoints import training_hash
+from rdrepro.study.ablation import BOTTLENECK_VARIANTS, layer_variants
+from rdrepro.synthetic.benchmark import REPORT_SEED
 
 SEEDS = (1, 2, 3)
 EMBEDDED = {"study": "ablation", "preset": "demo", "data_seed": REPORT_SEED}

@@ -11,10 +11,10 @@ import rdrepro as rd
 from rdrepro.features import TeacherFeatures
 from rdrepro.kernels import fast_kernels
 from rdrepro.metrics import aupro, aupro_official
-from rdrepro.resolve import fast_precision
+from rdrepro.models.weights import Weights
+from rdrepro.runs.device import fast_precision
 from rdrepro.scoring import gaussian_smooth
 from rdrepro.training import _adam, _step
-from rdrepro.weights import Weights
 
 REPEATS = 5
 

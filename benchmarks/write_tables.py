@@ -1,7 +1,7 @@
 """Writes the generated tables into README.md and DEVIATIONS.md: `make tables`."""
 
 from rdrepro.paths import ROOT
-from rdrepro.readme import fill_block, generated_blocks
+from rdrepro.study.blocks import fill_block, generated_blocks
 
 
 def main() -> None:

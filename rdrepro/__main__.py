@@ -2,7 +2,7 @@
 
 import sys
 
-from rdrepro.resolve import BANNER
-from rdrepro.tables import latest_row
+from rdrepro.registry import DATASETS
+from rdrepro.study.tables import latest_row
 
-sys.stdout.write(f"{BANNER}\n{latest_row()}\n")
+sys.stdout.write(f"{DATASETS['synthetic'].banner}\n{latest_row()}\n")

@@ -2,27 +2,35 @@
 
 import hashlib
 import json
-import math
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from dataclasses import fields as declared_fields
 from typing import Any
 
-from rdrepro.data.medical import MEDICAL_DATASETS, MEDICAL_SPLITS, NORMAL, check_split
-from rdrepro.data.mvtec import check_category
-from rdrepro.data.novelty import (
-    CALTECH_COUNTS,
-    CLASSES,
-    NOVELTY_DATASETS,
-    SPLITS,
-    check_class,
-)
-from rdrepro.losses import LOSSES, REDUCTIONS
-from rdrepro.scoring import COMBINATIONS, LOSS_SCORES, MAP_SCORES
+from rdrepro import fields, registry
+from rdrepro.backbones import IMAGENET, VGG16
+from rdrepro.fields import said_of, setting
 from rdrepro.text import nearest, one_of
-from rdrepro.weights import NORMALISATIONS, VGG16
 
 # Raised whenever the same configuration would give another result.
 METHOD_VERSION = 1
-ALL_LAYERS = (1, 2, 3)
+ALL_LAYERS = fields.LAYERS
+LARGEST_SEED = 2**63 - 1  # torch.manual_seed
+BOTTLENECKS = ("pretrained", "oce", "oce+mff")  # the columns of Table 5
+STEMS = ("original", "no_maxpool")  # the second halves every stride, of a ResNet only
+REDUCTIONS = ("flatten", "pointwise")
+LOSSES = ("kd", "mkd", "mkd_coded")
+COMBINATIONS = ("sum", "product")
+MAP_SCORES = ("max", "sum", "top1pct")
+LOSS_SCORES = ("kd_loss", "mkd_loss")
+SPLITS = tuple(dict.fromkeys(split for entry in registry.ENTRIES for split in entry.splits))
+INLIERS = tuple(sorted({n for entry in registry.ENTRIES for n in entry.inlier_categories}))
+
+OURS = "reverse_distillation"
+METHODS = [OURS, "padim", "spade", "mkd"]  # `methods.register` adds to them
+DISTILLED = (OURS,)
+TRAINED = (OURS, "mkd")  # by gradient descent
+MAPPED = (OURS, "padim", "spade")  # whose maps are of a torchvision teacher, and upsampled
 
 
 @dataclass(frozen=True)
@@ -30,111 +38,309 @@ class RunConfig:
     """One run's settings; the defaults are the paper's protocol as the authors' code runs it.
 
     No path, device, library or time is a field: those are provenance. `weights` is a published
-    name, `random` or `sha256:...`. D numbers are entries of DEVIATIONS.md.
+    name, `random` or `sha256:...`. D, E and O numbers are entries of DEVIATIONS.md.
     """
 
     # data
-    dataset: str = "mvtec"  # Sec. 4.1
-    category: str = "bottle"  # one of MVTEC_CATEGORIES, or a class; no default of the paper's
-    normal_class: int | None = None  # Sec. 4.2; novelty detection only
-    inlier_categories: int = 1  # Caltech-256 only; 1, 3 or 5 (O14)
-    split: str = "official"  # novelty detection: or "validation", to choose settings by
-    fold: int | None = None  # medical sets: of split="kfold", or the draw of split="report"
-    data_seed: int = 1  # embedded data (1 to develop on, 2 to report), folds of medical sets
-    image_size: int = 256  # Sec. 4.1; square, pixels
-    # official dataset.py; "none" for MNIST, Fashion-MNIST (D9); "symmetric" for RadImageNet's
-    normalise: str = "imagenet"
-    mask_threshold: float = 0.5  # official test.py; of masks resized bilinearly (D19)
-    label_source: str = "folder"  # "mask": official test.py, from the resized mask (D18)
-    # of test images and masks, degrees counter-clockwise: the extension's "rotational independent"
-    rotation: float = 0.0
+    dataset: str = setting(
+        "mvtec",
+        "Sec. 4.1",
+        choices=tuple(registry.DATASETS),
+        row="mvtec, synthetic (embedded), mnist, fashion_mnist, cifar10, caltech256, digits, "
+        "head_ct, brain_mri, retinal_oct, scans (embedded)",
+    )
+    category: str = setting(
+        "bottle",
+        "ours: the paper has no default",
+        free=True,
+        hint="one of MVTec AD's fifteen",
+        row="MVTec AD's category; elsewhere the normal class's name, or empty",
+    )
+    normal_class: int | None = setting(
+        None,
+        "Sec. 4.2",
+        later=True,
+        hint="0-9, or -1 for all in turn; of caltech256, a draw of categories",
+        row="novelty detection (Table 4): the class that is normal, or the number of a draw of "
+        "Caltech-256's categories; null elsewhere",
+    )
+    inlier_categories: int = setting(
+        1,
+        "Sec. 4.2 (O14)",
+        choices=INLIERS,
+        later=True,
+        row="Caltech-256: how many random categories are normal; without meaning elsewhere",
+    )
+    split: str = setting(
+        "official",
+        "Sec. 4.1",
+        choices=SPLITS,
+        later=True,
+        hint="kfold, report (ten test normals; half of Retinal OCT) or official",
+        row="official: the data set's own; validation: part of the training images, to choose "
+        "settings by; report: ten test normals, as the extension; kfold: every normal tested once",
+    )
+    fold: int | None = setting(
+        None,
+        "ours (O18)",
+        low=0,
+        later=True,
+        enforced=True,
+        hint="0-4 of kfold, -1 for all five; the number of a draw of report (-1: the first)",
+        row="of split=kfold, or the draw of split=report",
+    )
+    data_seed: int = setting(
+        1,
+        "ours: of embedded data 1 to develop on and 2 to report; of folds, the draw",
+        low=0,
+        high=LARGEST_SEED,
+        free=True,
+    )
+    image_size: int = setting(256, "Sec. 4.1", low=32, high=4096, hint="pixels, a multiple of 32")
+    normalise: str = setting(
+        "imagenet",
+        'official dataset.py; "none" for MNIST and Fashion-MNIST (D9); "symmetric": RadImageNet',
+        choices=("imagenet", "none", "symmetric"),
+        later=True,
+        enforced=True,
+        row="how images reach the teacher (DEVIATIONS.md, D9); symmetric: in [-1, 1]",
+    )
+    mask_threshold: float = setting(
+        0.5, "official test.py; of masks resized bilinearly (D19)", low=0, below=1, trains=False
+    )
+    label_source: str = setting(
+        "folder",
+        'ours; "mask": official test.py, from the resized mask (D18)',
+        choices=("folder", "mask"),
+        trains=False,
+    )
+    rotation: float = setting(
+        0.0,
+        'ours, to test the extension\'s "rotational independent"',
+        low=0,
+        below=360,
+        trains=False,
+        later=True,
+        enforced=True,
+        row="degrees by which test images and masks are turned counter-clockwise",
+    )
     # method
-    method: str = "reverse_distillation"
-    backbone: str = "wide_resnet50_2"  # Sec. 4.1
-    weights: str = "IMAGENET1K_V1"  # official resnet.py
-    stem: str = "original"  # official resnet.py: 7x7 convolution and max-pool (D10)
-    teacher_bn: str = "frozen"  # official main.py; "train": the extension's accident (E4)
-    bottleneck: str = "oce+mff"  # Table 5, last column
-    oce_width: int = 128  # official resnet.py: the teacher's own base width (D4)
-    mff_projection: bool = False  # official resnet.py; the paper's 1x1 convolution (D2)
-    train_layers: tuple[int, ...] = ALL_LAYERS  # Table 7, last column
-    loss: str = "kd"  # Eq. 2; "mkd": extension, Eq. 4; "mkd_coded": its code's form (E1)
-    loss_reduction: str = "flatten"  # official main.py; "pointwise": Eq. 2 as printed (D1)
-    mkd_weight: float = 1000.0  # extension's code; its report prints none
-    # what Table 3 compares with
-    padim_channels: int = 550  # Defard et al. 2021, for WideResNet-50-2; 100 for ResNet-18
-    neighbours: int = 50  # Cohen & Hoshen 2020, SPADE's K
-    pooled_layer: int = 4  # SPADE's image level: the mean of the last stage; 3 where weights end
-    value_weight: float = 0.01  # Salehi et al. 2021, MKD's official config.yaml; 0.5 on MVTec
-    # optimisation: Sec. 4.1 and official main.py
-    epochs: int = 200
-    batch_size: int = 16
-    lr: float = 0.005
-    beta1: float = 0.5
-    beta2: float = 0.999
-    seed: int = 111
-    precision: str = "float32"  # official main.py; resolved, never "auto"
-    eval_every: int = 0  # epochs between looks at the test set, 0: never; selects nothing
-    # the extension's early stopping (its Sec. 4.3); "leaky" validates on tested images (E9)
-    early_stopping: str = "none"
-    patience: int | None = None  # epochs without a lower validation loss; 15 there
-    validation_fraction: float = 0.0  # of the training images; 0.25 there
+    method: str = setting(
+        OURS, "Sec. 3", choices=METHODS, row="reverse_distillation, padim, spade, mkd"
+    )
+    backbone: str = setting(
+        "wide_resnet50_2",
+        "Sec. 4.1",
+        hint="torchvision ResNet, efficientnet_lite0 or timm/NAME",
+    )
+    weights: str = setting(
+        IMAGENET,
+        "official resnet.py",
+        hint="IMAGENET1K_V1, random, or the path of a state dict",
+    )
+    stem: str = setting(
+        "original",
+        "official resnet.py: 7x7 convolution and max-pool (D10)",
+        choices=STEMS,
+        methods=MAPPED,
+        later=True,
+        hint="original, or no_maxpool for twice as fine maps",
+        row="the teacher's first layers; another value names what was changed (D10)",
+    )
+    teacher_bn: str = setting(
+        "frozen",
+        'official main.py; "train": an accident of the extension\'s code (E4)',
+        choices=("frozen", "train"),
+        methods=DISTILLED,
+    )
+    bottleneck: str = setting(
+        "oce+mff",
+        "Table 5, last column",
+        choices=BOTTLENECKS,
+        methods=DISTILLED,
+        row="pretrained, oce, oce+mff (Table 5)",
+    )
+    oce_width: int = setting(
+        128,
+        "official resnet.py: the teacher's own base width (D4)",
+        low=1,
+        high=4096,
+        methods=DISTILLED,
+    )
+    mff_projection: bool = setting(
+        False, "official resnet.py; the paper has a 1x1 convolution (D2)", methods=DISTILLED
+    )
+    train_layers: tuple[int, ...] = setting(
+        ALL_LAYERS, "Table 7, last column", methods=DISTILLED, hint='layers to distil, as in "2,3"'
+    )
+    loss: str = setting(
+        "kd",
+        'Eq. 2; "mkd": extension, Eq. 4; "mkd_coded": the form of its code (E1)',
+        choices=LOSSES,
+        methods=DISTILLED,
+        hint="kd, mkd (Eq. 4 of the extension) or mkd_coded (as its code has it)",
+        row="kd (Eq. 2), mkd (extension, Eq. 4), mkd_coded (the form that its code has)",
+    )
+    loss_reduction: str = setting(
+        "flatten",
+        'official main.py; "pointwise": Eq. 2 as printed (D1)',
+        choices=REDUCTIONS,
+        methods=DISTILLED,
+        hint="flatten (official) or pointwise (Eq. 2)",
+    )
+    mkd_weight: float = setting(
+        1000.0,
+        "extension's code; its report prints none",
+        low=0,
+        high=1e9,
+        methods=DISTILLED,
+        hint="lambda of the extension's Eq. 4",
+    )
+    # baselines
+    padim_channels: int = setting(
+        550,
+        "Defard et al. 2021, for WideResNet-50-2; 100 for ResNet-18",
+        low=1,
+        high=100_000,
+        methods=("padim",),
+        later=True,
+        row="PaDiM: how many random channels it keeps; without meaning elsewhere",
+    )
+    neighbours: int = setting(
+        50,
+        "Cohen & Hoshen 2020, SPADE's K",
+        low=1,
+        high=1_000_000,
+        methods=("spade",),
+        later=True,
+        row="SPADE: nearest normal images; without meaning elsewhere",
+    )
+    pooled_layer: int = setting(
+        4,
+        "Cohen & Hoshen 2020: the mean of the last stage; 3 where the weights end there",
+        choices=(3, 4),
+        methods=("spade",),
+        later=True,
+        row="SPADE: the layer whose mean the image level compares; without meaning elsewhere",
+    )
+    value_weight: float = setting(
+        0.01,
+        "Salehi et al. 2021, official config.yaml; 0.5 on MVTec AD",
+        low=0,
+        high=1e9,
+        methods=("mkd",),
+        later=True,
+        row="MKD: weight of the squared differences beside the cosines; without meaning elsewhere",
+    )
+    # optimisation
+    epochs: int = setting(200, "Sec. 4.1, official main.py", low=1, high=100_000, methods=TRAINED)
+    batch_size: int = setting(16, "Sec. 4.1, official main.py", low=1, high=65_536)
+    lr: float = setting(0.005, "Sec. 4.1, official main.py", methods=TRAINED)
+    beta1: float = setting(0.5, "Sec. 4.1, official main.py", low=0, below=1, methods=TRAINED)
+    beta2: float = setting(0.999, "Sec. 4.1, official main.py", low=0, below=1, methods=TRAINED)
+    seed: int = setting(111, "official main.py", low=0, high=LARGEST_SEED, free=True)
+    precision: str = setting(
+        "float32",
+        'official main.py; resolved, never "auto"',
+        choices=("float32", "bfloat16"),
+        free=True,
+        hint="auto, float32 or bfloat16",
+    )
+    eval_every: int = setting(
+        0,
+        "ours: epochs between looks at the test set, which select nothing; 0: never",
+        low=0,
+        high=100_000,
+        methods=DISTILLED,
+        trains=False,
+        free=True,
+    )
+    early_stopping: str = setting(
+        "none",
+        'Sec. 4.1; "train": extension, Sec. 4.3; "leaky": its code, by tested images (E9)',
+        choices=("none", "train", "leaky"),
+        methods=DISTILLED,
+        later=True,
+        enforced=True,
+        hint="none, train, or leaky: by tested images, as its code does",
+        row="which images validate: none, part of the training images, or the test set's normal "
+        "ones (the extension's code)",
+    )
+    patience: int | None = setting(
+        None,
+        "15 in the extension, Sec. 4.3",
+        low=1,
+        methods=DISTILLED,
+        later=True,
+        enforced=True,
+        hint="epochs without a lower validation loss",
+        row="epochs without a lower validation loss before training stops",
+    )
+    validation_fraction: float = setting(
+        0.0,
+        "0.25 in the extension, Sec. 4.3",
+        low=0,
+        below=1,
+        methods=DISTILLED,
+        later=True,
+        enforced=True,
+        hint="of the training images",
+        row="share of the training images kept for validation",
+    )
     # scoring
-    map_layers: tuple[int, ...] = ALL_LAYERS  # Table 7, last column
-    map_combine: str = "sum"  # Eq. 3 (D15)
-    align_corners: bool = True  # official test.py (D14)
-    sigma: float = 4.0  # Sec. 4.1; pixels
-    score: str = "max"  # Sec. 3.3
+    map_layers: tuple[int, ...] = setting(
+        ALL_LAYERS,
+        "Table 7, last column",
+        methods=DISTILLED,
+        trains=False,
+        hint="layers whose maps count",
+    )
+    map_combine: str = setting(
+        "sum", "Eq. 3 (D15)", choices=COMBINATIONS, methods=DISTILLED, trains=False
+    )
+    align_corners: bool = setting(True, "official test.py (D14)", methods=MAPPED, trains=False)
+    sigma: float = setting(
+        4.0, "Sec. 4.1", low=0, high=256, trains=False, hint="pixels; 0: no smoothing"
+    )
+    score: str = setting(
+        "max",
+        "Sec. 3.3",
+        choices=(*MAP_SCORES, *LOSS_SCORES),
+        methods=DISTILLED,
+        trains=False,
+    )
 
     def __post_init__(self):
-        for field in fields(self):
-            object.__setattr__(self, field.name, parse(field.name, getattr(self, field.name)))
-        for name, legal in CHOICES.items():
-            value = getattr(self, name)
-            if value not in legal:
-                raise ValueError(f"{name}={value!r} is not {one_of(legal)}.{nearest(value, legal)}")
-        for name, (lowest, highest) in RANGES.items():
-            value = getattr(self, name)
-            if not lowest <= value <= highest:
-                bound = f"at least {lowest}" if value < lowest else f"at most {highest}"
-                raise ValueError(f"{name}={value} must be {bound}")
-        self._check_ranges()
-        self._check_class()
+        for name, declared in FIELDS.items():
+            object.__setattr__(self, name, fields.parse(name, getattr(self, name), declared))
+        for name, declared in FIELDS.items():
+            if name not in STOPPING:  # which has sentences of its own
+                fields.check(name, getattr(self, name), said_of(declared))
+        self._check_size_and_layers()
+        chosen = ("category", "normal_class", "inlier_categories", "split", "fold")
+        registry.check_choice(self.dataset, *(getattr(self, name) for name in chosen))
         self._check_stopping()
         self._check_backbone()
-        self._check_weight()
-        if self.mff_projection and self.bottleneck != "oce+mff":
-            raise ValueError(
-                f"mff_projection=True needs bottleneck='oce+mff', not {self.bottleneck!r}"
-            )
+        self._check_meaning()
 
-    def _check_class(self) -> None:
-        kinds = {
-            "normal_class": NOVELTY_DATASETS,
-            "split": [n for n in (*NOVELTY_DATASETS, *MEDICAL_DATASETS) if n != "caltech256"],
-            "fold": MEDICAL_DATASETS,
-            "inlier_categories": ["caltech256"],
-        }
-        for name, datasets in kinds.items():
-            if self.dataset not in datasets and getattr(self, name) != getattr(RunConfig, name):
-                raise ValueError(f"{name} has no meaning with dataset={self.dataset!r}")
-        if self.dataset in MEDICAL_DATASETS:
-            check_split(self.dataset, self.split, self.fold)
-            if self.category != NORMAL:
-                raise ValueError(f"category={self.category!r} is {NORMAL!r} in a medical data set")
-            return
-        if self.dataset not in NOVELTY_DATASETS:
-            check_category(self.category)
-            return
-        if self.split not in SPLITS:
-            raise ValueError(f"split={self.split!r} is not {one_of(SPLITS)} of {self.dataset}")
-        check_class(self.dataset, self.normal_class)
-        named = CLASSES[self.dataset][self.normal_class]
-        if self.category != named:
-            raise ValueError(f"category={self.category!r} is not {named!r}, that of normal_class")
+    def _check_size_and_layers(self) -> None:
+        if self.image_size % 32:
+            below = self.image_size // 32 * 32
+            raise ValueError(
+                f"image_size={self.image_size} is not a multiple of 32, the bottleneck's stride; "
+                f"the nearest are {below} and {below + 32}"
+            )
+        if self.lr <= 0:
+            raise ValueError(f"lr={self.lr} must be positive")
+        if not set(self.map_layers) <= set(self.train_layers):
+            raise ValueError(
+                f"map_layers={self.map_layers} are not all among train_layers={self.train_layers}; "
+                "a layer that was not trained has no meaningful map"
+            )
 
     def _check_stopping(self) -> None:
         kind, patience, share = self.early_stopping, self.patience, self.validation_fraction
+        family = registry.DATASETS[self.dataset].family
         if kind == "none" and (patience is not None or share):
             raise ValueError(
                 f"patience={patience} and validation_fraction={share} have no meaning with "
@@ -149,20 +355,12 @@ class RunConfig:
                 f"validation_fraction={share} has no meaning with early_stopping='leaky', which "
                 "validates on all tested normal images"
             )
-        if kind != "none" and self.dataset in NOVELTY_DATASETS:
+        if kind != "none" and family == registry.ONE_CLASS:
             raise ValueError(f"early_stopping={kind!r} has no meaning with {self.dataset}")
-        if kind == "leaky" and self.dataset not in MEDICAL_DATASETS:
+        if kind == "leaky" and family != registry.MEDICAL:
             raise ValueError(
                 f"early_stopping='leaky' has no meaning with {self.dataset}; the extension leaked "
-                f"on {one_of(MEDICAL_DATASETS)}"
-            )
-
-    def _check_weight(self) -> None:
-        weighed = {self.loss, self.score} & {"mkd", "mkd_coded", "mkd_loss"}
-        if self.mkd_weight != RunConfig.mkd_weight and not weighed:
-            raise ValueError(
-                f"mkd_weight={self.mkd_weight:g} has no meaning with loss={self.loss!r} and "
-                f"score={self.score!r}; leave it out"
+                f"on {one_of(registry.of_family(registry.MEDICAL))}"
             )
 
     def _check_backbone(self) -> None:
@@ -177,170 +375,53 @@ class RunConfig:
                 f"{self.method!r}; use another backbone"
             )
 
-    def _check_ranges(self) -> None:
-        if self.image_size % 32:
-            below = self.image_size // 32 * 32
+    def _check_meaning(self) -> None:
+        weighed = {self.loss, self.score} & {"mkd", "mkd_coded", "mkd_loss"}
+        if self.mkd_weight != RunConfig.mkd_weight and not weighed:
             raise ValueError(
-                f"image_size={self.image_size} is not a multiple of 32, the bottleneck's stride; "
-                f"the nearest are {below} and {below + 32}"
+                f"mkd_weight={self.mkd_weight:g} has no meaning with loss={self.loss!r} and "
+                f"score={self.score!r}; leave it out"
             )
-        for name in ("beta1", "beta2", "mask_threshold"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must lie in [0, 1)")
-        if not 0 <= self.rotation < 360:
-            raise ValueError(f"rotation={self.rotation} must lie in [0, 360), in degrees")
-        if self.lr <= 0:
-            raise ValueError(f"lr={self.lr} must be positive")
-        if not set(self.map_layers) <= set(self.train_layers):
+        if self.mff_projection and self.bottleneck != "oce+mff":
             raise ValueError(
-                f"map_layers={self.map_layers} are not all among train_layers={self.train_layers}; "
-                "a layer that was not trained has no meaningful map"
+                f"mff_projection=True needs bottleneck='oce+mff', not {self.bottleneck!r}"
             )
 
 
-REMEMBERING = ("padim", "spade")  # they keep features of normal images and train nothing
-BASELINES = (*REMEMBERING, "mkd")
-METHODS = ("reverse_distillation", *BASELINES)
-BOTTLENECKS = ("pretrained", "oce", "oce+mff")  # the columns of Table 5
-STEMS = ("original", "no_maxpool")  # the second halves every stride, of a ResNet only
-CHOICES = {
-    "dataset": ("mvtec", "synthetic", *NOVELTY_DATASETS, *MEDICAL_DATASETS),
-    "inlier_categories": CALTECH_COUNTS,
-    "split": tuple(dict.fromkeys((*SPLITS, *sum(MEDICAL_SPLITS.values(), ())))),
-    "normalise": ("imagenet", *NORMALISATIONS),
-    "stem": STEMS,
-    "label_source": ("folder", "mask"),
-    "method": METHODS,
-    "teacher_bn": ("frozen", "train"),
-    "early_stopping": ("none", "train", "leaky"),
-    "bottleneck": BOTTLENECKS,
-    "pooled_layer": (3, 4),
-    "loss": LOSSES,
-    "loss_reduction": REDUCTIONS,
-    "precision": ("float32", "bfloat16"),
-    "map_combine": COMBINATIONS,
-    "score": (*MAP_SCORES, *LOSS_SCORES),
-}
-LARGEST_SEED = 2**63 - 1  # torch.manual_seed
-RANGES = {
-    "image_size": (32, 4096),
-    "epochs": (1, 100_000),
-    "batch_size": (1, 65_536),
-    "oce_width": (1, 4096),
-    "seed": (0, LARGEST_SEED),
-    "data_seed": (0, LARGEST_SEED),
-    "eval_every": (0, 100_000),
-    "sigma": (0, 256),
-    "mkd_weight": (0, 1e9),
-    "value_weight": (0, 1e9),
-    "padim_channels": (1, 100_000),
-    "neighbours": (1, 1_000_000),
-}
-# What a trained student does not depend on; everything else is in its train_key.
-EVAL_FIELDS = (
-    "eval_every",
-    "mask_threshold",
-    "label_source",
-    "rotation",
-    "map_layers",
-    "map_combine",
-    "align_corners",
-    "sigma",
-    "score",
-)
-# What a method that only remembers has not; left at the defaults in its rows.
-DISTILLATION_FIELDS = (
-    *("teacher_bn", "bottleneck", "oce_width", "mff_projection", "train_layers", "loss"),
-    *("loss_reduction", "mkd_weight", "epochs", "lr", "beta1", "beta2", "eval_every"),
-    *("early_stopping", "patience", "validation_fraction"),
-    *("map_layers", "map_combine", "score"),
-)
-# What has no meaning for a VGG, and for a map that is as large as the image.
-MAP_FIELDS = ("stem", "align_corners")
-# What a method has that some other has not.
-OWN_FIELDS = {
-    "reverse_distillation": (*DISTILLATION_FIELDS, *MAP_FIELDS),
-    "padim": ("padim_channels", *MAP_FIELDS),
-    "spade": ("neighbours", "pooled_layer", *MAP_FIELDS),
-    "mkd": ("value_weight", "epochs", "lr", "beta1", "beta2"),
-}
+STOPPING = ("patience", "validation_fraction")
+FIELDS = {f.name: f for f in declared_fields(RunConfig)}
+FIELD_NAMES = tuple(FIELDS)
+DEFAULTS = fields.defaults(FIELDS.values())
+EVAL_FIELDS = fields.names(FIELDS.values(), trains=False)  # no trained student depends on them
+FREE_FIELDS = fields.names(FIELDS.values(), free=True)
+# Fields that a row may lack, with what their absence means.
+LATER_FIELDS = {name: DEFAULTS[name] for name in fields.names(FIELDS.values(), later=True)}
 
 
 def foreign_fields(method: str) -> set[str]:
-    """Return the fields that a method has not; its rows hold their defaults."""
-    owned = {name for names in OWN_FIELDS.values() for name in names}
-    return owned - set(OWN_FIELDS.get(method, ()))
-
-
-# Fields that the paper's protocol does not fix: the seed is free, the precision a footnote.
-FREE_FIELDS = ("category", "seed", "data_seed", "precision", "eval_every")
-FIELD_NAMES = tuple(f.name for f in fields(RunConfig))
-_TYPES = {f.name: f.type for f in fields(RunConfig)}
+    """The fields that a method does not have; its rows hold their defaults."""
+    having = {name: said_of(declared).methods for name, declared in FIELDS.items()}
+    return {name for name, methods in having.items() if methods and method not in methods}
 
 
 def protocol_differences(config: RunConfig) -> dict[str, tuple[Any, Any]]:
-    """Return the fields that leave the paper's protocol: {name: (value, the paper's)}."""
-    default = {f.name: f.default for f in fields(config)}
-    return {
-        name: (value, default[name])
-        for name, value in asdict(config).items()
-        if name not in FREE_FIELDS and value != default[name]
-    }
+    """The fields that leave the paper's protocol: {name: (value, the paper's)}."""
+    changed = _changed(config, FREE_FIELDS)
+    return {name: (value, DEFAULTS[name]) for name, value in changed.items()}
 
 
 def parse(name: str, value: Any) -> Any:
-    """Return a field's value in its own type, from a plain value or from text.
+    """A setting's value in its own type, from a plain value or from text.
 
-    ValueError, in one sentence, for an unknown field or a value of another kind (False is no
-    integer, "" no number).
+    ValueError, in one sentence, for an unknown setting or a value of another kind.
     """
-    if name not in _TYPES:
+    if name not in FIELDS:
         raise ValueError(f"{name!r} is no setting.{nearest(name, FIELD_NAMES)}")
-    kind = _TYPES[name]
-    if kind == tuple[int, ...]:
-        return _parse_layers(name, value)
-    if kind is bool:
-        if str(value).lower() in ("true", "false"):
-            return str(value).lower() == "true"
-        raise ValueError(f"{name}={value!r} must be True or False")
-    if kind == int | None:
-        return None if value is None or value != value else _parse_number(name, value, int)
-    if kind is str:
-        if isinstance(value, str):
-            return value
-        legal = f": {one_of(CHOICES[name])}" if name in CHOICES else ""
-        raise ValueError(f"{name}={value!r} must be text{legal}")
-    return _parse_number(name, value, kind)
-
-
-def _parse_number(name: str, value: Any, kind: type) -> int | float:
-    noun = "a whole number" if kind is int else "a number"
-    try:
-        if isinstance(value, bool):
-            raise ValueError
-        if kind is int and str(value).lstrip("-").isdigit():
-            return int(value)  # exact, however large
-        number = float(value)
-        if not math.isfinite(number) or (kind is int and number % 1):
-            raise ValueError
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{name}={value!r} must be {noun}") from None
-    return kind(number)
-
-
-def _parse_layers(name: str, value: Any) -> tuple[int, ...]:
-    parts = value if isinstance(value, tuple | list) else str(value).split(",")
-    try:
-        layers = tuple(sorted({int(str(part)) for part in parts}))
-    except ValueError:
-        layers = ()
-    if not layers or not set(layers) <= set(ALL_LAYERS):
-        raise ValueError(f'{name}={value!r} must name layers among 1, 2 and 3, as in "2,3" or 3')
-    return layers
+    return fields.parse(name, value, FIELDS[name])
 
 
 def parse_overrides(text: str) -> dict[str, Any]:
-    """Parse "oce_width=64 map_combine=product" into fields; ValueError says what is off."""
+    """Settings from text like "oce_width=64 map_combine=product"; ValueError says what is off."""
     settings = {}
     for word in text.split():
         name, equals, value = word.partition("=")
@@ -353,24 +434,23 @@ def parse_overrides(text: str) -> dict[str, Any]:
 
 
 def train_key(config: RunConfig, train_data: str) -> str:
-    """Return what identifies a trained student: its settings and the hash of its training data."""
+    """What identifies a trained student: its settings and the hash of its training data."""
     return _digest({**_changed(config, EVAL_FIELDS), "train_data": train_data})
 
 
 def eval_key(config: RunConfig, train_data: str, test_data: str) -> str:
-    """Return what identifies a result: the student, the scoring and the hash of the test data."""
+    """What identifies a result: the student, the scoring and the hash of the test data."""
     trained = train_key(config, train_data)
     changed = _changed(config, tuple(n for n in FIELD_NAMES if n not in EVAL_FIELDS))
     return _digest({**changed, "train_key": trained, "test_data": test_data})
 
 
-def _changed(config: RunConfig, skipped: tuple[str, ...]) -> dict[str, Any]:
-    """Return the fields that differ from the defaults, so that a new field changes no key."""
-    default = {f.name: f.default for f in fields(config)}
+def _changed(config: RunConfig, skipped: Sequence[str]) -> dict[str, Any]:
+    """The fields that differ from the defaults, so that a new field changes no key."""
     return {
         name: value
         for name, value in asdict(config).items()
-        if name not in skipped and value != default[name]
+        if name not in skipped and value != DEFAULTS[name]
     }
 
 

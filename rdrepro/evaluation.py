@@ -1,7 +1,7 @@
 """From a trained model and test images to maps, scores and metrics (Secs. 3.3 and 4.1)."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,26 +10,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from rdrepro import metrics
-from rdrepro.baselines import MKD, MemoryDetector
 from rdrepro.config import RunConfig
-from rdrepro.data import ImageData
-from rdrepro.features import (
-    autocast,
-    full_precision_kernels,
-    layout,
-    memory_errors_explained,
-)
-from rdrepro.models.reverse_distillation import ReverseDistillation
+from rdrepro.data.splits import ImageData
+from rdrepro.detector import Detector
+from rdrepro.memory import memory_errors_explained
+from rdrepro.precision import full_precision_kernels
 from rdrepro.progress import progress
-from rdrepro.scoring import LOSS_SCORES, anomaly_map, image_score, loss_score
+from rdrepro.scoring import image_score
 
-Detector = ReverseDistillation | MemoryDetector | MKD
 # Scores that differ by less than this share of their size say nothing: the run has collapsed.
 NO_SPREAD = 1e-6
-# In one batch of testing, whatever the training batch: sixteen images of 256 pixels.
-BATCH_PIXELS = 16 * 256**2
-# Gradients by the images need every layer's output kept.
-GRADIENT_PIXELS = 4 * 256**2
 
 
 @dataclass(frozen=True)
@@ -63,7 +53,7 @@ def predict(
     device = torch.device(device)
     model.to(device).eval()
     maps, scores, truth, seconds = [], [], [], 0.0
-    loader = DataLoader(data, _test_batch(model, config), collate_fn=list)
+    loader = DataLoader(data, model.test_batch(config), collate_fn=list)
     with memory_errors_explained(config, device), full_precision_kernels(), torch.inference_mode():
         for items in progress(loader, "testing", leave=False):
             images = torch.stack([item["image"] for item in items]).to(device)  # (B, 3, H, W)
@@ -86,73 +76,12 @@ def predict(
     )
 
 
-def _test_batch(model: Detector, config: RunConfig) -> int:
-    """Return how many images are tested at once; no result depends on it."""
-    if isinstance(model, MKD):
-        return max(1, GRADIENT_PIXELS // config.image_size**2)
-    return max(config.batch_size, BATCH_PIXELS // config.image_size**2)
-
-
 def score_images(model: Detector, images: Tensor, config: RunConfig) -> tuple[Tensor, Tensor]:
     """Return maps (B, H, W) and scores (B,) of images (B, 3, H, W) in [0, 1]."""
     result = images
-    for stage in stages(model, config, images.shape[-2:]).values():
+    for stage in model.stages(config, images.shape[-2:]).values():
         result = stage(result)
     return result
-
-
-def stages(model: Detector, config: RunConfig, size: Sequence[int]) -> dict[str, Callable]:
-    """Return the steps from images to (maps, scores), each fed with what the one before returns.
-
-    teacher, student and map; of a detector that remembers normal images, teacher, search and map.
-    MKD's student is its cloner.
-    """
-    if isinstance(model, MKD):
-        return {
-            "teacher": model.see,
-            "student": model.restore,
-            "map": lambda restored: model.finish(*restored),
-        }
-    if isinstance(model, MemoryDetector):
-        return {
-            "teacher": model.features,
-            "search": model.search,
-            "map": lambda found: model.finish(*found, size),
-        }
-
-    def teacher(images: Tensor) -> list[Tensor]:
-        with autocast(config, images.device):
-            return model.teacher(images.contiguous(memory_format=layout(config)))
-
-    def student(f_e: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        with autocast(config, f_e[0].device):
-            return f_e, model.restore(f_e)
-
-    return {
-        "teacher": teacher,
-        "student": student,
-        "map": lambda features: _maps_and_scores(*features, config, size),
-    }
-
-
-def _maps_and_scores(
-    f_e: list[Tensor], f_d: list[Tensor], config: RunConfig, size: Sequence[int]
-) -> tuple[Tensor, Tensor]:
-    maps = anomaly_map(
-        f_e,
-        f_d,
-        tuple(size),
-        config.sigma,
-        config.map_combine,
-        config.map_layers,
-        config.align_corners,
-    )
-    if config.score not in LOSS_SCORES:
-        return maps, image_score(maps, config.score)
-    chosen = [[f[k - 1] for k in config.map_layers] for f in (f_e, f_d)]
-    coded = config.loss == "mkd_coded"
-    settings = (config.loss_reduction, config.mkd_weight, coded)
-    return maps, loss_score(*chosen, config.score, *settings)
 
 
 def evaluate(predictions: Predictions) -> dict[str, float]:

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-REDUCTIONS = ("flatten", "pointwise")
-LOSSES = ("kd", "mkd", "mkd_coded")
+from rdrepro.config import REDUCTIONS
+
 CODED_SCALE = 1e-3  # FraqMasq/RKD_AD
 
 

@@ -1,7 +1,10 @@
 """Named settings: what each preset changes of RunConfig's defaults, and why."""
 
+from collections.abc import Callable
 from typing import Any
 
+from rdrepro.backbones import base_width, has_bottleneck_blocks
+from rdrepro.config import OURS, RunConfig
 from rdrepro.text import nearest
 
 # The extension as its code ran (FraqMasq/RKD_AD; DEVIATIONS.md, E1-E8), and its early stopping.
@@ -27,10 +30,13 @@ MKD_VALUE_WEIGHT = {"mvtec": 0.5, "synthetic": 0.5}
 MKD_NORMALISED = ("cifar10",)
 
 
-def mkd_settings(preset: dict[str, Any], dataset: str) -> dict[str, Any]:
-    """Return what method=mkd means where nothing is given.
+PADIM_FEW_CHANNELS = 100  # Defard et al. 2021, Sec. 4, of ResNet-18's 448
 
-    Another method's preset keeps its say in all but what its optimiser and teacher are.
+
+def mkd_settings(preset: dict[str, Any], dataset: str) -> dict[str, Any]:
+    """What method=mkd means where nothing is chosen.
+
+    Another method's preset keeps its say in all but the optimiser and the teacher.
     """
     usual = {
         **MKD,
@@ -41,6 +47,36 @@ def mkd_settings(preset: dict[str, Any], dataset: str) -> dict[str, Any]:
         usual["value_weight"] = MKD_VALUE_WEIGHT[dataset]
     own = preset.get("method") == "mkd"
     return usual | {k: v for k, v in preset.items() if own or k not in MKD}
+
+
+def _ours(preset: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
+    """Reverse Distillation: the teacher's own width in the OCE, maps of what was trained."""
+    settings = preset | chosen
+    if settings.get("bottleneck", RunConfig.bottleneck) != RunConfig.bottleneck:
+        # A preset's projection belongs to the fusion, which other bottlenecks do not have.
+        preset = {k: v for k, v in preset.items() if k != "mff_projection"}
+    layers = settings.get("train_layers", RunConfig.train_layers)
+    width = base_width(settings.get("backbone", RunConfig.backbone))
+    return {"oce_width": width, "map_layers": layers, **preset}
+
+
+def _padim(preset: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
+    """PaDiM: as many channels as its authors keep of a network of that kind."""
+    backbone = (preset | chosen).get("backbone", RunConfig.backbone)
+    few = {} if has_bottleneck_blocks(backbone) else {"padim_channels": PADIM_FEW_CHANNELS}
+    return few | preset
+
+
+def _mkd(preset: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
+    return mkd_settings(preset, (preset | chosen).get("dataset", RunConfig.dataset))
+
+
+# What a method means where nothing is chosen, from a preset and what is chosen.
+USUAL: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]] = {
+    OURS: _ours,
+    "padim": _padim,
+    "mkd": _mkd,
+}
 
 
 PRESETS: dict[str, dict[str, Any]] = {

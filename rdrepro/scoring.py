@@ -9,16 +9,13 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
+from rdrepro.config import COMBINATIONS, LOSS_SCORES, MAP_SCORES
 from rdrepro.losses import (
     cosine_distance,
     kd_loss_per_image,
     mkd_loss_coded,
     value_loss_per_image,
 )
-
-COMBINATIONS = ("sum", "product")
-MAP_SCORES = ("max", "sum", "top1pct")
-LOSS_SCORES = ("kd_loss", "mkd_loss")
 
 
 def anomaly_map(

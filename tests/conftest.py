@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from rdrepro import paths
-from rdrepro.data.synthetic import write_category
+from rdrepro.synthetic.benchmark import write_category
 
 GOLDEN = Path(__file__).parent / "golden" / "official.json"
 

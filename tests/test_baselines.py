@@ -10,8 +10,8 @@ import rdrepro as rd
 from rdrepro.baselines import build_baseline
 from rdrepro.baselines.padim import REGULARISER
 from rdrepro.baselines.spade import nested, unnested
+from rdrepro.models.weights import Weights
 from rdrepro.scoring import gaussian_smooth
-from rdrepro.weights import Weights
 
 RANDOM = Weights("random")
 SIZE = 64

@@ -8,20 +8,20 @@ import pytest
 import snapshot
 
 import rdrepro as rd
-from rdrepro import (
-    ablations,
-    cells,
+from rdrepro.config import RunConfig, eval_key, train_key
+from rdrepro.study import ablation as ablations
+from rdrepro.study import blocks as readme
+from rdrepro.study import (
     compare,
     deviations,
     medical_report,
     novelty_report,
-    readme,
     report,
     rotation,
-    studies,
     tables,
 )
-from rdrepro.config import RunConfig, eval_key, train_key
+from rdrepro.study import printed as cells
+from rdrepro.study import variants as studies
 
 ROWS = Path(__file__).parents[1] / "results" / "runs"
 BEFORE = json.loads((Path(__file__).parent / "golden" / "tables.json").read_text())

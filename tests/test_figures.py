@@ -15,9 +15,11 @@ import torch
 from sklearn.metrics import auc
 
 import rdrepro as rd
-from rdrepro import figures
+from rdrepro.backbones import LITE0
 from rdrepro.config import FIELD_NAMES, RunConfig
-from rdrepro.weights import LITE0, Weights, find_weights
+from rdrepro.models.weights import Weights
+from rdrepro.runs.weights import find_weights
+from rdrepro.study import figures
 
 RUNS = Path(__file__).parents[1] / "results" / "runs"
 RNG = np.random.default_rng(0)

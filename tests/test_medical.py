@@ -15,20 +15,18 @@ from PIL import Image, ImageFilter
 from scipy.stats import t
 
 import rdrepro as rd
-from rdrepro import medical, medical_report, report, rotation, tables, training
+from rdrepro import training
 from rdrepro.data import medical as data_module
 from rdrepro.data.copies import picture_groups
 from rdrepro.data.holdout import Part, hold_out, normals_of
-from rdrepro.data.medical import FOLDS, MedicalImages, Picture, draw_groups, kfold, split_sides
+from rdrepro.data.medical import MedicalImages, Picture, draw_groups, kfold, split_sides
 from rdrepro.kernels import reached
-from rdrepro.stats import (
-    fold_interval,
-    fold_resamples,
-    prediction_intervals,
-    split_noise,
-    split_resamples,
-)
-from rdrepro.training import VALIDATION, fit, training_hash
+from rdrepro.registry import FOLDS
+from rdrepro.runs.checkpoints import training_hash
+from rdrepro.study import medical, medical_report, report, rotation, tables
+from rdrepro.study.folds import fold_interval, fold_resamples, split_noise, split_resamples
+from rdrepro.study.stats import prediction_intervals
+from rdrepro.training import VALIDATION, fit
 
 RNG = np.random.default_rng(7)
 
@@ -1027,8 +1025,8 @@ def test_readings_that_lack_a_fold_are_not_compared(medical_runs):
 
 
 def test_medical_rows_stand_in_no_other_table(medical_runs):
-    from rdrepro.ablations import steps
-    from rdrepro.compare import other_protocols
+    from rdrepro.study.ablation import steps
+    from rdrepro.study.compare import other_protocols
 
     assert other_protocols(medical_runs).empty
     assert all(steps(medical_runs, table).empty for table in "567")

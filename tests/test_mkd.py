@@ -17,8 +17,9 @@ from rdrepro.baselines.mkd import VGG16, opened, restoration_loss
 from rdrepro.data.mvtec import MVTecAD
 from rdrepro.evaluation import score_images, stages
 from rdrepro.features import TeacherFeatures
+from rdrepro.models.weights import Weights
+from rdrepro.runs.weights import find_weights
 from rdrepro.scoring import gaussian_smooth
-from rdrepro.weights import Weights, find_weights
 
 RANDOM = Weights("random")
 SIZE = 64
@@ -285,7 +286,7 @@ def test_a_run_makes_a_row_and_its_cloner_is_found_again(run_at, monkeypatch):
 
 
 def test_the_cost_is_that_of_teacher_cloner_and_map(run_at, monkeypatch):
-    monkeypatch.setattr("rdrepro.cost.TIMED", 2)
+    monkeypatch.setattr("rdrepro.runs.cost.TIMED", 2)
     run = run_at(epochs=1)
     model = build_baseline(run.config, run.weights)
     cost = rd.measure_cost(model, run.dataset("test"), run.config)

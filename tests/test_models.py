@@ -9,10 +9,13 @@ import torch
 from torch import nn
 
 from rdrepro.config import RunConfig
+from rdrepro.methods import build_model
 from rdrepro.models.bottleneck import OneClassBottleneck
-from rdrepro.models.reverse_distillation import build_model, build_trainable, residual_design
-from rdrepro.models.teacher import LITE0_MEAN, LITE0_STD, Teacher, check_backbone
-from rdrepro.weights import Weights, shipped_lite0
+from rdrepro.models.reverse_distillation import build_trainable, residual_design
+from rdrepro.models.teacher import Teacher, check_backbone
+from rdrepro.models.timm_teachers import LITE0_MEAN, LITE0_STD
+from rdrepro.models.weights import Weights
+from rdrepro.runs.weights import shipped_lite0
 
 RANDOM = Weights("random")
 # Official BN_layer (without conv4 and bn4) and de_resnet, by the shapes of their layers.

@@ -14,9 +14,10 @@ import papermill.cli
 import pytest
 from click.testing import CliRunner
 
-from rdrepro import evaluation, load_maps, resolve
+from rdrepro import evaluation, load_maps
 from rdrepro.config import FIELD_NAMES
 from rdrepro.paths import ROOT
+from rdrepro.runs import resolve
 
 NOTEBOOKS = ROOT / "notebooks"
 SMALL = {"image_size": 64, "epochs": 20}

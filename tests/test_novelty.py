@@ -15,16 +15,17 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 
 import rdrepro as rd
-from rdrepro import evaluation, novelty
-from rdrepro.data.novelty import CLASSES, OneClass, choose, load_split
+from rdrepro import evaluation
+from rdrepro.data.one_class import CLASSES, OneClass, choose, load_split
 from rdrepro.kernels import OneCellConv, fast_kernels
 from rdrepro.models.bottleneck import OneClassBottleneck
 from rdrepro.models.teacher import Teacher
-from rdrepro.novelty_grid import GRID, GRID_EPOCHS, chosen_switches
+from rdrepro.models.weights import Weights
 from rdrepro.paths import ROOT
-from rdrepro.results import read_scores
+from rdrepro.runs.rows import read_scores
+from rdrepro.study import novelty
+from rdrepro.study.novelty_choice import GRID, GRID_EPOCHS, chosen_switches
 from rdrepro.training import _adam, _step
-from rdrepro.weights import Weights
 
 RANDOM = Weights("random")
 RAW = {"train": "train", "test": "t10k"}
@@ -579,7 +580,7 @@ def test_many_scores_lie_beside_the_row(digits_outcome, tmp_path, monkeypatch):
     row = digits_outcome.row
     inline = rd.load_runs(rd.save_row(row, tmp_path / "few" / "s").parents[1]).iloc[0]
     assert read_scores(inline) == row["scores"]
-    monkeypatch.setattr("rdrepro.results.MOST_SCORES", 100)
+    monkeypatch.setattr("rdrepro.runs.rows.MOST_SCORES", 100)
     file = rd.save_row(row, tmp_path / "many" / "s")
     assert file.name.startswith("digits-1-efficientnet_lite0-s111-")
     line = rd.load_runs(tmp_path / "many").iloc[0]

@@ -8,8 +8,9 @@ from itertools import product
 
 import pytest
 
-from rdrepro.data.mvtec import MVTEC_CATEGORIES, MVTEC_OBJECTS, MVTEC_TEXTURES
+from rdrepro.data.mvtec import MVTEC_OBJECTS, MVTEC_TEXTURES
 from rdrepro.paths import PAPER
+from rdrepro.registry import MVTEC_CATEGORIES
 
 PAPERS = ("rd4ad", "rkd_medical")
 KEY = ("paper", "table", "dataset", "category", "method", "image_size", "metric")

@@ -16,11 +16,11 @@ from rdrepro.losses import kd_loss
 from rdrepro.metrics import aupro, aupro_official, auroc, average_precision
 from rdrepro.models.reverse_distillation import (
     build_trainable,
-    load_strictly,
     rename_bottleneck,
     rename_decoder,
     residual_design,
 )
+from rdrepro.models.weights import load_strictly
 from rdrepro.scoring import anomaly_map, image_score
 
 SIZE = 64

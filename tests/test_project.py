@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 
 from rdrepro.config import RunConfig
 from rdrepro.paths import ROOT
-from rdrepro.readme import fill_block, generated_blocks
+from rdrepro.study.blocks import fill_block, generated_blocks
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # What a module is called where the package that installs it is called otherwise.

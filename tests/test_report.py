@@ -8,9 +8,9 @@ import nbformat
 from test_tables import SEEDS, as_printed, both, chosen, classes, grid, novelty, row, runs
 
 import rdrepro as rd
-from rdrepro import report
-from rdrepro.data.mvtec import MVTEC_CATEGORIES
 from rdrepro.paths import ROOT
+from rdrepro.registry import MVTEC_CATEGORIES
+from rdrepro.study import report
 
 
 def test_without_rows_everything_says_so(tmp_path):

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from rdrepro import paths, resolve
+from rdrepro import paths
 from rdrepro.presets import PRESETS
-from rdrepro.resolve import fast_precision
+from rdrepro.runs import resolve
+from rdrepro.runs.device import fast_precision
 
 
 def test_without_data_auto_is_the_demo_with_a_banner():

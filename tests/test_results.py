@@ -8,8 +8,11 @@ from dataclasses import replace
 import pytest
 
 import rdrepro as rd
-from rdrepro import paths, provenance, results, tables
+from rdrepro import paths
 from rdrepro.config import FIELD_NAMES
+from rdrepro.runs import provenance
+from rdrepro.runs import rows as results
+from rdrepro.study import tables
 
 
 @pytest.fixture(scope="module")

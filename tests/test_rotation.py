@@ -12,11 +12,11 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 import rdrepro as rd
-from rdrepro import report, rotation
 from rdrepro.config import RunConfig, eval_key, train_key
 from rdrepro.data.rotated import rotate
 from rdrepro.paths import ROOT
-from rdrepro.rotation import ANGLES, DROP, RANGE, ROTATION_STUDY
+from rdrepro.study import report, rotation
+from rdrepro.study.rotation import ANGLES, DROP, RANGE, ROTATION_STUDY
 
 SIZE = 64
 TEMPLATE = json.loads(next((ROOT / "results/runs/readme").glob("*.json")).read_text())

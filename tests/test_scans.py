@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from scipy.ndimage import binary_fill_holes
 
-from rdrepro.data import scans
 from rdrepro.data.medical import locate
-from rdrepro.data.scans import (
+from rdrepro.synthetic import scans
+from rdrepro.synthetic.scans import (
     ANOMALOUS_COPIES,
     LESIONS,
     N_ANOMALOUS,

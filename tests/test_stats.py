@@ -11,8 +11,8 @@ from scipy.special import expit, logit
 from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
-from rdrepro import stats
 from rdrepro.paths import ROOT
+from rdrepro.study import stats
 
 
 def scores_of(seed, normal=20, anomalous=30, apart=1.0):

@@ -11,11 +11,14 @@ import torch
 import torchvision
 
 import rdrepro as rd
-from rdrepro import ablations, cost, studies
-from rdrepro.models.reverse_distillation import build_model, residual_design
+from rdrepro.methods import build_model
+from rdrepro.models.reverse_distillation import residual_design
 from rdrepro.models.teacher import FourthStage, Teacher
+from rdrepro.models.weights import RESNETS, Weights
 from rdrepro.paths import ROOT
-from rdrepro.weights import RESNETS, Weights
+from rdrepro.runs import cost
+from rdrepro.study import ablation as ablations
+from rdrepro.study import variants as studies
 
 RANDOM = Weights("random")
 TEMPLATE = json.loads(next((ROOT / "results/runs/readme").glob("*.json")).read_text())
@@ -70,7 +73,7 @@ def test_the_fourth_stages_weights_come_from_the_teachers_file(tmp_path):
 def test_lite0s_fourth_stage_continues_the_teacher():
     import timm
 
-    from rdrepro.weights import find_weights
+    from rdrepro.runs.weights import find_weights
 
     weights = find_weights("efficientnet_lite0", "shipped")
     teacher, stage = (kind("efficientnet_lite0", weights) for kind in (Teacher, FourthStage))

@@ -5,15 +5,11 @@ import pytest
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
-from rdrepro.data import synthetic
-from rdrepro.data.mvtec import MVTEC_CATEGORIES, MVTecAD
-from rdrepro.data.synthetic import (
-    CATEGORIES,
-    DEVELOPMENT_SEED,
-    REPORT_SEED,
-    draw,
-    write_category,
-)
+from rdrepro.data.mvtec import MVTecAD
+from rdrepro.registry import MVTEC_CATEGORIES
+from rdrepro.synthetic import benchmark as synthetic
+from rdrepro.synthetic.benchmark import DEVELOPMENT_SEED, REPORT_SEED, draw, write_category
+from rdrepro.synthetic.categories import CATEGORIES
 
 
 def test_the_fifteen_names():

@@ -11,18 +11,18 @@ import pandas as pd
 import pytest
 
 import rdrepro as rd
-from rdrepro import tables
-from rdrepro.cells import Cell, paper_cells, printed_cells, protocol_defaults
-from rdrepro.compare import compare, left_out, other_protocols
 from rdrepro.config import FREE_FIELDS, RunConfig
-from rdrepro.data.mvtec import MVTEC_CATEGORIES
-from rdrepro.deviations import measured_effects
-from rdrepro.novelty_grid import GRID_EPOCHS, chosen_switches
-from rdrepro.novelty_report import averages_table, grid_table, predictions_table
 from rdrepro.paths import ROOT
-from rdrepro.readme import usual_protocol
-from rdrepro.results import later_fields
-from rdrepro.stats import cell_matches
+from rdrepro.registry import MVTEC_CATEGORIES
+from rdrepro.runs.rows import later_fields
+from rdrepro.study import tables
+from rdrepro.study.blocks import usual_protocol
+from rdrepro.study.compare import compare, left_out, other_protocols
+from rdrepro.study.deviations import measured_effects
+from rdrepro.study.matching import cell_matches
+from rdrepro.study.novelty import averages_table, predictions_table
+from rdrepro.study.novelty_choice import GRID_EPOCHS, chosen_switches, grid_table
+from rdrepro.study.printed import Cell, paper_cells, printed_cells, protocol_defaults
 
 SEEDS = (1, 2, 3)
 TEMPLATE = json.loads(next((ROOT / "results/runs/readme").glob("*.json")).read_text())

@@ -7,9 +7,11 @@ import torch
 import torchvision
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from rdrepro import weights as weights_module
-from rdrepro.models.teacher import FourthStage, NoFourthStageError, Teacher
-from rdrepro.weights import RESNETS, Weights, download, find_weights
+from rdrepro.backbones import NoFourthStageError
+from rdrepro.models.teacher import FourthStage, Teacher
+from rdrepro.models.weights import RESNETS, Weights
+from rdrepro.runs import weights as weights_module
+from rdrepro.runs.weights import download, find_weights
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.transforms.functional import normalize
 
 import rdrepro as rd
+from rdrepro.distillation import training_loss
 from rdrepro.evaluation import score_images
 from rdrepro.features import TeacherFeatures
 from rdrepro.models.teacher import Teacher
-from rdrepro.training import training_loss
-from rdrepro.weights import Weights
+from rdrepro.models.weights import Weights
 
 RANDOM = Weights("random")
 SIZE = 64

@@ -1,32 +1,69 @@
-"""What detectors share that remember features of normal images and search them."""
+"""What PaDiM and SPADE share: a memory bank of normal images' features, and the search of it."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 
+import pandas as pd
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from rdrepro.config import RunConfig
-from rdrepro.features import autocast
+from rdrepro.data.images import stack_images
+from rdrepro.data.splits import ImageData
+from rdrepro.detector import Detector, Look
+from rdrepro.memory import memory_errors_explained
 from rdrepro.models.teacher import Teacher
+from rdrepro.precision import autocast, full_precision_kernels
+from rdrepro.progress import progress
 from rdrepro.scoring import gaussian_smooth
+from rdrepro.training import HISTORY
 
 
-class MemoryDetector(nn.Module, ABC):
-    """A frozen encoder and a bank of what normal images look like to it.
+class MemoryDetector(Detector):
+    """A frozen encoder and a memory bank of what normal images look like to it.
 
-    `fit(loader)` fills the bank; `anomaly_map(images)` returns (B, H, W) and `image_score(images)`
-    (B,), both higher = more anomalous, of images (B, 3, H, W) in [0, 1]. Maps are upsampled and
-    smoothed as the method's own are, so that only the method differs.
+    `remember(batches)` fills the bank; `anomaly_map(images)` returns (B, H, W) and
+    `image_score(images)` (B,), both higher = more anomalous, of images (B, 3, H, W) in [0, 1]. Maps
+    are upsampled and smoothed as Reverse Distillation's are, so that only the method differs.
     """
 
     def __init__(self, teacher: Teacher, config: RunConfig):
         super().__init__()
         self.teacher, self.config = teacher, config
 
+    def fit(
+        self,
+        data: ImageData,
+        config: RunConfig,
+        device: torch.device | str = "cpu",
+        look: Look | None = None,
+        validation: ImageData | None = None,
+    ) -> pd.DataFrame:
+        """Fill the memory bank; the history is empty. It takes one look at each image."""
+        device = torch.device(device)
+        self.to(device, memory_format=torch.channels_last)
+        images = stack_images(data)
+        started = time.perf_counter()
+        with memory_errors_explained(config, device), full_precision_kernels(), torch.no_grad():
+            batches = progress(images.split(config.batch_size), "memory bank", leave=False)
+            self.remember(batch.to(device).float() / 255 for batch in batches)
+        self.fit_seconds = time.perf_counter() - started
+        return pd.DataFrame(columns=HISTORY, dtype=float)
+
+    def stages(self, config: RunConfig, size: Sequence[int]) -> dict[str, Callable]:
+        return {
+            "teacher": self.features,
+            "search": self.search,
+            "map": lambda found: self.finish(*found, size),
+        }
+
+    def sizes(self, config: RunConfig) -> dict[str, int]:
+        return super().sizes(config) | {"bank": sum(t.nbytes for t in self.bank())}
+
     @abstractmethod
-    def fit(self, loader: Iterable[Tensor]) -> None:
+    def remember(self, batches: Iterable[Tensor]) -> None:
         """Fill the bank from batches of normal images (B, 3, H, W)."""
 
     @abstractmethod

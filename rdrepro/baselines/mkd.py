@@ -3,9 +3,7 @@
 "official" is the authors' code, rohban-lab/Knowledge_Distillation_AD.
 """
 
-import math
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pandas as pd
@@ -14,18 +12,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import vgg
 
+from rdrepro.backbones import IMAGENET_MEAN, IMAGENET_STD
 from rdrepro.config import RunConfig
-from rdrepro.features import TeacherFeatures, autocast, layout
+from rdrepro.data.splits import ImageData
+from rdrepro.detector import Detector, Look
+from rdrepro.features import TeacherFeatures
 from rdrepro.losses import at_least_float32, kd_loss_per_image
-from rdrepro.models.teacher import IMAGENET_MEAN, IMAGENET_STD
-from rdrepro.progress import progress
+from rdrepro.models.weights import Weights, load_encoder
+from rdrepro.precision import autocast, layout
 from rdrepro.scoring import gaussian_smooth
-from rdrepro.weights import Weights, load_encoder
+from rdrepro.training import fit
 
 # What the convolutions that were never a classifier (amdegroot's) want; torchvision's own figures.
 FEATURES_MEAN, FEATURES_STD = (0.48235, 0.45882, 0.40784), (1 / 255,) * 3
 # Output channels of the cloner's convolutions, block by block (official network.py, "B").
 CLONER = ((16, 16), (16, 128), (16, 16, 256), (16, 16, 512), (16, 16, 512))
+GRADIENT_PIXELS = 4 * 256**2  # tested at once: gradients by the images keep every layer's output
 UNSCORED = 1  # trained on four layers, tested on the last three (official test_functions.py)
 
 
@@ -114,10 +116,10 @@ def gradients() -> Iterator[None]:
         yield
 
 
-class MKD(nn.Module):
+class MKD(Detector):
     """A frozen VGG-16 and a cloner trained to restore its maps of normal images.
 
-    `fit(loader)` trains it; `anomaly_map(images)` returns (B, H, W) and `image_score(images)` (B,),
+    `anomaly_map(images)` returns (B, H, W) and `image_score(images)` (B,),
     both higher = more anomalous, of images (B, 3, H, W) in [0, 1]. The score is the loss over the
     last three layers, the map its plain gradient by the image, absolute values summed over
     channels, smoothed and opened (official test_functions.py, "gradients"; it also has averaged
@@ -138,49 +140,36 @@ class MKD(nn.Module):
         """Return what is kept of training."""
         return self.trainable()
 
-    def fit(self, loader: Iterable[Tensor]) -> pd.DataFrame:
-        """Train the cloner on batches of normal images (B, 3, H, W), walked over once.
+    @classmethod
+    def build(cls, config: RunConfig, weights: Weights) -> "MKD":
+        return cls(VGG16(weights, config.normalise), build_cloner(), config)
 
-        Returns the history, one row per epoch: epoch, loss, seconds. RuntimeError when the loss is
-        not finite.
-        """
-        config = self.config
-        images = torch.cat([(batch * 255).round().to(torch.uint8) for batch in loader])
-        features = TeacherFeatures(self.teacher, images, config, self.teacher.mean.device)
-        betas = (config.beta1, config.beta2)
-        optimiser = torch.optim.Adam(self.cloner.parameters(), config.lr, betas, fused=True)
-        shuffle = torch.Generator().manual_seed(config.seed)
-        self.cloner.train()
-        history = []
-        for epoch in (bar := progress(range(1, config.epochs + 1), "cloning", unit=" epochs")):
-            started = time.perf_counter()
-            order = torch.randperm(len(features), generator=shuffle)
-            loss = self._epoch(features, order, optimiser)
-            if not math.isfinite(loss):
-                raise RuntimeError(
-                    f"the loss is {loss} in epoch {epoch}; lower lr (now {config.lr}) or use "
-                    f"precision=float32 (now {config.precision})"
-                )
-            bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
-            history.append({"epoch": epoch, "loss": loss, "seconds": time.perf_counter() - started})
+    def fit(
+        self,
+        data: ImageData,
+        config: RunConfig,
+        device: torch.device | str = "cpu",
+        look: Look | None = None,
+        validation: ImageData | None = None,
+    ) -> pd.DataFrame:
+        """Train the cloner; return the history, one row per epoch: epoch, loss, seconds."""
+        history = fit(self, data, config, device)
         self.eval()
-        return pd.DataFrame(history)
+        return history
 
-    def _epoch(
-        self, features: TeacherFeatures, order: Tensor, optimiser: torch.optim.Optimizer
-    ) -> float:
-        """Take a step per batch in this order; return the mean loss, or one that is not finite."""
-        total = 0.0
-        for indices in order.split(self.config.batch_size):
-            f_e, images = features[indices], features.pixels(indices)
-            loss = restoration_loss(f_e, self.clone(images), self.config.value_weight).mean()
-            if not loss.isfinite():
-                return loss.item()
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            total += loss.item() * len(indices)
-        return total / len(order)
+    def batch_loss(self, features: TeacherFeatures, indices: Tensor, config: RunConfig) -> Tensor:
+        f_e, images = features[indices], features.pixels(indices)
+        return restoration_loss(f_e, self.clone(images), config.value_weight).mean()
+
+    def stages(self, config: RunConfig, size: Sequence[int]) -> dict[str, Callable]:
+        return {
+            "teacher": self.see,
+            "student": self.restore,
+            "map": lambda restored: self.finish(*restored),
+        }
+
+    def test_batch(self, config: RunConfig) -> int:
+        return max(1, GRADIENT_PIXELS // config.image_size**2)
 
     def clone(self, images: Tensor) -> list[Tensor]:
         """Return the cloner's four maps of images (B, 3, H, W)."""

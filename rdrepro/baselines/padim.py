@@ -8,9 +8,9 @@ from torch import Tensor
 from rdrepro.baselines.memory import MemoryDetector, spread
 from rdrepro.config import RunConfig
 from rdrepro.models.teacher import Teacher
+from rdrepro.models.weights import Weights
 
 REGULARISER = 0.01  # their Sec. 3.2, epsilon
-FEW_CHANNELS = 100  # their Sec. 4, of ResNet-18's 448; the default is WideResNet-50-2's
 BLOCK_BYTES = 2**28  # of covariances at once
 
 
@@ -41,6 +41,10 @@ class PaDiM(MemoryDetector):
         for name in ("mean", "factor"):
             self.register_buffer(name, torch.empty(0), persistent=False)
 
+    @classmethod
+    def build(cls, config: RunConfig, weights: Weights) -> "PaDiM":
+        return cls(Teacher.of(config, weights), config)
+
     def embed(self, features: Sequence[Tensor]) -> Tensor:
         """Return the chosen channels at each location of the finest map, (B, P, R)."""
         size = features[0].shape[-2:]
@@ -49,17 +53,17 @@ class PaDiM(MemoryDetector):
         embedding = torch.cat([spread(f, size) for f in chosen], dim=1)  # (B, R, h, w)
         return embedding.flatten(2).transpose(1, 2)
 
-    def fit(self, loader: Iterable[Tensor]) -> None:
-        batches = [self.embed(self.features(images)) for images in loader]  # (B, P, R) each
-        n = sum(map(len, batches))
+    def remember(self, batches: Iterable[Tensor]) -> None:
+        embedded = [self.embed(self.features(images)) for images in batches]  # (B, P, R) each
+        n = sum(map(len, embedded))
         if n < 2:
             raise ValueError(f"PaDiM needs two training images or more, not {n}")
-        places, channels = batches[0].shape[1:]
-        self.mean = sum(x.sum(dim=0) for x in batches) / n
+        places, channels = embedded[0].shape[1:]
+        self.mean = sum(x.sum(dim=0) for x in embedded) / n
         self.factor = self.mean.new_empty((places, channels, channels))
         ridge = REGULARISER * torch.eye(channels, device=self.mean.device)
         for block in self._blocks(places, channels):
-            x = torch.cat([batch[:, block] for batch in batches])
+            x = torch.cat([batch[:, block] for batch in embedded])
             centred = (x - self.mean[block]).transpose(0, 1)  # (block, N, R)
             covariance = centred.transpose(1, 2) @ centred / (n - 1) + ridge
             self.factor[block] = torch.linalg.cholesky(covariance)

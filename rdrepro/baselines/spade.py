@@ -1,14 +1,17 @@
 """SPADE (Cohen & Hoshen, 2020): nearest normal images, then nearest normal locations in them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from rdrepro.baselines.memory import MemoryDetector
 from rdrepro.config import RunConfig
-from rdrepro.features import autocast
-from rdrepro.models.teacher import FourthStage, Teacher
+from rdrepro.models.teacher import FourthStage, NoFourthStageError, Teacher, check_fourth_stage
+from rdrepro.models.weights import Weights
+from rdrepro.precision import autocast
 
 GALLERY = ("gallery1", "gallery2", "gallery3")
 BLOCK = 256  # locations at once: their distances to a gallery image stay in the cache
@@ -30,6 +33,23 @@ class SPADE(MemoryDetector):
         for name in ("pooled", *GALLERY):
             self.register_buffer(name, torch.empty(0), persistent=False)
 
+    @classmethod
+    def build(cls, config: RunConfig, weights: Weights) -> "SPADE":
+        teacher = Teacher.of(config, weights)
+        fourth = FourthStage(config.backbone, weights) if config.pooled_layer == 4 else None
+        return cls(teacher, config, fourth)
+
+    @classmethod
+    def settle(cls, config: RunConfig, weights: Weights, chosen: Mapping[str, Any]) -> RunConfig:
+        """Pool the fourth stage, or the third where the weights end there and nobody chose."""
+        try:
+            check_fourth_stage(config.backbone, weights)
+        except NoFourthStageError:
+            if chosen.get("pooled_layer") is not None and config.pooled_layer == 4:
+                raise
+            return replace(config, pooled_layer=3)
+        return config
+
     @property
     def gallery(self) -> list[Tensor]:
         """Return the training images' maps in nested order, (N, P_k, C_k) each."""
@@ -42,9 +62,9 @@ class SPADE(MemoryDetector):
             deepest = self.fourth_stage(maps) if self.fourth_stage else maps[-1]
         return maps, deepest.float().mean(dim=(2, 3))
 
-    def fit(self, loader: Iterable[Tensor]) -> None:
+    def remember(self, batches: Iterable[Tensor]) -> None:
         pooled, maps = [], []
-        for images in loader:
+        for images in batches:
             features, means = self.features(images)
             pooled.append(means)
             maps.append(nested(features, quarters_first=True))

@@ -18,7 +18,7 @@ from scipy.sparse import csr_array, vstack
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from rdrepro.data.mvtec import open_image
+from rdrepro.data.images import open_image
 from rdrepro.progress import progress
 
 ALIKE = 0.99  # ours (O18): sure copies

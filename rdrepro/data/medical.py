@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -14,27 +14,10 @@ from torch.utils.data import Dataset
 from torchvision.transforms import functional as T
 
 from rdrepro.data.copies import picture_groups
-from rdrepro.data.mvtec import IMAGE_ENDINGS, open_image
-from rdrepro.data.scans import DRAWN
-from rdrepro.text import nearest, one_of
+from rdrepro.data.images import images_in, is_image, open_image
+from rdrepro.registry import DATASETS, DRAWN, FOLDS, NORMAL, check_split
 
-# Where each is published on Kaggle, and the folders that hold it below a data root.
-KAGGLE = {
-    "head_ct": "felipekitamura/head-ct-hemorrhage",
-    "brain_mri": "navoneel/brain-mri-images-for-brain-tumor-detection",
-    "retinal_oct": "paultimothymooney/kermany2018",
-}
-MEDICAL_DATASETS = (*KAGGLE, "scans")
-NORMAL = "normal"  # the category of every medical run
-MEDICAL_SPLITS = {
-    "head_ct": ("kfold", "report"),
-    "brain_mri": ("kfold", "report"),
-    "retinal_oct": ("report", "official"),  # half of the training images, or all
-    "scans": ("kfold", "report"),
-}
-FOLDS = 5  # ours (O18)
 REPORT_NORMALS = 10  # tested, as all anomalies are; extension, Sec. 4.1
-OCT_NORMAL, OCT_ANOMALIES = "NORMAL", ("CNV", "DME", "DRUSEN")
 PARTS = ("train", "test")
 
 
@@ -75,7 +58,7 @@ class MedicalImages(Dataset):
         check_split(dataset, split, fold)
         self.folder = find_medical(Path(root), dataset)
         self.dataset, self.part, self.image_size = dataset, part, image_size
-        everything = READERS[dataset](self.folder)
+        everything = read_pictures(self.folder, dataset)
         self.digests = [hashlib.sha256(p.path.read_bytes()).hexdigest() for p in everything]
         paths = tuple(p.path for p in everything)
         self.drawn_groups, self.all_groups = picture_groups(paths, tuple(self.digests))
@@ -143,24 +126,6 @@ class MedicalImages(Dataset):
             "groups with both labels": sum(len(found) > 1 for found in labels.values()),
             "normal images left out of both sides here": self.left_out,
         }
-
-
-def check_split(dataset: str, split: str, fold: int | None) -> None:
-    """Raise ValueError for a data set, split or fold that there is not."""
-    if dataset not in MEDICAL_DATASETS:
-        raise ValueError(
-            f"dataset={dataset!r} is not {one_of(MEDICAL_DATASETS)}."
-            f"{nearest(dataset, MEDICAL_DATASETS)}"
-        )
-    legal = MEDICAL_SPLITS[dataset]
-    if split not in legal:
-        raise ValueError(f"split={split!r} is not one of {dataset}'s: {one_of(legal)}")
-    if split == "official":
-        if fold is not None:
-            raise ValueError(f"fold={fold} has no meaning with split='official'; leave it out")
-    elif fold is None or fold < 0 or (split == "kfold" and fold >= FOLDS):
-        last = f"0 to {FOLDS - 1}" if split == "kfold" else "0 or more, the number of a draw"
-        raise ValueError(f"fold={fold} must be {last}, with split={split!r}")
 
 
 def _check_sides(sides: np.ndarray, pictures: Sequence[Picture], name: str) -> None:
@@ -243,33 +208,26 @@ def draw_groups(groups: np.ndarray, wanted: int, rng: np.random.Generator) -> np
 
 
 def find_medical(root: Path, dataset: str) -> Path:
-    """Return the folder that holds a data set as downloaded, by kagglehub where that is installed.
+    """The folder that holds a data set as downloaded, by kagglehub where that is installed.
 
     FileNotFoundError says in one sentence where the files come from and where to put them.
     """
-    found = locate(root, dataset)
-    if found is None and dataset not in KAGGLE:
-        raise FileNotFoundError(
-            f"{dataset} is not in {root}; data.scans.write_scans draws it there"
-        )
-    if found is None:
-        downloaded = _kagglehub(KAGGLE[dataset])
+    found, entry = locate(root, dataset), DATASETS[dataset]
+    if found is None and entry.kaggle:
+        downloaded = _kagglehub(entry.kaggle)
         found = locate(downloaded, dataset) if downloaded else None
         root = downloaded or root
     if found is None:
         raise FileNotFoundError(
-            f"{dataset} ({', '.join(WANTED[dataset])}, with images) is not in {root}; get it from "
-            f"https://www.kaggle.com/datasets/{KAGGLE[dataset]} and unpack it as DATA/{dataset}, "
-            "with DATA given as data_root or in RDREPRO_DATA (with kagglehub installed, it is "
-            "downloaded)"
+            f"{dataset} ({', '.join(entry.wanted)}, with images) is not in {root}; "
+            f"{entry.how_to_get}"
         )
     return found
 
 
 def locate(root: Path, dataset: str) -> Path | None:
-    """Return the folder below `root` that a data set's reader wants; None where there is none."""
-    slug = KAGGLE.get(dataset, "").rpartition("/")[-1]
-    for folder in (root / dataset, root / slug, root):
+    """The folder below `root` that can be read as a data set; None where there is none."""
+    for folder in (*(root / name for name in DATASETS[dataset].folders), root):
         # Archives add a folder of their own, or two: "OCT2017 " with its blank.
         for inner in (folder, *sorted(folder.glob("*/")), *sorted(folder.glob("*/*/"))):
             if _holds(inner, dataset):
@@ -278,13 +236,14 @@ def locate(root: Path, dataset: str) -> Path | None:
 
 
 def _holds(folder: Path, dataset: str) -> bool:
-    """Return whether all that a reader wants is in a folder, and an image in it, not drawn ones."""
-    wanted = [folder / name for name in WANTED[dataset]]
-    if dataset in KAGGLE and (folder / DRAWN).exists():
+    """Whether a folder has all that is wanted and an image in it; drawn scans are no real ones."""
+    entry = DATASETS[dataset]
+    wanted = [folder / name for name in entry.wanted]
+    if not entry.embedded and (folder / DRAWN).exists():
         return False
     if not all(path.exists() for path in wanted):
         return False
-    return any(_is_image(path) for part in wanted for path in part.rglob("*"))
+    return any(is_image(path) for part in wanted for path in part.rglob("*"))
 
 
 @lru_cache
@@ -304,23 +263,29 @@ def _kagglehub(handle: str) -> Path | None:
         ) from None
 
 
-def _images(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.glob("*") if _is_image(p))
-
-
-def _is_image(path: Path) -> bool:
-    named = path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
-    return named and path.is_file()
+def read_pictures(folder: Path, dataset: str) -> list[Picture]:
+    """All pictures of a data set: from its folders, or labelled by Head CT's labels.csv."""
+    parts = DATASETS[dataset].parts
+    if not parts:
+        return _head_ct(folder)
+    return [
+        Picture(path, part.label, part.kind, part.side)
+        for part in parts
+        for path in images_in(folder / part.name)
+    ]
 
 
 def _head_ct(folder: Path) -> list[Picture]:
     """Return Head CT's pictures: NNN.png in head_ct, or in Kaggle's archive in head_ct/head_ct."""
     label_of = _labels(folder / "labels.csv")
-    images = _images(folder / "head_ct") or _images(folder / "head_ct" / "head_ct")
+    images = images_in(folder / "head_ct") or images_in(folder / "head_ct" / "head_ct")
     files = {_number(p): p for p in images}
     if len(files) < len(images):
         twice = next(p for p in images if files[_number(p)] != p)
-        raise ValueError(f"{folder}: {twice.name} and {files[_number(twice)].name} are one number")
+        raise ValueError(
+            f"{folder}: {twice.name} and {files[_number(twice)].name} have the same number; "
+            "rename or remove one of them"
+        )
     if set(files) != set(label_of):
         odd = sorted(set(files) ^ set(label_of), key=str)
         raise FileNotFoundError(
@@ -354,33 +319,3 @@ def _labels(path: Path) -> dict[int | str, int]:
 
 def _number(path: Path) -> int | str:
     return int(path.stem) if path.stem.isdigit() else path.stem
-
-
-def _brain_mri(folder: Path) -> list[Picture]:
-    """Return Brain MRI's pictures: no/ without and yes/ with a tumour."""
-    normal = [Picture(p, 0, NORMAL) for p in _images(folder / "no")]
-    return normal + [Picture(p, 1, "tumour") for p in _images(folder / "yes")]
-
-
-def _retinal_oct(folder: Path) -> list[Picture]:
-    """Return Retinal OCT's pictures: train/NORMAL, and test/ with its anomalies."""
-    kept = [Picture(p, 0, NORMAL, "train") for p in _images(folder / "train" / OCT_NORMAL)]
-    kept += [Picture(p, 0, NORMAL, "test") for p in _images(folder / "test" / OCT_NORMAL)]
-    for kind in OCT_ANOMALIES:
-        kept += [Picture(p, 1, kind, "test") for p in _images(folder / "test" / kind)]
-    return kept
-
-
-READERS: dict[str, Callable[[Path], list[Picture]]] = {
-    "head_ct": _head_ct,
-    "brain_mri": _brain_mri,
-    "retinal_oct": _retinal_oct,
-    "scans": _head_ct,  # drawn in Head CT's layout
-}
-# What a folder must hold to be read.
-WANTED = {
-    "head_ct": ("head_ct", "labels.csv"),
-    "brain_mri": ("yes", "no"),
-    "retinal_oct": (f"train/{OCT_NORMAL}", *(f"test/{k}" for k in (OCT_NORMAL, *OCT_ANOMALIES))),
-    "scans": ("head_ct", "labels.csv"),
-}

@@ -1,55 +1,28 @@
-"""MVTec AD as the official code reads it (Sec. 4.1; official dataset.py)."""
+"""MVTec AD and data sets laid out like it, read as official dataset.py does (Sec. 4.1)."""
 
 import hashlib
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch.utils.data import Dataset
 from torchvision.transforms import functional as T
 
-from rdrepro.text import nearest
+from rdrepro import registry
+from rdrepro.data.images import is_image, open_image
 
-MVTEC_TEXTURES = ("carpet", "grid", "leather", "tile", "wood")
-MVTEC_OBJECTS = (
-    "bottle",
-    "cable",
-    "capsule",
-    "hazelnut",
-    "metal_nut",
-    "pill",
-    "screw",
-    "toothbrush",
-    "transistor",
-    "zipper",
-)
-MVTEC_CATEGORIES = (*MVTEC_TEXTURES, *MVTEC_OBJECTS)  # the order of Tables 1 and 2
-FOLDER_NAMES = ("mvtec", "mvtec_anomaly_detection")  # ours, and the archive's own
 DARKEST_DEFECT = 128  # a mask of zeros and ones would lose every defect without a word
-IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
-HOW_TO_GET = (
-    "get MVTec AD from https://www.mvtec.com/company/research/datasets/mvtec-ad and unpack it as "
-    "DATA/mvtec/<category>, with DATA given as data_root or in RDREPRO_DATA"
-)
 
 
-def find_mvtec(data_root: Path) -> Path:
-    """Return the folder that holds the categories; FileNotFoundError says how to get one."""
-    for folder in (*(data_root / name for name in FOLDER_NAMES), data_root):
-        if any((folder / category).is_dir() for category in MVTEC_CATEGORIES):
+def find_mvtec(data_root: Path, dataset: str = "mvtec") -> Path:
+    """The folder that holds the categories; FileNotFoundError says how to get one."""
+    entry = registry.DATASETS[dataset]
+    for folder in (*(data_root / name for name in entry.folders), data_root):
+        if any((folder / category).is_dir() for category in entry.categories):
             return folder
-    state = "holds no MVTec AD" if data_root.is_dir() else "does not exist"
-    raise FileNotFoundError(f"the data folder {data_root} {state}; {HOW_TO_GET}")
-
-
-def check_category(category: str) -> None:
-    """Raise ValueError, with the nearest name, for a category that is not MVTec AD's."""
-    if category not in MVTEC_CATEGORIES:
-        raise ValueError(
-            f"category={category!r} is none of MVTec AD's fifteen."
-            f"{nearest(category, MVTEC_CATEGORIES)}"
-        )
+    state = f"holds no {entry.title}" if data_root.is_dir() else "does not exist"
+    raise FileNotFoundError(f"the data folder {data_root} {state}; {entry.how_to_get}")
 
 
 class MVTecAD(Dataset):
@@ -69,39 +42,43 @@ class MVTecAD(Dataset):
         image_size: int = 256,
         mask_threshold: float = 0.5,
         label_source: str = "folder",
+        dataset: str = "mvtec",
     ):
-        check_category(category)
+        registry.check_category(category, dataset)
         if split not in ("train", "test"):
             raise ValueError(f"split={split!r} is neither train nor test")
         self.root, self.category, self.split = Path(root), category, split
+        self.entry = registry.DATASETS[dataset]
         self.image_size, self.mask_threshold = image_size, mask_threshold
         self.label_source = label_source
         self.paths = self._list_images()
 
     def _list_images(self) -> list[Path]:
-        folder = self.root / self.category
+        folder, layout = self.root / self.category, self.entry.layout
         if not folder.is_dir():
-            found = sorted(p.name for p in self.root.glob("*") if p.name in MVTEC_CATEGORIES)
+            found = sorted(p.name for p in self.root.glob("*") if p.name in self.entry.categories)
             raise FileNotFoundError(
                 f"no category {self.category!r} in {self.root} "
-                f"(found: {', '.join(found) or 'none'}); {HOW_TO_GET}"
+                f"(found: {', '.join(found) or 'none'}); {self.entry.how_to_get}"
             )
-        paths = sorted(
-            p
-            for p in (folder / self.split).glob("*/*")
-            if p.suffix.lower() in IMAGE_ENDINGS and not p.name.startswith(".")
-        )
+        side = folder / (layout.train if self.split == "train" else layout.test)
+        paths = sorted(path for path in side.glob("*/*") if is_image(path))
         defects = {p.parent.name for p in paths}
-        if self.split == "train" and "good" not in defects:
-            raise FileNotFoundError(f"{folder / 'train' / 'good'} has no images to train on")
+        if self.split == "train" and layout.good not in defects:
+            raise FileNotFoundError(f"{side / layout.good} has no images to train on")
         if self.split == "train":
-            return [p for p in paths if p.parent.name == "good"]
-        if "good" not in defects or len(defects) < 2:
-            lacking = "no normal images (test/good)" if "good" not in defects else "no defects"
+            return [p for p in paths if p.parent.name == layout.good]
+        if layout.good not in defects or len(defects) < 2:
+            normal = f"no normal images ({layout.test}/{layout.good})"
+            lacking = normal if layout.good not in defects else "no defects"
             raise FileNotFoundError(
-                f"{folder / 'test'} has {lacking}; AUROC and PRO need both kinds of images"
+                f"{side} has {lacking}; AUROC and PRO need both kinds of images"
             )
         return paths
+
+    def is_good(self, path: Path) -> bool:
+        """Whether an image lies in the folder of normal ones."""
+        return path.parent.name == self.entry.layout.good
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -115,7 +92,7 @@ class MVTecAD(Dataset):
         return {
             "image": T.to_tensor(self._resize(picture)),
             "gt_mask": mask,
-            "gt_label": int(defect != "good" if from_folder else mask.any()),
+            "gt_label": int(not self.is_good(path) if from_folder else mask.any()),
             "defect": defect,
             "path": path.relative_to(self.root).as_posix(),
         }
@@ -125,7 +102,7 @@ class MVTecAD(Dataset):
 
     def _mask(self, path: Path, size: tuple[int, int]) -> torch.Tensor:
         """Return the mask of an image whose original width and height are `size`."""
-        if path.parent.name == "good":
+        if self.is_good(path):
             return torch.zeros(self.image_size, self.image_size, dtype=torch.bool)
         mask_path = self.mask_path(path)
         if not mask_path.is_file():
@@ -149,15 +126,15 @@ class MVTecAD(Dataset):
 
     def mask_path(self, path: Path) -> Path:
         """Return where the mask of a defective image lies."""
-        return (
-            self.root / self.category / "ground_truth" / path.parent.name / f"{path.stem}_mask.png"
-        )
+        layout = self.entry.layout
+        masks = self.root / self.category / layout.masks / path.parent.name
+        return masks / layout.mask_name.format(stem=path.stem)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the names and bytes of all images, and of a test set's masks."""
         digest = hashlib.sha256()
         for path in self.paths:
-            masks = [self.mask_path(path)] if path.parent.name != "good" else []
+            masks = [] if self.is_good(path) else [self.mask_path(path)]
             for file in (path, *(m for m in masks if m.is_file())):
                 digest.update(file.relative_to(self.root).as_posix().encode())
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
@@ -167,14 +144,3 @@ class MVTecAD(Dataset):
         """Return how many images each folder has."""
         names, numbers = np.unique([p.parent.name for p in self.paths], return_counts=True)
         return dict(zip(names.tolist(), numbers.tolist(), strict=True))
-
-
-def open_image(path: Path, mode: str) -> Image.Image:
-    """Return a picture in a mode; ValueError for one that cannot be decoded, or of over 8 bits."""
-    try:
-        picture = Image.open(path)
-        if picture.mode.startswith(("I", "F")):
-            raise OSError(f"mode {picture.mode}: more than 8 bits a channel; convert it to 8")
-        return picture.convert(mode)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"the image {path} cannot be decoded ({error})") from None

@@ -1,0 +1,1 @@
+"""The networks of the paper: teacher, one-class bottleneck, student (Fig. 3)."""

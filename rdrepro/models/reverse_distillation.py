@@ -12,7 +12,7 @@ from rdrepro.config import RunConfig
 from rdrepro.models.bottleneck import OneClassBottleneck
 from rdrepro.models.student import StudentDecoder
 from rdrepro.models.teacher import FourthStage, Teacher
-from rdrepro.weights import RESNETS, Weights, misfits, read_file, require_tensors
+from rdrepro.models.weights import RESNETS, Weights, load_strictly, read_file, require_tensors
 
 # What the official forward pass never uses (their issue 36), or another variant left behind (D23).
 DEAD_ENTRIES = re.compile(r"conv4\.|bn4\.|.*memory")
@@ -63,10 +63,9 @@ class ReverseDistillation(nn.Module):
         load_strictly(self.trainable(), state, path.name)
 
 
-def build_model(config: RunConfig, weights: Weights) -> ReverseDistillation:
-    """Build the model of a configuration; the seed decides every random weight."""
-    torch.manual_seed(config.seed)
-    teacher = Teacher(config.backbone, weights, config.teacher_bn, config.normalise, config.stem)
+def build_parts(config: RunConfig, weights: Weights) -> tuple[Teacher, nn.Module, StudentDecoder]:
+    """Teacher, bottleneck and student of a configuration; random weights follow torch's seed."""
+    teacher = Teacher.of(config, weights)
     pretrained = config.bottleneck == "pretrained"
     frozen = FourthStage(config.backbone, weights) if pretrained else None
     bottleneck, student = build_trainable(
@@ -78,7 +77,7 @@ def build_model(config: RunConfig, weights: Weights) -> ReverseDistillation:
         fusion=config.bottleneck == "oce+mff",
         frozen=frozen,
     )
-    return ReverseDistillation(teacher, bottleneck, student)
+    return teacher, bottleneck, student
 
 
 def build_trainable(
@@ -151,14 +150,3 @@ def rename_decoder(state: dict[str, Tensor]) -> dict[str, Tensor]:
         for name, tensor in state.items()
         if not DEAD_ENTRIES.match(name)
     }
-
-
-def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Load a state dict in which every entry must fit; ValueError names those that do not."""
-    missing, unknown, wrong = misfits(module, state)
-    if missing or unknown or wrong:
-        raise ValueError(
-            f"{source} does not fit the model: {len(missing)} entries missing, {len(unknown)} "
-            f"unknown, {len(wrong)} of another shape (the first: {(missing + unknown + wrong)[0]})"
-        )
-    module.load_state_dict(state, strict=False)

@@ -1,29 +1,32 @@
 """The frozen teacher encoder E: three feature maps f_E at strides 4, 8 and 16 (Sec. 3.1)."""
 
 from collections.abc import Sequence
+from types import ModuleType
 
-import timm
 import torch
 import torchvision
 from torch import Tensor, nn
 
-from rdrepro.text import nearest
-from rdrepro.weights import (
+from rdrepro.backbones import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
     LITE0,
-    NORMALISATIONS,
-    PRETRAINED,
-    RESNETS,
+    STRIDES,
     TIMM,
-    Weights,
-    load_encoder,
-    resnet_entries,
+    VGG16,
+    NoFourthStageError,
 )
+from rdrepro.config import RunConfig
+from rdrepro.models.weights import RESNETS, Weights, load_encoder, resnet_entries
+from rdrepro.text import nearest
 
-STRIDES = (4, 8, 16)
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-LITE0_MEAN, LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3  # its training code
+# What `normalise` makes of the images, mean and SD of each channel; "imagenet" means as the weights
+# want it. RadImageNet's want "symmetric": (image - 127.5) * 2 / 255 in its pytorch_example.ipynb.
+NORMALISATIONS = {
+    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "symmetric": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
 FOLDED = 2e-3  # folding leaves a variance of 1, less an epsilon (at most half of this), and mean 0
-LITE0_STRIDE_16 = 5  # block stages up to the map of stride 16
 
 
 class Teacher(nn.Module):
@@ -59,6 +62,11 @@ class Teacher(nn.Module):
         self.channels, self.rectified = self._probe()
         if batch_norm == "train":
             self._check_batch_statistics(from_file=weights.path is not None)
+
+    @classmethod
+    def of(cls, config: RunConfig, weights: Weights) -> "Teacher":
+        """The teacher of a configuration."""
+        return cls(config.backbone, weights, config.teacher_bn, config.normalise, config.stem)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         with torch.no_grad():
@@ -123,13 +131,13 @@ class FourthStage(nn.Module):
         super().__init__()
         check_fourth_stage(backbone, weights)
         if backbone == LITE0:
-            whole = timm.create_model("tf_efficientnet_lite0", features_only=True)
+            self.stage = _timm_teachers().lite0_fourth_stage(weights)
         else:
             resnet = torchvision.models.get_model(backbone, weights=None)
             whole = nn.ModuleDict({"layer4": resnet.layer4})
-        if weights.path:
-            load_encoder(whole, weights.path, backbone)
-        self.stage = whole.blocks[LITE0_STRIDE_16:] if backbone == LITE0 else whole["layer4"]
+            if weights.path:
+                load_encoder(whole, weights.path, backbone)
+            self.stage = whole["layer4"]
         self.requires_grad_(False).train(False)
         first = next(m for m in self.modules() if isinstance(m, nn.Conv2d))
         self.out_channels = self([torch.zeros(1, first.in_channels, 2, 2)]).shape[1]
@@ -141,10 +149,6 @@ class FourthStage(nn.Module):
     def train(self, mode: bool = True) -> "FourthStage":
         """Stay in eval mode."""
         return super().train(False)
-
-
-class NoFourthStageError(ValueError):
-    """A network, or the file of its weights, that ends at stride 16."""
 
 
 def check_fourth_stage(backbone: str, weights: Weights) -> None:
@@ -166,7 +170,7 @@ def check_backbone(backbone: str) -> None:
     """Raise ValueError, with the nearest name, for a backbone that nobody knows."""
     known = [*RESNETS, LITE0]
     if backbone.startswith(TIMM):
-        known = [TIMM + name for name in timm.list_models()]
+        known = [TIMM + name for name in _timm_teachers().list_models()]
     if backbone.split(".")[0] not in known:  # timm's names may end in ".tag", the weights' own name
         raise ValueError(
             f"backbone={backbone!r} is neither a torchvision ResNet, nor {LITE0}, "
@@ -174,41 +178,29 @@ def check_backbone(backbone: str) -> None:
         )
 
 
+def check_teacher(config: RunConfig) -> None:
+    """Raise ValueError for an unknown backbone, or one that has no such stem."""
+    if config.backbone != VGG16:
+        check_backbone(config.backbone)
+    if config.stem != "original" and config.backbone not in RESNETS:
+        raise ValueError(
+            f"stem={config.stem!r} needs a torchvision ResNet, not {config.backbone!r}"
+        )
+
+
+def _timm_teachers() -> ModuleType:
+    """The module of teachers that timm builds, loaded where one is wanted: timm is slow to load."""
+    from rdrepro.models import timm_teachers
+
+    return timm_teachers
+
+
 def _build(backbone: str, weights: Weights) -> tuple[nn.Module, tuple, tuple]:
-    """Return the encoder with its weights, and the mean and SD that its input wants."""
+    """The encoder with its weights, and the mean and SD that its input wants."""
     check_backbone(backbone)
-    if backbone in RESNETS:
-        encoder = _ResNetStages(torchvision.models.get_model(backbone, weights=None))
-        if weights.path:
-            load_encoder(encoder, weights.path, backbone)
-        return encoder, IMAGENET_MEAN, IMAGENET_STD
-    if backbone == LITE0:
-        encoder = _timm_encoder("tf_efficientnet_lite0", pretrained=False)
-        if weights.path:
-            load_encoder(encoder, weights.path, backbone)
-        return encoder, LITE0_MEAN, LITE0_STD
-    name = backbone.removeprefix(TIMM)
-    encoder = _timm_encoder(name, pretrained=weights.name.startswith(PRETRAINED))
+    if backbone not in RESNETS:
+        return _timm_teachers().build(backbone, weights)
+    encoder = _ResNetStages(torchvision.models.get_model(backbone, weights=None))
     if weights.path:
         load_encoder(encoder, weights.path, backbone)
-    cfg = timm.get_pretrained_cfg(name)
-    return encoder, cfg.mean if cfg else IMAGENET_MEAN, cfg.std if cfg else IMAGENET_STD
-
-
-def _timm_encoder(name: str, pretrained: bool) -> nn.Module:
-    try:
-        strides = timm.create_model(name, features_only=True).feature_info.reduction()
-        indices = [strides.index(s) for s in STRIDES]
-    except (RuntimeError, AttributeError, ValueError):
-        raise ValueError(
-            f"timm model {name!r} has no feature maps at strides 4, 8 and 16"
-        ) from None
-    try:
-        return timm.create_model(
-            name, features_only=True, out_indices=indices, pretrained=pretrained
-        )
-    except Exception as error:  # the hub client raises its own, by version
-        raise ConnectionError(
-            f"cannot load timm's weights for {name!r} ({type(error).__name__}); give the path of "
-            "a state dict as weights, or use weights=random"
-        ) from None
+    return encoder, IMAGENET_MEAN, IMAGENET_STD

@@ -1,0 +1,38 @@
+"""The methods by name: the one place that knows which detectors there are."""
+
+from collections.abc import Callable
+
+import torch
+
+from rdrepro.baselines.mkd import MKD
+from rdrepro.baselines.padim import PaDiM
+from rdrepro.baselines.spade import SPADE
+from rdrepro.config import METHODS, OURS, RunConfig
+from rdrepro.detector import Detector
+from rdrepro.distillation import DistillationDetector
+from rdrepro.models.weights import Weights
+
+DETECTORS: dict[str, type[Detector]] = {
+    OURS: DistillationDetector,
+    "padim": PaDiM,
+    "spade": SPADE,
+    "mkd": MKD,
+}
+
+
+def register(name: str) -> Callable[[type[Detector]], type[Detector]]:
+    """Class decorator: make a detector available as `method=name`."""
+
+    def add(kind: type[Detector]) -> type[Detector]:
+        DETECTORS[name] = kind
+        if name not in METHODS:
+            METHODS.append(name)
+        return kind
+
+    return add
+
+
+def build_model(config: RunConfig, weights: Weights) -> Detector:
+    """Build the detector of a configuration, not yet fitted; the seed decides random weights."""
+    torch.manual_seed(config.seed)
+    return DETECTORS[config.method].build(config, weights)

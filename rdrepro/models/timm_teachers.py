@@ -1,0 +1,61 @@
+"""Teachers that timm builds: EfficientNet-Lite0, whose weights are a package, and timm/NAME."""
+
+import timm
+from timm import list_models
+from torch import nn
+
+from rdrepro.backbones import IMAGENET_MEAN, IMAGENET_STD, LITE0, PRETRAINED, STRIDES, TIMM
+from rdrepro.models.weights import Weights, load_encoder
+
+__all__ = ["build", "list_models", "lite0_fourth_stage"]
+
+LITE0_NAME = "tf_efficientnet_lite0"  # timm's
+LITE0_MEAN, LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3  # its training code
+LITE0_STRIDE_16 = 5  # block stages up to the map of stride 16
+
+
+def build(backbone: str, weights: Weights) -> tuple[nn.Module, tuple, tuple]:
+    """The encoder with its weights, and the mean and SD that its input wants."""
+    if backbone == LITE0:
+        encoder = _encoder(LITE0_NAME, pretrained=False)
+        _load_lite0(encoder, weights)
+        return encoder, LITE0_MEAN, LITE0_STD
+    name = backbone.removeprefix(TIMM)
+    encoder = _encoder(name, pretrained=weights.name.startswith(PRETRAINED))
+    if weights.path:
+        load_encoder(encoder, weights.path, backbone)
+    cfg = timm.get_pretrained_cfg(name)
+    return encoder, cfg.mean if cfg else IMAGENET_MEAN, cfg.std if cfg else IMAGENET_STD
+
+
+def lite0_fourth_stage(weights: Weights) -> nn.Module:
+    """The blocks of EfficientNet-Lite0 behind its map of stride 16, with their weights."""
+    whole = timm.create_model(LITE0_NAME, features_only=True)
+    _load_lite0(whole, weights)
+    return whole.blocks[LITE0_STRIDE_16:]
+
+
+def _load_lite0(encoder: nn.Module, weights: Weights) -> None:
+    if weights.path:
+        # The shipped file has other names than timm, in timm's order.
+        names = list(timm.create_model(LITE0_NAME).state_dict())
+        load_encoder(encoder, weights.path, LITE0, names)
+
+
+def _encoder(name: str, pretrained: bool) -> nn.Module:
+    try:
+        strides = timm.create_model(name, features_only=True).feature_info.reduction()
+        indices = [strides.index(s) for s in STRIDES]
+    except (RuntimeError, AttributeError, ValueError):
+        raise ValueError(
+            f"timm model {name!r} has no feature maps at strides 4, 8 and 16"
+        ) from None
+    try:
+        return timm.create_model(
+            name, features_only=True, out_indices=indices, pretrained=pretrained
+        )
+    except Exception as error:  # the hub client raises its own, by version
+        raise ConnectionError(
+            f"cannot load timm's weights for {name!r} ({type(error).__name__}); give the path of "
+            "a state dict as weights, or use weights=random"
+        ) from None

@@ -1,0 +1,142 @@
+"""A teacher's weights as found, and how their files are read and checked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from rdrepro.backbones import VGG16
+
+# What training code puts before the names of a network's entries.
+PREFIXES = ("module.", "backbone.", "model.", "encoder.")
+# A torchvision ResNet's children by their place, as RadImageNet's files count them: its
+# pytorch_example.ipynb makes a Sequential of them.
+CHILDREN = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
+# torchvision has further models; these are the ones with three residual stages to distil.
+RESNETS = tuple(
+    name
+    for name in torchvision.models.list_models(module=torchvision.models)
+    if "resnet" in name or "resnext" in name
+)
+TORCHVISION = (*RESNETS, VGG16)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights as found: `name` as rows store it, and the file (None for random or timm's own)."""
+
+    name: str
+    path: Path | None = None
+
+
+def misfits(module: nn.Module, state: dict[str, Tensor]) -> tuple[list[str], list[str], list[str]]:
+    """Return the entries that a state dict lacks, that the module lacks, and of another shape.
+
+    The batch norms' counters may be missing: no result depends on them.
+    """
+    own = module.state_dict()
+    missing = [k for k in own if k not in state and not k.endswith("num_batches_tracked")]
+    unknown = [k for k in state if k not in own]
+    wrong = [k for k in own if k in state and state[k].shape != own[k].shape]
+    return missing, unknown, wrong
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Read a dictionary saved by PyTorch, running no code from it; ValueError if it is none."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises whatever a broken file makes it stumble over
+        reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
+        raise ValueError(f"the weights file {path.name} cannot be read: {reason}") from None
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f"the weights file {path.name} holds no state dict")
+    return content
+
+
+def resnet_entries(path: Path) -> dict[str, Any]:
+    """Read a ResNet's state dict, its entries under torchvision's names.
+
+    In the file they may have PREFIXES, be numbered as the network's children are (RadImageNet), or
+    lie in a `state_dict`. ValueError where two entries have one name, or as `read_file`.
+    """
+    content, entries = read_file(path), {}
+    nested = content.get("state_dict")
+    for key, value in (nested if isinstance(nested, dict) and nested else content).items():
+        name = _torchvision_name(str(key))
+        if name in entries:
+            raise ValueError(
+                f"the weights file {path.name} is ambiguous: {key} is its second entry for {name}; "
+                "save the state dict of one network"
+            )
+        entries[name] = value
+    return entries
+
+
+def _torchvision_name(key: str) -> str:
+    while prefix := next((p for p in PREFIXES if key.startswith(p)), ""):
+        key = key.removeprefix(prefix)
+    child, dot, rest = key.partition(".")
+    return CHILDREN.get(child, child) + dot + rest
+
+
+def require_tensors(state: Any, source: str) -> dict[str, Tensor]:
+    """Return a state dict; ValueError where it is none, with the entry that is no tensor."""
+    if not isinstance(state, dict):
+        raise ValueError(f"{source} holds no state dict")
+    other = [str(k) for k, v in state.items() if not isinstance(v, Tensor)]
+    if other:
+        inner = "; save its 'state_dict' by itself" if "state_dict" in other else ""
+        raise ValueError(
+            f"{source} has entries that are no tensors ({', '.join(other[:3])}){inner}"
+        )
+    return state
+
+
+def load_encoder(encoder: nn.Module, path: Path, backbone: str, order: Sequence[str] = ()) -> None:
+    """Load a state dict into the encoder; ValueError says which keys do not fit.
+
+    Stages that the encoder does not have (layer4, fc) are passed over; a deeper ResNet's blocks in
+    its own stages are not. order: the names of the whole network's entries, for a file that has
+    them under other names in the same order.
+    """
+    read = resnet_entries if backbone in RESNETS else read_file
+    state = require_tensors(read(path), path.name)
+    if not set(order) <= set(state):
+        state = dict(zip(order, state.values()))  # noqa: B905 - missing entries are named below
+    missing, unknown, wrong = misfits(encoder, state)
+    stages = {name for name, _ in encoder.named_children()} if backbone in RESNETS else set()
+    deeper = [k for k in unknown if k.split(".")[0] in stages]
+    if deeper and not (missing or wrong):
+        raise ValueError(
+            f"the weights file {path.name} does not fit backbone={backbone!r}: it has "
+            f"{len(deeper)} entries more in the same stages, such as {deeper[0]}; name its own "
+            "backbone"
+        )
+    if missing or wrong:
+        what = f"lacks {', '.join(missing[:3])}" if missing else f"has another shape at {wrong[0]}"
+        raise ValueError(
+            f"the weights file {path.name} does not fit the backbone: it {what} "
+            f"({len(missing)} entries missing, {len(wrong)} of another shape)"
+        )
+    own = {k: state[k] for k in encoder.state_dict() if k in state}
+    broken = [k for k, v in own.items() if not v.isfinite().all()]
+    if broken:
+        raise ValueError(
+            f"the weights file {path.name} has values that are not finite: {broken[0]}"
+        )
+    encoder.load_state_dict(own, strict=False)
+
+
+def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """Load a state dict in which every entry must fit; ValueError names those that do not."""
+    missing, unknown, wrong = misfits(module, state)
+    if missing or unknown or wrong:
+        raise ValueError(
+            f"{source} does not fit the model: {len(missing)} entries missing, {len(unknown)} "
+            f"unknown, {len(wrong)} of another shape (the first: {(missing + unknown + wrong)[0]})"
+        )
+    module.load_state_dict(state, strict=False)

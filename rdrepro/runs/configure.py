@@ -1,0 +1,152 @@
+"""From what somebody typed to a RunConfig, before anything heavy is loaded or looked for.
+
+Weights keep the name or path that was given, and nothing is read from disk.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rdrepro import registry
+from rdrepro.backbones import VGG16, base_width, default_weights, has_bottleneck_blocks
+from rdrepro.config import (
+    FIELD_NAMES,
+    METHODS,
+    OURS,
+    RunConfig,
+    foreign_fields,
+    parse,
+    parse_overrides,
+)
+from rdrepro.presets import PATIENCE, SHARE, USUAL
+from rdrepro.text import nearest
+
+PLACES = ("study", "preset", "data_root", "results_dir", "device", "keep_maps", "overrides")
+PARAMETERS = (*PLACES, *FIELD_NAMES)
+AUTO_PRECISION = "auto"
+
+
+def separate(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Part parameters, those that are None left out, into places and chosen settings.
+
+    Settings in `overrides` are among the chosen ones. ValueError, in one sentence, for an unknown
+    name, a setting given twice or a place of another type.
+    """
+    given = {k: v for k, v in parameters.items() if v is not None}
+    for name in given:
+        if name not in PARAMETERS:
+            raise ValueError(f"{name!r} is no parameter.{nearest(name, PARAMETERS)}")
+    keep_maps = _flag("keep_maps", given.pop("keep_maps", False))
+    places = {k: _text(k, v) for k, v in given.items() if k in PLACES}
+    places["study"] = check_study(places.get("study"))
+    chosen = {k: v for k, v in given.items() if k not in PLACES}
+    overrides = parse_overrides(places.pop("overrides", ""))
+    twice = sorted(set(chosen) & set(overrides))
+    if twice:
+        raise ValueError(f"{twice[0]} is given twice, by itself and in overrides; keep one")
+    chosen |= overrides
+    for name in ("dataset", "method", "backbone"):  # which other settings depend on
+        if name in chosen:
+            chosen[name] = parse(name, chosen[name])
+    return places | {"keep_maps": keep_maps}, chosen
+
+
+def _flag(name: str, value: Any) -> bool:
+    if str(value).lower() not in ("true", "false"):
+        raise ValueError(f"{name}={value!r} must be True or False")
+    return str(value).lower() == "true"
+
+
+def _text(name: str, value: Any) -> str:
+    if name == "study" and isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)  # papermill makes a number of 2024
+    if not isinstance(value, str | Path):
+        raise ValueError(f"{name}={value!r} must be text")
+    if not str(value) and name != "overrides":
+        raise ValueError(f"{name}='' is empty; leave it out or give a value")
+    return str(value)
+
+
+def check_study(study: str | None) -> str | None:
+    if study is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", study):
+        raise ValueError(
+            f"study={study!r} must be a folder's name: up to 64 letters, digits, '.', '_', '-'"
+        )
+    return study
+
+
+def configure(preset: dict[str, Any], chosen: dict[str, Any], precision: str) -> RunConfig:
+    """The configuration of a preset's settings and those chosen; `weights` as they were named.
+
+    precision: what "auto" means on the device at hand. ValueError, in one sentence, for anything
+    that is off.
+    """
+    dataset = (preset | chosen).get("dataset", RunConfig.dataset)
+    known = registry.DATASETS.get(dataset)
+    if "category" in chosen and known and known.family == registry.MVTEC:
+        registry.check_category(parse("category", chosen["category"]), dataset)
+    settings = _settings_of_method(preset, chosen)
+    backbone = parse("backbone", settings.setdefault("backbone", RunConfig.backbone))
+    wanted = parse("precision", settings.get("precision", AUTO_PRECISION))
+    settings["precision"] = precision if wanted == AUTO_PRECISION else wanted
+    settings.setdefault("weights", default_weights(backbone))
+    if known and known.family == registry.ONE_CLASS:
+        settings |= _class_settings(settings)
+    if known and known.family == registry.MEDICAL:
+        settings |= _medical_settings(settings)
+    settings |= _stopping_settings(settings)
+    config = RunConfig(**settings)
+    if config.method == OURS and backbone != VGG16:
+        _check_width(config)
+    return config
+
+
+def _settings_of_method(preset: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
+    """A preset's settings and those chosen, without the fields that the method does not have.
+
+    ValueError where such a field was chosen.
+    """
+    method = (preset | chosen).get("method", RunConfig.method)
+    if method not in METHODS:  # RunConfig names the nearest
+        return preset | chosen
+    others = foreign_fields(method)
+    for name in sorted(others & set(chosen)):
+        raise ValueError(f"{name} has no meaning with method={method!r}; leave it out")
+    usual = USUAL[method](preset, chosen) if method in USUAL else preset
+    return {name: value for name, value in (usual | chosen).items() if name not in others}
+
+
+def _check_width(config: RunConfig) -> None:
+    width = base_width(config.backbone)
+    if not has_bottleneck_blocks(config.backbone) and config.oce_width != width:
+        raise ValueError(
+            f"oce_width={config.oce_width} does not fit backbone={config.backbone!r}, whose basic "
+            f"blocks have no width of their own; leave it at {width}"
+        )
+
+
+def _class_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Class, its name and normalisation of a novelty run, where they are not given."""
+    entry = registry.DATASETS[settings["dataset"]]
+    number = parse("normal_class", settings.get("normal_class", 0))
+    classes = entry.categories
+    named = classes[number] if number in range(len(classes)) else ""
+    usual = {"category": named, "normalise": "imagenet" if entry.normalised else "none"}
+    return {"normal_class": number} | {k: settings.get(k, v) for k, v in usual.items()}
+
+
+def _medical_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Category, split and fold of a medical run, where they are not given."""
+    split = settings.get("split", registry.DATASETS[settings["dataset"]].splits[0])
+    usual = {"category": registry.NORMAL, "split": split}
+    usual |= {} if split == "official" else {"fold": 0}
+    return {k: settings.get(k, v) for k, v in usual.items()}
+
+
+def _stopping_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """The extension's patience and share of early stopping, where they are not given."""
+    kind = settings.get("early_stopping", RunConfig.early_stopping)
+    usual = {} if kind == "none" else {"patience": PATIENCE}
+    usual |= {"validation_fraction": SHARE} if kind == "train" else {}
+    return {k: settings.get(k, v) for k, v in usual.items()}

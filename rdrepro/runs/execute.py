@@ -1,0 +1,169 @@
+"""One run, from a resolved configuration to its row: train or find a student, test it."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from rdrepro.config import eval_key, train_key
+from rdrepro.data.splits import ImageData
+from rdrepro.detector import Detector, Look
+from rdrepro.evaluation import Predictions, evaluate, predict
+from rdrepro.methods import build_model
+from rdrepro.presets import selection
+from rdrepro.runs.checkpoints import check_writable, load_student, save_student, training_hash
+from rdrepro.runs.cost import measure_cost
+from rdrepro.runs.provenance import environment, now
+from rdrepro.runs.rows import check_row
+from rdrepro.runs.run import Run
+from rdrepro.runs.schema import SCHEMA_VERSION
+from rdrepro.runs.weights import sha256
+from rdrepro.training import HISTORY, VALIDATION
+
+SCORE_DIGITS = 6
+METRIC_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model, and what a row says of its training."""
+
+    model: Detector
+    history: pd.DataFrame  # empty where nothing is trained
+    environment: dict[str, Any]  # code, libraries and machine that trained it
+    images: int
+    data_hash: str  # of the training data
+    reused: bool  # whether the student was kept by an earlier run
+    seconds: float  # of the epochs, or of filling a memory bank
+
+
+def train(run: Run, data: ImageData, look: Look | None = None) -> Trained:
+    """Train the run's model, or find its student where an earlier run has kept it.
+
+    `look` is given the model every `eval_every` epochs, and its answer goes into the history: such
+    a curve needs training, whatever is kept. PermissionError where no result can be written.
+    """
+    model, validation = build_model(run.config, run.weights), run.validation()
+    data_hash, keeps = training_hash(data, validation), model.kept() is not None
+    kept = run.results_dir / "models" / f"{train_key(run.config, data_hash)}.safetensors"
+    for folder in ([kept.parent] if keeps else []) + [run.rows_dir]:
+        check_writable(folder)
+    if keeps and kept.is_file() and not run.config.eval_every:
+        history, trainer = load_student(model, kept)
+        model.to(run.device)
+        seconds = history["seconds"].sum()
+        return Trained(model, history, trainer, len(data), data_hash, True, seconds)
+    history = model.fit(data, run.config, run.device, look, validation)
+    trainer = environment(run.device)
+    if keeps:
+        columns = [*HISTORY, VALIDATION] if validation else HISTORY
+        save_student(model, history[columns], trainer, kept)
+    return Trained(model, history, trainer, len(data), data_hash, False, model.fit_seconds)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run: what it saw of the test images, and its row."""
+
+    run: Run
+    history: pd.DataFrame
+    predictions: Predictions
+    row: dict[str, Any]
+
+
+def execute(run: Run) -> dict[str, Any]:
+    """Train a run (or find its student), test it and return its row: 01_mvtec in one call."""
+    return carry_out(run).row
+
+
+def carry_out(run: Run, timed: bool = False) -> Outcome:
+    """Train a run (or find its student) and test it. timed: measure what testing costs, too."""
+    started, test_set = now(), run.dataset("test")
+
+    def look(model: Detector) -> dict[str, float]:
+        return evaluate(predict(model, test_set, run.config, run.device))
+
+    trained = train(run, run.dataset("train"), look)
+    predictions = predict(trained.model, test_set, run.config, run.device)
+    cost = measure_cost(trained.model, test_set, run.config, run.device) if timed else None
+    row = make_row(run, trained, predictions, evaluate(predictions), started, cost)
+    return Outcome(run, trained.history, predictions, row)
+
+
+def make_row(
+    run: Run,
+    trained: Trained,
+    predictions: Predictions,
+    metrics: dict[str, float],
+    started: str,
+    cost: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the row of a finished run, valid against schema.json. cost: of `measure_cost`."""
+    p, config, history = predictions, run.config, trained.history
+    row = {
+        "schema": SCHEMA_VERSION,
+        "status": "collapsed" if p.collapsed else "complete",
+        "config": asdict(config)
+        | {
+            "train_layers": list(config.train_layers),
+            "map_layers": list(config.map_layers),
+        },
+        "metrics": {k: _rounded(v, METRIC_DIGITS) for k, v in metrics.items()},
+        "counts": {
+            "train": trained.images,
+            "test_normal": int((p.gt_labels == 0).sum()),
+            "test_anomalous": int((p.gt_labels == 1).sum()),
+            "trainable_parameters": trained.model.trained_parameters(),
+        },
+        "cost": {
+            "train_seconds": round(float(trained.seconds), 2),
+            "predict_seconds": round(p.seconds, 2),
+            **(cost or {}),
+        },
+        "provenance": provenance(run, trained, predictions, started),
+        "history": {
+            name: [_rounded(value, METRIC_DIGITS) for value in column]
+            for name, column in history.to_dict("list").items()
+        },
+        "scores": {
+            "path": p.paths,
+            "label": p.gt_labels.tolist(),
+            "score": [float(f"{s:.{SCORE_DIGITS}g}") for s in p.scores],
+            **({"group": list(p.groups)} if len(p.groups) else {}),
+        },
+    }
+    check_row(row)
+    return row
+
+
+def _rounded(value: float, digits: int) -> float | int | None:
+    """Return a number as JSON has it: NaN, an undefined metric, becomes null."""
+    if isinstance(value, int):
+        return value
+    return None if value is None or math.isnan(value) else round(float(value), digits)
+
+
+def provenance(
+    run: Run, trained: Trained, predictions: Predictions, started: str
+) -> dict[str, Any]:
+    """Return where a result comes from. It is dirty where its testing or its training was."""
+    train_data, test_data = trained.data_hash, predictions.data_hash
+    chosen = selection(run.preset, run.config.dataset, run.config.normal_class)
+    here = environment(run.device)
+    dirty = [here["dirty"], trained.environment["dirty"]]
+    return {
+        **here,
+        "dirty": None if None in dirty else any(dirty),
+        "study": run.study,
+        "preset": run.preset,
+        **({"selection": chosen} if chosen else {}),
+        "weights_sha256": sha256(run.weights.path) if run.weights.path else None,
+        "train_data_sha256": train_data,
+        "test_data_sha256": test_data,
+        "train_key": train_key(run.config, train_data),
+        "eval_key": eval_key(run.config, train_data, test_data),
+        "student_reused": trained.reused,
+        "trained": trained.environment,
+        "started": started,
+    }

@@ -1,0 +1,89 @@
+"""Anomaly maps kept beside a row, so that figures need no second training."""
+
+import os
+import re
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rdrepro.backbones import default_weights, usual_weights
+from rdrepro.config import FIELD_NAMES, RunConfig, foreign_fields
+from rdrepro.evaluation import Predictions
+
+# What a file of kept maps says beside arrays; files from before groups lack the last.
+TOLD = ("defects", "paths", "data_hash", "seconds", "groups")
+
+
+def maps_file(row_file: Path) -> Path:
+    """Return where the maps of a row lie; rows that differ in their number only share them."""
+    stem = re.sub(r"-\d{1,7}$", "", row_file.stem)  # a key has eight digits, a number fewer
+    return row_file.with_name(f"{stem}.maps.npz")
+
+
+def save_maps(predictions: Predictions, row_file: Path) -> Path:
+    """Keep maps (float16), masks, labels and scores beside a row, whole or not; return the file."""
+    p, target = predictions, maps_file(row_file)
+    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    masks = [] if p.gt_masks is None else np.packbits(p.gt_masks)
+    content = {**vars(p), "maps": p.maps.astype(np.float16), "gt_masks": masks}
+    with open(aside, "wb") as file:
+        np.savez_compressed(file, **content)
+    aside.replace(target)
+    return target
+
+
+def load_maps(row_file: Path) -> Predictions | None:
+    """Return what `save_maps` kept of a row, the maps to float16's three digits; None if nothing.
+
+    ValueError where the file is damaged.
+    """
+    file = maps_file(row_file)
+    if not file.is_file():
+        return None
+    try:
+        with np.load(file) as kept:
+            maps = kept["maps"].astype(np.float32)  # (N, H, W)
+            bits, masks = kept["gt_masks"], None
+            if len(bits):
+                masks = np.unpackbits(bits, count=maps.size).reshape(maps.shape) > 0
+            scores, labels = kept["scores"], kept["gt_labels"]
+            told = [kept[n].tolist() for n in TOLD if n in kept]
+    except Exception as error:  # zipfile, zlib and numpy each raise their own
+        raise ValueError(
+            f"the kept maps {file.name} cannot be read ({error}); delete the file and make them "
+            "anew with keep_maps=true"
+        ) from None
+    return Predictions(maps, scores, masks, labels, *told)
+
+
+def keep_maps_command(row: pd.Series) -> str:
+    """The sentence that says which command makes the maps of a row of `load_runs`."""
+    config = RunConfig(**row[list(FIELD_NAMES)])
+    preset, study = row["provenance.preset"], row["provenance.study"]
+    given = {"preset": preset, "category": config.category, "seed": config.seed}
+    given |= {} if pd.isna(study) else {"study": study}
+    given |= {"keep_maps": "true", "overrides": _overrides(config)}
+    words = " ".join(f"-p {name} {shlex.quote(str(value))}" for name, value in given.items())
+    where = f", with FILE the weights {config.weights}" if "weights=FILE" in words else ""
+    return (
+        f"The maps of {config.category}, seed {config.seed}, are not kept; this makes them: "
+        f"`papermill notebooks/01_mvtec.ipynb out.ipynb {words}`{where}."
+    )
+
+
+def _overrides(config: RunConfig) -> str:
+    """Every setting of a row that its method has, and that may differ from a preset's.
+
+    The hash by which a row names a weights file cannot be given as `weights`.
+    """
+    weights = config.weights.partition(":")[0]
+    if config.weights == usual_weights(config.backbone):
+        weights = default_weights(config.backbone)
+    settings = asdict(config) | {"weights": "FILE" if weights == "sha256" else weights}
+    skipped = {"category", "seed", *foreign_fields(config.method)}
+    told = {k: v for k, v in settings.items() if k not in skipped and v is not None}
+    texts = {k: ",".join(map(str, v)) if isinstance(v, tuple) else v for k, v in told.items()}
+    return " ".join(f"{k}={v}" for k, v in texts.items())

@@ -1,0 +1,95 @@
+"""From parameters to a Run: everything that was typed is checked before torch is loaded."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rdrepro import paths, registry
+from rdrepro.config import RunConfig
+from rdrepro.presets import AUTO, preset_settings
+from rdrepro.runs.configure import configure, separate
+
+if TYPE_CHECKING:
+    from rdrepro.runs.run import Run
+
+
+def resolve(**parameters: Any) -> "Run":
+    """Resolve parameters (None = as the preset says) to a Run.
+
+    Parameters are RunConfig's fields and `study, preset, data_root, results_dir, device,
+    keep_maps, overrides`. ValueError or FileNotFoundError, in one sentence, for anything that is
+    off.
+    """
+    places, chosen = separate(parameters)
+    preset, settings = check_parameters(places, chosen)
+    # Loaded only now, so that a mistake in a parameter is answered at once.
+    from rdrepro.methods import DETECTORS
+    from rdrepro.models.teacher import check_teacher
+    from rdrepro.runs.device import fast_precision, find_device
+    from rdrepro.runs.run import Run
+    from rdrepro.runs.weights import find_weights
+
+    device = find_device(places.get("device"))
+    config = configure(settings, chosen, fast_precision(device))
+    check_teacher(config)
+    named = places.get("results_dir")
+    results = Path(named).expanduser().absolute() if named else paths.results_dir()
+    data = _data_root(config, places.get("data_root"), results)
+    weights = find_weights(config.backbone, config.weights)
+    config = replace(config, weights=weights.name)
+    config = DETECTORS[config.method].settle(config, weights, chosen)
+    where = (places["study"], data, weights, results, device, places["keep_maps"])
+    return Run(config, preset, *where)
+
+
+def check_parameters(places: dict[str, Any], chosen: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The preset that was meant and its settings; ValueError where something typed is wrong."""
+    preset = places.get("preset", AUTO)
+    if preset == AUTO:
+        preset = _usual_preset(chosen.get("dataset"), places.get("data_root"))
+    settings = preset_settings(preset)
+    configure(settings, chosen, RunConfig.precision)
+    return preset, settings
+
+
+def _usual_preset(dataset: str | None, data_root: str | None) -> str:
+    entry = registry.DATASETS.get(dataset)
+    if entry and entry.family == registry.ONE_CLASS:
+        return "novelty_demo" if entry.embedded else "novelty_official"
+    if entry and entry.family == registry.MEDICAL:
+        return "medical_demo" if entry.embedded else "medical"
+    return "paper" if _has_data(data_root) else "demo"
+
+
+def _has_data(data_root: str | None) -> bool:
+    """Whether a data root was named, right or wrong, or MVTec AD is found without."""
+    if data_root or os.environ.get("RDREPRO_DATA"):
+        return True
+    root = paths.data_dir()
+    if root is None:
+        return False
+    folders = (*(root / name for name in registry.DATASETS["mvtec"].folders), root)
+    return any((f / category).is_dir() for f in folders for category in registry.MVTEC_CATEGORIES)
+
+
+def _data_root(config: RunConfig, data_root: str | None, results: Path) -> Path:
+    """The folder from which the images are opened, or in which embedded ones will be drawn."""
+    from rdrepro.data.medical import find_medical
+    from rdrepro.data.mvtec import find_mvtec
+    from rdrepro.synthetic.drawing_up import drawings_root
+
+    entry = registry.DATASETS[config.dataset]
+    if entry.embedded and data_root:
+        raise ValueError(
+            f"data_root={data_root!r} is given, but embedded data need none; leave it out"
+        )
+    if entry.embedded and entry.family != registry.ONE_CLASS:
+        return drawings_root(config, results)
+    root = (paths.existing(data_root) or Path(data_root)) if data_root else paths.data_dir()
+    root = root or paths.ROOT / "data"
+    if entry.family == registry.MVTEC:
+        return find_mvtec(root, config.dataset)
+    if entry.family == registry.MEDICAL:
+        find_medical(root, config.dataset)
+    return root

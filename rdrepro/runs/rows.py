@@ -1,0 +1,151 @@
+"""Result rows: one JSON file per run, written whole or not at all, and read back as a table."""
+
+import hashlib
+import itertools
+import json
+import lzma
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import fastjsonschema
+import pandas as pd
+
+from rdrepro import paths, registry
+from rdrepro.config import LATER_FIELDS
+from rdrepro.runs.schema import row_schema
+
+MOST_SCORES = 2000  # in the row itself; more lie in a compressed file beside it
+
+
+@cache
+def _validate() -> Callable[[dict[str, Any]], Any]:
+    """A function that raises where a row does not fit the schema, generated once."""
+    return fastjsonschema.compile(row_schema())
+
+
+def check_row(row: dict[str, Any]) -> None:
+    """Raise ValueError where a row does not fit the schema."""
+    try:
+        _validate()(row)
+    except fastjsonschema.JsonSchemaValueException:
+        raise ValueError(f"the row does not fit schema.json: {_best_reason(row)}") from None
+
+
+def _best_reason(row: dict[str, Any]) -> str:
+    """What is wrong with a row, in the words of jsonschema, which is thirty times as slow."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    error = best_match(Draft202012Validator(row_schema()).iter_errors(row))
+    place = ".".join(map(str, error.absolute_path)) or "the row"
+    return f"{place}: {error.message}"
+
+
+def save_row(row: dict[str, Any], folder: Path) -> Path:
+    """Write a row to a new file of `folder`, whole or not at all; return the file.
+
+    No run overwrites another's row: a second one of the same configuration gets a number.
+    """
+    check_row(row)
+    folder.mkdir(parents=True, exist_ok=True)
+    c, key = row["config"], row["provenance"]["eval_key"][:8]
+    stem = f"{c['category']}-{c['backbone'].replace('/', '-')}-s{c['seed']}-{key}"
+    if c.get("normal_class") is not None:
+        stem = f"{c['dataset']}-{stem}"
+    if registry.DATASETS[c["dataset"]].family == registry.MEDICAL:
+        part = c["split"] if c["fold"] is None else f"{c['split']}{c['fold']}"
+        stem = f"{c['dataset']}-{part}-{stem.removeprefix(registry.NORMAL + '-')}"
+    if len(row["scores"].get("score", ())) > MOST_SCORES:
+        row = row | {"scores": {"file": _save_scores(row["scores"], folder, stem)}}
+    aside = folder / f".{stem}.{os.getpid()}.tmp"
+    aside.write_text(_to_json(row), encoding="utf-8")
+    try:
+        return _rename_to_free_name(aside, folder, stem)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _save_scores(scores: dict[str, list], folder: Path, stem: str) -> str:
+    """Write scores to a compressed file and return its name, which tells what it holds."""
+    content = lzma.compress(json.dumps(scores).encode(), preset=9)
+    name = f"{stem}.scores-{hashlib.sha256(content).hexdigest()[:8]}.json.xz"
+    aside = folder / f".{name}.{os.getpid()}.tmp"
+    aside.write_bytes(content)
+    aside.replace(folder / name)
+    return name
+
+
+def read_scores(row: dict[str, Any] | pd.Series, folder: Path | None = None) -> dict[str, list]:
+    """Return path, label and score of each test image of a line of `load_runs`.
+
+    folder: that of `load_runs`. ValueError where the file beside the row is missing or damaged.
+    """
+    scores = row["scores"]
+    if "file" not in scores:
+        return scores
+    folder = folder or paths.results_dir() / "runs"
+    try:
+        file = (folder / row["file"]).with_name(scores["file"])
+        return json.loads(lzma.decompress(file.read_bytes()))
+    except (OSError, lzma.LZMAError, ValueError) as error:
+        raise ValueError(f"the scores {scores['file']} cannot be read ({error})") from None
+
+
+def _rename_to_free_name(aside: Path, folder: Path, stem: str) -> Path:
+    for number in itertools.count(1):
+        target = folder / (f"{stem}.json" if number == 1 else f"{stem}-{number}.json")
+        if target.exists():
+            continue
+        try:
+            os.link(aside, target)  # unlike a rename, it fails where another was first
+        except FileExistsError:
+            continue
+        except OSError:  # a file system without hard links
+            aside.rename(target)
+        return target
+    raise AssertionError("unreachable")
+
+
+def _to_json(row: dict[str, Any]) -> str:
+    """Return a row as JSON with one line per top-level entry, readable in a diff."""
+    lines = (f'"{key}": {json.dumps(value, allow_nan=False)}' for key, value in row.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def load_runs(folder: Path | None = None) -> pd.DataFrame:
+    """Return all rows below `folder` (default: results/runs), one per line, newest last.
+
+    Columns are the configuration's fields, the metrics, and `counts.*`, `cost.*`, `provenance.*`;
+    `history` and `scores` hold each run's own dict; `file` is relative to the folder, `study` its
+    first part. ValueError names a file that is no row.
+    """
+    folder = folder or paths.results_dir() / "runs"
+    rows = []
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            row = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+            check_row(row)
+        except (ValueError, OSError) as error:
+            raise ValueError(f"{path} is no result row: {error}") from None
+        file = path.relative_to(folder)
+        study = file.parts[0] if len(file.parts) > 1 else row["provenance"]["study"] or ""
+        rows.append(_flat(row) | {"file": file.as_posix(), "study": study})
+    table = pd.DataFrame(rows)
+    if not rows:
+        return table
+    order = pd.to_datetime(table["provenance.finished"], utc=True, format="ISO8601")
+    return table.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON; an undefined metric is null")
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    flat = {"status": row["status"], **LATER_FIELDS, **row["config"], **row["metrics"]}
+    for part in ("counts", "cost", "provenance"):
+        flat |= {f"{part}.{k}": v for k, v in row[part].items()}
+    return flat | {"history": row["history"], "scores": row["scores"]}

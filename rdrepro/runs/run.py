@@ -1,0 +1,97 @@
+"""Run: a resolved configuration and where things are, from which its images are opened."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from rdrepro import registry
+from rdrepro.config import RunConfig, foreign_fields, protocol_differences
+from rdrepro.data.splits import ImageData, open_split, open_validation, open_whole
+from rdrepro.models.weights import Weights
+from rdrepro.synthetic.drawing_up import draw_if_embedded
+
+LEAKY = (
+    "early_stopping=leaky: tested normal images choose the epoch, as in the extension's code. "
+    "What is tested below is not independent of its training."
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A resolved run: its configuration, and where things are (which no result depends on)."""
+
+    config: RunConfig
+    preset: str
+    study: str | None
+    data_root: Path
+    weights: Weights
+    results_dir: Path
+    device: torch.device
+    keep_maps: bool
+
+    @property
+    def banner(self) -> str:
+        """A warning where the data are embedded, else nothing."""
+        return registry.DATASETS[self.config.dataset].banner
+
+    @property
+    def caution(self) -> str:
+        """A warning where tested images choose the student, else nothing."""
+        return LEAKY if self.config.early_stopping == "leaky" else ""
+
+    @property
+    def rows_dir(self) -> Path:
+        """Where the run's row goes: embedded data without a named study stay apart."""
+        if self.study is None and self.banner:
+            return self.results_dir / "demo"
+        return self.results_dir / "runs" / (self.study or self.preset)
+
+    def settings(self) -> pd.DataFrame:
+        """Every field that the method has, and the paper's protocol where it differs."""
+        differs, foreign = protocol_differences(self.config), foreign_fields(self.config.method)
+        rows = [
+            (name, _plain(value), _plain(differs[name][1]) if name in differs else "")
+            for name, value in asdict(self.config).items()
+            if name not in foreign
+        ]
+        columns = ["setting", "value", "paper, where it differs"]
+        return pd.DataFrame(rows, columns=columns).set_index("setting")
+
+    def dataset(self, split: str) -> ImageData:
+        """The run's images of a split, "train" or "test"; embedded ones are drawn once."""
+        self._draw()
+        return open_split(self.config, self.data_root, split)
+
+    def validation(self) -> ImageData | None:
+        """The normal images that early stopping validates on; None without it."""
+        self._draw()
+        return open_validation(self.config, self.data_root)
+
+    def whole(self, split: str) -> ImageData:
+        """All images of a split, upright, those to validate on included."""
+        self._draw()
+        return open_whole(self.config, self.data_root, split)
+
+    def _draw(self) -> None:
+        draw_if_embedded(self.config, self.data_root)
+
+    def _repr_html_(self) -> str:
+        said = [text for text in (self.banner, self.caution) if text]
+        banners = (f"<p style='background:#fe6;padding:.5em'><b>{text}</b></p>" for text in said)
+        return "".join(banners) + (
+            f"<p>preset <b>{self.preset}</b>, device <b>{self.device}</b></p>"
+            f"{self.settings().to_html()}"
+        )
+
+    def __repr__(self) -> str:
+        head = [text for text in (self.banner, self.caution) if text]
+        return "\n".join(
+            [*head, f"preset {self.preset}, device {self.device}", self.settings().to_string()]
+        )
+
+
+def _plain(value: Any) -> Any:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value

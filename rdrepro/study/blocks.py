@@ -1,0 +1,60 @@
+"""What README.md and DEVIATIONS.md generate from rows, between their marks."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from rdrepro.runs.rows import load_runs
+from rdrepro.study.deviations import REGISTER_PARTS, effects_table, measured_effects, register
+from rdrepro.study.formats import markdown, rounded
+from rdrepro.study.medical_tables import (
+    again_table,
+    again_verdict,
+    columns_table,
+    readable_columns,
+    steps_table,
+    steps_verdict,
+)
+from rdrepro.study.novelty import averages_table
+from rdrepro.study.tables import beside_table, embedded_table, row_table
+
+
+def generated_blocks(runs_dir: Path) -> dict[str, str]:
+    """Return what README.md and DEVIATIONS.md generate from rows, by the name of its block."""
+    runs = load_runs(runs_dir)
+    demo = runs[runs["study"] == "readme"].iloc[-1]
+    measured = measured_effects(runs)
+    blocks = {
+        "demo": f"```\n{row_table(demo)}\n```",
+        "embedded": markdown(embedded_table(runs[runs["study"] == "embedded"])),
+        "results": markdown(rounded(usual_protocol(beside_table(runs, "small-backbones")))),
+        "novelty": markdown(
+            rounded(averages_table(runs, runs_dir).drop(columns="remark", errors="ignore"))
+        ),
+        "medical": medical_block(runs),
+        "effects": markdown(effects_table(measured)),
+    }
+    return blocks | {part: markdown(register(measured, part)) for part in REGISTER_PARTS}
+
+
+def medical_block(runs: pd.DataFrame) -> str:
+    """Return the extension's Table 3 in short, what is larger than noise, and what came again."""
+    wide = ["five folds anew", "folds"]
+    table = readable_columns(columns_table(runs)).drop(columns=wide, errors="ignore")
+    told = f"{steps_verdict(steps_table(runs))} {again_verdict(again_table(runs))}".strip()
+    return f"{markdown(rounded(table))}\n\n{told}"
+
+
+def usual_protocol(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the lines of `beside_table` that are no variant of an ablation."""
+    if "differs in" not in table:
+        return table
+    return table[table["differs in"] == ""].drop(columns="differs in")
+
+
+def fill_block(text: str, name: str, content: str) -> str:
+    """Return a text with what stands between the marks of a block replaced."""
+    marks = f"<!-- {name}: made by `make tables` -->\n", f"\n<!-- end of {name} -->"
+    before, _, rest = text.partition(marks[0])
+    _, _, after = rest.partition(marks[1])
+    return f"{before}{marks[0]}{content}{marks[1]}{after}" if rest else text

@@ -1,0 +1,164 @@
+"""Table 3: seconds and memory of testing an image, of each method."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from rdrepro import registry
+from rdrepro.backbones import RANDOM
+from rdrepro.config import OURS, RunConfig
+from rdrepro.metric_names import PRINTED_TITLES
+from rdrepro.runs.schema import MIB
+from rdrepro.study.formats import interval
+from rdrepro.study.printed import BASELINES, METHOD_NAMES, load_print, printed_values
+from rdrepro.study.selection import clean, newest
+from rdrepro.text import one_of
+
+if TYPE_CHECKING:
+    from rdrepro.runs.execute import Outcome
+
+TABLE_3 = {**BASELINES, "Ours": OURS}  # the lines as printed, and each one's method
+STAGES = ("teacher", "student", "search", "map")
+MEMORY = {
+    "trained_mib": "trained weights",
+    "checkpoint_mib": "with the official dead layer",
+    "weights_mib": "all weights",
+    "bank_mib": "memory bank",
+    "peak_mib": "peak of the process",
+}
+
+
+# WideResNet-50-2: channels of the three maps, and of the mean that SPADE's image level compares.
+WIDE_CHANNELS, WIDE_POOLED = (256, 512, 1024), 2048
+BANK_SIZES = (224, 256)
+
+
+def complexity_variants(
+    methods: str | None, image_sizes: str | None, weights: str | None, epochs: int | None
+) -> dict[str, dict[str, Any]]:
+    """Return a variant per method and resolution (Table 3), names and numbers between commas.
+
+    Without any, all three methods at 224 and 256 pixels. A random teacher serves time and memory
+    only, so it is trained for one epoch unless told otherwise. ValueError for an unknown method.
+    """
+    names = {method: name for name, method in TABLE_3.items()}
+    variants = {}
+    image_sizes = "256,224" if image_sizes is None else str(image_sizes)
+    methods = ",".join(TABLE_3.values()) if methods is None else str(methods)
+    if epochs is None and weights == RANDOM:
+        epochs = 1
+    for size in image_sizes.split(","):
+        for method in methods.split(","):
+            if method.strip() not in names:
+                known = one_of((OURS, *BASELINES.values()))
+                raise ValueError(f"methods={methods!r}: {method!r} is not {known}")
+            distilled = method.strip() == OURS
+            changes = {"method": method.strip(), "image_size": size}
+            changes |= {"epochs": epochs if distilled else None}
+            variants[f"{names[method.strip()]}, {size.strip()} px"] = changes
+    return variants
+
+
+def cost_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
+    """Return seconds per image by stage: median, and first and third quartile of the whole."""
+    lines = {}
+    for name, outcome in outcomes.items():
+        cost = outcome.row["cost"]
+        first, median, third = cost["image_seconds"]
+        line = {"seconds per image": median, "first quartile": first, "third quartile": third}
+        line |= {s: cost[f"{s}_seconds"][1] for s in STAGES if f"{s}_seconds" in cost}
+        provenance = outcome.row["provenance"]
+        lines[name] = line | {"device": provenance["device"], "threads": provenance["threads"]}
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def memory_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
+    """Return each kind of memory in MiB (2^20 bytes) and in MB (10^6), NaN where there is none."""
+    lines = {}
+    for name, outcome in outcomes.items():
+        mib = {title: outcome.row["cost"].get(key) for key, title in MEMORY.items()}
+        lines[name] = {(title, "MiB"): value for title, value in mib.items()}
+        lines[name] |= {
+            (title, "MB"): None if value is None else value * MIB / 1e6
+            for title, value in mib.items()
+        }
+    table = pd.DataFrame.from_dict(lines, orient="index").astype(float)
+    columns = pd.MultiIndex.from_product([MEMORY.values(), ("MiB", "MB")])
+    return table.reindex(columns=columns).round(1)
+
+
+def performance_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
+    """Return image AUROC, pixel AUROC and PRO in percent; "not run" where the teacher is random."""
+    lines = {}
+    for name, outcome in outcomes.items():
+        known = outcome.run.config.weights != RANDOM
+        metrics = outcome.row["metrics"]
+        lines[name] = {
+            title: 100 * metrics[name] if known else "not run"
+            for title, name in PRINTED_TITLES.items()
+        }
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def printed_memory() -> pd.DataFrame:
+    """Return what Table 3's banks weigh by arithmetic, at two resolutions, beside the print.
+
+    WideResNet-50-2 in float32: PaDiM's mean and covariance of 550 channels at each location, and
+    SPADE's features of the mean number of training images.
+    """
+    text = load_print("text")
+    whole = text[(text["section"] == "4.1-dataset") & (text["metric"] == "train_images")]
+    images = whole["value"].item() / len(registry.MVTEC_CATEGORIES)
+    printed = printed_values("rd4ad", "3", "method", metric="memory_mb")
+    lines = []
+    for size in BANK_SIZES:
+        places = [(size // stride) ** 2 for stride in (4, 8, 16)]
+        spade = sum(p * c for p, c in zip(places, WIDE_CHANNELS, strict=True)) + WIDE_POOLED
+        chosen = RunConfig.padim_channels
+        numbers = {"SPADE": images * spade, "PaDiM": places[0] * (chosen**2 + chosen)}
+        for method, n in numbers.items():
+            weight = {"MB": 4 * n / 1e6, "MiB": 4 * n / MIB}
+            lines.append({"method": method, "px": size, **weight, "printed": printed[method]})
+    return pd.DataFrame(lines).round(0).astype({"MB": int, "MiB": int, "printed": int})
+
+
+def complexity_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return seconds and memory per image of every clean row that measured them, newest each.
+
+    Seconds are medians; MiB are 2^20 bytes, MB 10^6. Performance, in percent, is empty where the
+    teacher's weights are random. The peak of a process that ran several methods is none of one
+    method's, and is left to the rows.
+    """
+    if runs.empty or "cost.image_seconds" not in runs:
+        return pd.DataFrame()
+    rows = clean(runs)
+    rows = rows[rows["cost.image_seconds"].notna()]
+    rows = rows.assign(random=rows["weights"] == RANDOM)
+    keys = ["method", "backbone", "random", "image_size", "dataset", "category", "precision"]
+    keys += ["provenance.device", "provenance.threads"]
+    lines = [_cost_line(row) for _, row in newest(rows, *keys).iterrows()]
+    order = ["on", "backbone", "px", "method"]
+    return pd.DataFrame(lines).sort_values(order, ignore_index=True) if lines else pd.DataFrame()
+
+
+def _cost_line(row: pd.Series) -> dict[str, object]:
+    first, median, third = row["cost.image_seconds"]
+    line = {"method": METHOD_NAMES[row["method"]], "backbone": row["backbone"]}
+    line |= {"px": row["image_size"], "precision": row["precision"]}
+    line |= {"on": row["provenance.device"]}
+    line |= {"threads": row["provenance.threads"], "seconds": median}
+    line |= {"quartiles": interval(first, third, 3)}
+    for stage in STAGES:
+        seconds = row.get(f"cost.{stage}_seconds")
+        line[stage] = seconds[1] if isinstance(seconds, list) else np.nan
+    line |= {"trained MiB": row["cost.trained_mib"]}
+    line |= {"official checkpoint MiB": row.get("cost.checkpoint_mib")}
+    line |= {"all weights MiB": row["cost.weights_mib"], "bank MiB": row.get("cost.bank_mib")}
+    bank = row.get("cost.bank_mib")
+    line |= {"bank MB": None if pd.isna(bank) else bank * MIB / 1e6}
+    known = row["weights"] != RANDOM
+    for title, name in PRINTED_TITLES.items():
+        line[title] = 100 * row[name] if known else np.nan
+    return line

@@ -1,0 +1,98 @@
+"""Tables as text: rounding, intervals, Markdown, LaTeX, CSV and HTML."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+
+from rdrepro import paths
+
+FOLDED = 10  # lines; a longer table opens on a click where that is wanted
+CSS = (
+    "<style>.rd{overflow-x:auto;margin:1em 0}.rd table{font-size:11px;border-collapse:collapse}"
+    ".rd td,.rd th{padding:2px 6px;text-align:right;border-bottom:1px solid #ddd}"
+    ".rd thead tr:first-child th[colspan]{text-align:center;border-left:1px solid #999}"
+    ".rd .text td,.rd .text th{text-align:left;vertical-align:top}"
+    ".rd .numbers td{white-space:nowrap}"
+    ".rd caption{text-align:left;font-size:13px;padding:4px 0;caption-side:top}</style>"
+)
+
+
+def html_table(
+    table: pd.DataFrame,
+    caption: str,
+    prose: bool = False,
+    digits: int = 1,
+    empty: str = "No rows.",
+    fold: bool = False,
+) -> HTML:
+    """Return a table with a caption, or the sentence `empty`.
+
+    prose: cells of text, to the left; fold: a long table opens on a click.
+    """
+    if table.empty:
+        return HTML(f"<p>{caption}: {empty}</p>")
+    index = not isinstance(table.index, pd.RangeIndex)
+    head, long = "text" if prose else "numbers", fold and len(table) > FOLDED
+    html = rounded(table, digits).to_html(index=index, classes=head, border=0, sparsify=True)
+    html = re.sub("`([^`]+)`", r"<code>\1</code>", html)
+    html = html.replace("<thead>", f"<caption>{caption}</caption><thead>", 1)
+    html = f'<div class="rd">{html}</div>'
+    if long:
+        html = f"<details><summary>{caption}: {len(table)} lines</summary>{html}</details>"
+    return HTML(CSS + html)
+
+
+def interval(low: float, high: float, digits: int = 1) -> str:
+    """Return an interval as text; nothing where there is none."""
+    return "" if np.isnan(low) else f"[{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def save_table(table: pd.DataFrame, name: str, folder: Path | None = None) -> list[Path]:
+    """Write a table as CSV, Markdown and LaTeX (booktabs) to results/tables/; return the files."""
+    folder = folder or paths.results_dir() / "tables"
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = rounded(table)
+    index = not isinstance(table.index, pd.RangeIndex)
+    flat = flattened(shown)
+    texts = {
+        "csv": flat.to_csv(index=index),
+        "md": markdown(flat.reset_index() if index else flat) + "\n",
+        "tex": shown.to_latex(index=index, escape=True, multicolumn_format="c"),
+    }
+    files = []
+    for ending, text in texts.items():
+        file = folder / f"{name}.{ending}"
+        aside = file.with_name(f".{file.name}.tmp")
+        aside.write_text(text, encoding="utf-8")
+        files.append(aside.replace(file))
+    return files
+
+
+def rounded(table: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
+    """Return a table with its numbers as text of so many digits, and nothing where one lacks."""
+
+    def text(value: object) -> str:
+        if pd.isna(value):
+            return ""
+        # Adding 0 makes 0 of -0.
+        return f"{round(value, digits) + 0:.{digits}f}" if isinstance(value, float) else str(value)
+
+    return table.map(text)
+
+
+def flattened(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose two column levels are one."""
+    if table.columns.nlevels == 1:
+        return table
+    names = [tail if head == "printed" else f"{head}: {tail}" for head, tail in table.columns]
+    return table.set_axis(names, axis="columns")
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return a table in Markdown."""
+    lines = [list(table.columns), ["---"] * table.shape[1], *table.values.tolist()]
+    cells = [[str(value).replace("|", "\\|") for value in line] for line in lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in cells)

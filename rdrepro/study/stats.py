@@ -1,0 +1,201 @@
+"""Statistics of repeated runs and of single AUROCs, and the verdicts that rest on them.
+
+Values, margins and intervals of seeds are in points (percent); AUROCs of single runs are fractions.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+
+from rdrepro.metrics import auroc
+
+LEVEL = 0.95
+FEWEST_SEEDS = 3
+COLLAPSE = 10.0  # points below the median of its repetitions: our choice, above every SD known
+FINEST = 5e-7  # half of the last digit of a row's AUROC, where its logit would be infinite
+ROUNDING = 1e-9  # so that a bound on the margin is inside, whatever the floats
+
+
+class Summary(NamedTuple):
+    """Mean, standard deviation and t-interval of repeated runs; NaN where n allows none."""
+
+    n: int
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+def summary(values: Sequence[float], level: float = LEVEL) -> Summary:
+    """Return mean, SD (n - 1) and the t-interval of the mean over seeds."""
+    v = np.asarray(values, float)
+    if len(v) < 2:
+        return Summary(len(v), v.mean() if len(v) else np.nan, np.nan, np.nan, np.nan)
+    mean, sd = v.mean(), v.std(ddof=1)
+    half = stats.t.ppf((1 + level) / 2, len(v) - 1) * sd / np.sqrt(len(v))
+    return Summary(len(v), mean, sd, mean - half, mean + half)
+
+
+def auroc_interval(
+    value: float, normal: int, anomalous: int, level: float = LEVEL
+) -> tuple[float, float]:
+    """Return the interval of one AUROC from its value and counts; it has a width at 0 and 1 too.
+
+    Score interval with Hanley and McNeil's variance at the bound (Newcombe 2006, method 5).
+    ValueError for no counts or no fraction.
+    """
+    if min(normal, anomalous) < 1 or not 0 <= value <= 1:
+        raise ValueError(f"AUROC {value} of {normal} normal and {anomalous} anomalous images")
+    z, shared = stats.norm.ppf((1 + level) / 2), (normal + anomalous) / 2 - 1
+
+    def excess(bound: float) -> float:
+        spread = 1 + shared * ((1 - bound) / (2 - bound) + bound / (1 + bound))
+        return abs(value - bound) - z * np.sqrt(bound * (1 - bound) * spread / (normal * anomalous))
+
+    # At a bound of 0 or 1 the variance vanishes: the search stops short of that false root.
+    edge = 1e-9
+    low = brentq(excess, 0, min(value, 1 - edge)) if value > edge else 0.0
+    high = brentq(excess, max(value, edge), 1) if value < 1 - edge else 1.0
+    return float(low), float(high)
+
+
+def hanley_mcneil_interval(
+    value: float, normal: int, anomalous: int, level: float = LEVEL
+) -> tuple[float, float]:
+    """Return the usual approximation of an AUROC's interval, symmetric and cut to [0, 1].
+
+    Hanley and McNeil 1982; what the extension's printed values are given, whose scores nobody has.
+    """
+    half = stats.norm.ppf((1 + level) / 2) * hanley_mcneil_deviation(value, normal, anomalous)
+    return float(max(value - half, 0)), float(min(value + half, 1))
+
+
+def hanley_mcneil_deviation(value: float, normal: int, anomalous: int) -> float:
+    """Return the standard deviation of an AUROC from its value and counts (their Eq. 1)."""
+    q1, q2 = value / (2 - value), 2 * value**2 / (1 + value)
+    extra = (anomalous - 1) * (q1 - value**2) + (normal - 1) * (q2 - value**2)
+    return float(np.sqrt((value * (1 - value) + extra) / (normal * anomalous)))
+
+
+def placements(scores: np.ndarray, mine: np.ndarray) -> np.ndarray:
+    """Return DeLong's placement values: the share of the others that each of mine stands above."""
+    return (stats.rankdata(scores)[mine] - stats.rankdata(scores[mine])) / (~mine).sum()
+
+
+def average_interval(
+    scores: Sequence[Sequence[float]], labels: Sequence[Sequence[int]], level: float = LEVEL
+) -> tuple[float, float]:
+    """Return the interval over images of the mean AUROC of several classes tested on one test set.
+
+    scores, labels: (K, N), one line per normal class, whose own images are labelled 0. Each image
+    stands in all K problems: what it adds to each AUROC (DeLong's placement values) is summed
+    before the variance is taken, within its own class. On the logit scale; where the variance is 0
+    (an AUROC of 1) it is `auroc_interval` at the first class's counts.
+    """
+    scores, labels = np.asarray(scores, float), np.asarray(labels) == 1
+    values = [auroc(s, y) for s, y in zip(scores, labels, strict=True)]
+    mean, added = float(np.mean(values)), np.zeros(scores.shape[1])
+    for s, y, value in zip(scores, labels, values, strict=True):
+        for sign, mine, expected in ((1, y, value), (-1, ~y, 1 - value)):
+            added[mine] += sign * (placements(s, mine) - expected) / mine.sum()
+    added /= len(values)
+    own = np.where((~labels).any(axis=0), (~labels).argmax(axis=0), -1)
+    groups = [added[own == k] for k in np.unique(own)]
+    variance = sum(len(g) * g.var(ddof=1) for g in groups if len(g) > 1)
+    if not variance > 0:
+        return auroc_interval(mean, int((~labels[0]).sum()), int(labels[0].sum()), level)
+    half = stats.norm.ppf((1 + level) / 2) * np.sqrt(variance) / (mean * (1 - mean))
+    return float(expit(logit(mean) - half)), float(expit(logit(mean) + half))
+
+
+def prediction_intervals(
+    values: pd.DataFrame, level: float = LEVEL, more: int = 1, together: bool = False
+) -> pd.DataFrame:
+    """Return, per unit, where the mean AUROC of so many `more` seeds will lie: low and high.
+
+    values: AUROCs as fractions, a line per unit, a column per seed, NaN where none ran. On the
+    logit scale, on which units near 1 spread as the others do, with one SD for all units:
+    t-intervals with a degree of freedom per repetition beyond the first. NaN without any.
+    together: the columns are the same images for every unit, as folds are, so that all units tell
+    no more of the spread than one: its degrees of freedom count.
+    """
+    z = logit(values.clip(FINEST, 1 - FINEST))
+    n = z.notna().sum(axis=1)
+    beyond = (n - 1).clip(lower=0)
+    squares = z.sub(z.mean(axis=1), axis=0).pow(2).sum().sum()
+    spread = np.sqrt(squares / beyond.sum()) if beyond.any() else np.nan
+    freedom = beyond.max() if together else beyond.sum()
+    half = stats.t.ppf((1 + level) / 2, freedom) * spread * np.sqrt(1 / more + 1 / n)
+    bounds = {"low": expit(z.mean(axis=1) - half), "high": expit(z.mean(axis=1) + half)}
+    return pd.DataFrame(bounds, index=values.index)
+
+
+def paired_bootstrap(
+    scores_a: Sequence[float],
+    scores_b: Sequence[float],
+    labels: Sequence[int],
+    statistic: Callable[[np.ndarray, np.ndarray], float] = auroc,
+    resamples: int = 2000,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> tuple[float, float, float]:
+    """Return b - a and its percentile interval for two methods on the same images.
+
+    Normal and anomalous images are redrawn apart, each with both of its scores. scores: (N,), or
+    (N, K) for a statistic of several scores per image.
+    """
+    a, b, labels = (np.asarray(x) for x in (scores_a, scores_b, labels))
+    if a.shape != b.shape or a.shape[:1] != labels.shape:
+        raise ValueError(f"not the same images: {a.shape}, {b.shape} scores, {labels.shape} labels")
+
+    def difference(normal: np.ndarray, anomalous: np.ndarray) -> float:
+        chosen = np.concatenate([normal, anomalous]).astype(int)
+        return statistic(b[chosen], labels[chosen]) - statistic(a[chosen], labels[chosen])
+
+    strata = np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)
+    interval = stats.bootstrap(
+        strata,
+        difference,
+        n_resamples=resamples,
+        vectorized=False,
+        confidence_level=level,
+        method="percentile",
+        random_state=np.random.default_rng(seed),
+    ).confidence_interval
+    return difference(*strata), float(interval.low), float(interval.high)
+
+
+def collapsed(values: Sequence[float]) -> np.ndarray:
+    """Return which repetitions lie more than COLLAPSE points below the median of all."""
+    v = np.asarray(values, float)
+    return v < np.median(v) - COLLAPSE
+
+
+def verdict(values: Sequence[float], printed: float, margin: float | None) -> str:
+    """Return what repetitions say of a printed value, all in points.
+
+    "reproduced": the 90 % t-interval of their mean lies inside printed +- margin (TOST);
+    "differs": the 95 % interval lies outside it; "close": otherwise. "no verdict": fewer than
+    three repetitions, or no margin declared.
+    """
+    if margin is None or len(values) < FEWEST_SEEDS:
+        return "no verdict"
+    inner, outer = summary(values, 0.90), summary(values, 0.95)
+    low, high = printed - margin - ROUNDING, printed + margin + ROUNDING
+    if low <= inner.low and inner.high <= high:
+        return "reproduced"
+    return "differs" if outer.high < low or outer.low > high else "close"
+
+
+def overlap_verdict(values: Sequence[float], printed: float, normal: int, anomalous: int) -> str:
+    """Return whether our 95 % t-interval overlaps a printed AUROC's, approximated at its counts."""
+    if len(values) < FEWEST_SEEDS:
+        return "no verdict"
+    ours = summary(values)
+    low, high = (100 * x for x in hanley_mcneil_interval(printed / 100, normal, anomalous))
+    return "overlaps" if ours.low <= high and low <= ours.high else "does not overlap"

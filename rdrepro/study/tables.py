@@ -1,0 +1,204 @@
+"""Printed tables as the papers lay them out, our columns beside theirs; the tables of one run."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from rdrepro import metric_names, paths, registry
+from rdrepro.config import protocol_differences
+from rdrepro.metric_names import METRICS
+from rdrepro.runs.rows import load_runs
+from rdrepro.study.compare import ORDERED_TABLES, compare, other_protocols
+from rdrepro.study.formats import interval
+from rdrepro.study.printed import (
+    BASELINES,
+    METHOD_NAMES,
+    ROW_METRICS,
+    Cell,
+    paper_cells,
+    printed_values,
+)
+from rdrepro.study.selection import clean, newest
+
+if TYPE_CHECKING:
+    from rdrepro.runs.run import Run
+
+COST_TITLES = {"seconds_per_image": "seconds per image", "memory_mb": "memory (MB)"}
+QUOTED = "apparently quoted, 224 px"  # studies.printed_memory
+FAILED = ("differs", "does not overlap")
+OURS_COLUMNS = ["ours", "delta", "n_seeds", "interval", "verdict"]
+# What a printed table's rows and columns are, beside the metric.
+LAYOUTS: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
+    ("rd4ad", "1"): ("category", ("method", "image_size")),
+    ("rd4ad", "2"): ("category", ("method", "image_size")),
+    ("rd4ad", "3"): ("method", ("metric",)),
+    ("rd4ad", "4"): ("method", ("dataset",)),
+    ("rd4ad", "5"): ("metric", ("method",)),
+    ("rd4ad", "6"): ("metric", ("method",)),
+    ("rd4ad", "7"): ("metric", ("method",)),
+    ("rkd_medical", "1"): ("category", ("method",)),
+    ("rkd_medical", "2"): ("category", ("method",)),
+    ("rkd_medical", "3"): ("dataset", ("method",)),
+    ("rkd_medical", "4"): ("category", ("method",)),
+}
+
+
+def title_of(name: str) -> str:
+    """What tables call a metric, a cost or a data set; any other text as it is."""
+    return COST_TITLES.get(name) or registry.title_of(metric_names.title_of(name))
+
+
+def printed_table(paper: str, table: str, runs: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return a printed table in its layout, our columns beside the paper's.
+
+    Columns have two levels: ("printed", column) holds the cells as printed, and each block
+    ("ours: column", ...) holds `ours` (percent, seconds or MiB), `delta`, `n_seeds`, `interval`
+    (95 %, over seeds) and `verdict`; Tables 5-7 add `order`. Cells without a run say so.
+    """
+    row_key, column_keys = LAYOUTS[paper, table]
+    cells = paper_cells(paper, table)
+    results = compare(cells, runs)
+    rows = list(dict.fromkeys(getattr(c, row_key) for c in cells))
+    parts = [_printed(cells, row_key, column_keys, rows)]
+    merged = len({c.metric for c in cells}) > 1 and "metric" not in (row_key, *column_keys)
+    keys = [*column_keys, *(["metric"] if merged else [])]
+    for values, group in results.groupby(keys, sort=False, dropna=False):
+        block = _ours(group.set_index(row_key).reindex(rows), 2 if table == "3" else 1)
+        head = f"ours: {_title(values)}".replace("(MB)", "(MiB)")
+        block.columns = pd.MultiIndex.from_product([[head], block.columns])
+        parts.append(block)
+    if (paper, table) == ("rd4ad", "3"):
+        quoted = pd.Series(dict.fromkeys(BASELINES, QUOTED)).reindex(rows).fillna("")
+        parts.insert(1, quoted.to_frame(("printed", "time and memory")))
+    if table in ORDERED_TABLES:
+        order = results.drop_duplicates("metric").set_index("metric")["order"]
+        parts.append(order.reindex(rows).to_frame(("ours", "order")))
+    return pd.concat(parts, axis="columns").rename_axis(row_key)
+
+
+def _printed(
+    cells: Sequence[Cell], row_key: str, column_keys: Sequence[str], rows: Sequence[str]
+) -> pd.DataFrame:
+    """Return the cells as printed; metrics that share a cell are joined as the papers join them."""
+    table: dict[str, dict[str, str]] = {}
+    for cell in cells:
+        column = table.setdefault(_title([getattr(cell, k) for k in column_keys]), {})
+        row = getattr(cell, row_key)
+        column[row] = f"{column[row]}/{cell.printed}" if row in column else cell.printed
+    frame = pd.DataFrame(table).reindex(rows)
+    frame.columns = pd.MultiIndex.from_product([["printed"], frame.columns])
+    return frame
+
+
+def _title(values: Sequence) -> str:
+    known = [v for v in values if not pd.isna(v)]
+    return ", ".join(f"{v:.0f} px" if not isinstance(v, str) else title_of(v) for v in known)
+
+
+def _ours(lines: pd.DataFrame, digits: int) -> pd.DataFrame:
+    bounds = lines[["low", "high"]].to_numpy(float)
+    block = lines.assign(interval=[interval(*x, digits) for x in bounds])
+    block["n_seeds"] = block["n_seeds"].astype("Int64")
+    return block[OURS_COLUMNS]
+
+
+def _table_function(paper: str, number: str) -> Callable[..., pd.DataFrame]:
+    def table(runs: pd.DataFrame | None = None) -> pd.DataFrame:
+        return printed_table(paper, number, runs)
+
+    extension = paper == "rkd_medical"
+    table.__name__ = f"medical{number}" if extension else f"table{number}"
+    named = f"the extension's Table {number}" if extension else f"Table {number}"
+    table.__doc__ = f"Return {named} with our columns beside it; see `printed_table`."
+    return table
+
+
+table1, table2, table3, table4, table5, table6, table7 = (
+    _table_function("rd4ad", number) for number in "1234567"
+)
+medical1, medical2, medical3, medical4 = (
+    _table_function("rkd_medical", number) for number in "1234"
+)
+
+
+def beside_table(runs: pd.DataFrame | None = None, study: str | None = None) -> pd.DataFrame:
+    """Return runs of other protocols beside the paper's numbers, one line each, in percent."""
+    lines = other_protocols(runs, study)
+    if lines.empty:
+        return lines
+    lines["interval"] = [interval(*x, 2) for x in lines[["low", "high"]].to_numpy(float)]
+    lines["metric"] = lines["metric"].map(title_of)
+    names = {"mean": "ours", "n": "seeds", "image_size": "px"}
+    columns = ["study", "category", "backbone", "image_size", "epochs", "differs in", "metric"]
+    columns += ["printed", "mean", "sd", "interval", "delta", "n"]
+    lines = lines[columns].rename(columns=names)
+    return lines.loc[:, (lines != "").any()]
+
+
+# The extension's presets on MVTec AD, and the column of its Tables 1, 2 and 4 that each is.
+EXTENSION_COLUMNS = {"extension": "Ours", "extension_mkd": "Ours+L_MKD"}
+
+
+def beside_print(metrics: dict[str, float], run: "Run") -> pd.DataFrame:
+    """Return every metric in percent, beside the paper's number where it prints one.
+
+    Beside the extension's where a preset of it ran, whose "PRO" is `recall_at_youden`. Embedded
+    data have no number beside them. A difference is no verdict: one seed gives none.
+    """
+    whose = "extension (%)" if run.preset in EXTENSION_COLUMNS else "paper (%)"
+    result = pd.DataFrame({"ours (%)": 100 * pd.Series(metrics, dtype=float)})
+    result = result.rename_axis("metric")
+    real = run.config.dataset == "mvtec"
+    result[whose] = pd.Series(_printed_metrics(run) if real else {}, dtype=float)
+    result["difference"] = result["ours (%)"] - result[whose]
+    return result.round(1).dropna(axis="columns", how="all")
+
+
+def _printed_metrics(run: "Run") -> dict[str, float]:
+    """What is printed for a run's category, by the row's metric that is compared with it."""
+    c = run.config
+    if run.preset in EXTENSION_COLUMNS:
+        column = EXTENSION_COLUMNS[run.preset]
+        cells = [cell for n in "124" for cell in paper_cells("rkd_medical", n)]
+        own = [x for x in cells if (x.category, x.method) == (c.category, column)]
+        return {cell.row_metric: cell.value for cell in own}
+    place = {"category": c.category, "image_size": c.image_size, "method": METHOD_NAMES[c.method]}
+    values = {}
+    for table in ("1", "2"):
+        values |= printed_values("rd4ad", table, "metric", **place)
+    return {ROW_METRICS[metric]: value for metric, value in values.items()}
+
+
+def protocol_table(run: "Run") -> pd.DataFrame:
+    """Return each setting in which a run leaves the paper's protocol; empty where none does."""
+    rows = [(name, *map(str, values)) for name, values in protocol_differences(run.config).items()]
+    return pd.DataFrame(rows, columns=["setting", "this run", "paper"]).set_index("setting")
+
+
+EMBEDDED_METRICS = ("image_auroc", "pixel_auroc", "pixel_aupro")
+
+
+def embedded_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the metrics of the embedded benchmark, in percent, by category and on average."""
+    table = newest(clean(runs), "category").set_index("category")
+    table = 100 * table.loc[list(registry.MVTEC_CATEGORIES), list(EMBEDDED_METRICS)]
+    table.loc["mean"] = table.mean()
+    return table.rename(columns=title_of).round(1).reset_index()
+
+
+def row_table(row: pd.Series) -> pd.DataFrame:
+    """Return the metrics of one row of `load_runs` that it has, in percent."""
+    names = [metric.name for metric in METRICS if metric.name in row]
+    table = (100 * row[names].astype(float)).dropna().round(1).to_frame("%")
+    table.index.name = f"{row['category']} ({row['dataset']})"
+    return table
+
+
+def latest_row() -> pd.DataFrame:
+    """Return the metrics, in percent, of the newest row on embedded data."""
+    rows = load_runs(paths.results_dir() / "demo")
+    rows = rows[rows["normal_class"].isna()] if len(rows) else rows  # digits are none
+    if rows.empty:
+        raise FileNotFoundError("there is no row on embedded data yet; run `make demo`")
+    return row_table(rows.iloc[-1])

@@ -1,0 +1,1 @@
+"""The embedded benchmark: drawn categories in MVTec AD's layout, and drawn scans."""
