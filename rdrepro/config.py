@@ -45,7 +45,7 @@ class RunConfig:
     dataset: str = setting(
         "mvtec",
         "Sec. 4.1",
-        choices=tuple(registry.DATASETS),
+        choices=registry.DATASETS,
         row="mvtec, synthetic (embedded), mnist, fashion_mnist, cifar10, caltech256, digits, "
         "head_ct, brain_mri, retinal_oct, scans (embedded)",
     )

@@ -5,7 +5,7 @@ schema of rows all read this one declaration.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import MISSING, Field, dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ class Setting:
     source: str  # of the default
     hint: str = ""  # for whoever sets it; the choices where there is nothing more to say
     row: str = ""  # what the value in a row means
-    choices: list | tuple = ()
+    choices: Collection[Any] = ()  # read whenever a value is checked, so it may grow
     low: float | None = None
     high: float | None = None
     below: float | None = None  # like `high`, but excluded

@@ -201,7 +201,7 @@ MVTEC_CATEGORIES = DATASETS["mvtec"].categories
 
 def of_family(family: str) -> tuple[str, ...]:
     """The names of a family's data sets, in the order of this file."""
-    return tuple(entry.name for entry in ENTRIES if entry.family == family)
+    return tuple(entry.name for entry in DATASETS.values() if entry.family == family)
 
 
 def title_of(dataset: str) -> str:

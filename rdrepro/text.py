@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+LONG = 3600  # seconds from which a time is told in hours
+
 
 def one_of(names: Iterable[object]) -> str:
     """Return "a, b or c"."""
@@ -14,3 +16,10 @@ def nearest(name: object, names: Iterable[object]) -> str:
     """Return " Did you mean 'x'?", the nearest of `names`, or nothing where none is near."""
     close = difflib.get_close_matches(str(name), list(map(str, names)), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def duration(seconds: float) -> str:
+    """A length of time in the unit that people would use."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < LONG else f"{seconds / 3600:.1f} h"

@@ -17,8 +17,8 @@ from rdrepro.memory import memory_errors_explained
 from rdrepro.precision import full_precision_kernels, layout
 from rdrepro.presets import PRESETS
 from rdrepro.progress import progress, say
+from rdrepro.text import LONG, duration
 
-LONG = 3600  # seconds of training from which a cheaper preset is named
 HISTORY = ["epoch", "loss", "seconds"]
 VALIDATION = "validation_loss"  # in the history, where training stops by it
 WARM_UP_STEPS, TIMED_STEPS = 2, 2
@@ -184,10 +184,3 @@ def _estimate(model: Detector, features: TeacherFeatures, config: RunConfig) -> 
         times.append(time.perf_counter() - started)
     model.teacher.load_state_dict(statistics)  # trials move no batch norm
     return config.epochs * math.ceil(len(features) / config.batch_size) * min(times[WARM_UP_STEPS:])
-
-
-def duration(seconds: float) -> str:
-    """A length of time in the unit that people would use."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < LONG else f"{seconds / 3600:.1f} h"

@@ -35,7 +35,7 @@ def resolve(**parameters: Any) -> "Run":
     check_teacher(config)
     named = places.get("results_dir")
     results = Path(named).expanduser().absolute() if named else paths.results_dir()
-    data = _data_root(config, places.get("data_root"), results)
+    data = find_data(config, places.get("data_root"), results)
     weights = find_weights(config.backbone, config.weights)
     config = replace(config, weights=weights.name)
     config = DETECTORS[config.method].settle(config, weights, chosen)
@@ -73,8 +73,11 @@ def _has_data(data_root: str | None) -> bool:
     return any((f / category).is_dir() for f in folders for category in registry.MVTEC_CATEGORIES)
 
 
-def _data_root(config: RunConfig, data_root: str | None, results: Path) -> Path:
-    """The folder from which the images are opened, or in which embedded ones will be drawn."""
+def find_data(config: RunConfig, data_root: str | None = None, results: Path | None = None) -> Path:
+    """The folder from which the images are opened, or in which embedded ones will be drawn.
+
+    FileNotFoundError, with where to get them, where real ones are not there.
+    """
     from rdrepro.data.medical import find_medical
     from rdrepro.data.mvtec import find_mvtec
     from rdrepro.synthetic.drawing_up import drawings_root
@@ -85,7 +88,7 @@ def _data_root(config: RunConfig, data_root: str | None, results: Path) -> Path:
             f"data_root={data_root!r} is given, but embedded data need none; leave it out"
         )
     if entry.embedded and entry.family != registry.ONE_CLASS:
-        return drawings_root(config, results)
+        return drawings_root(config, results or paths.results_dir())
     root = (paths.existing(data_root) or Path(data_root)) if data_root else paths.data_dir()
     root = root or paths.ROOT / "data"
     if entry.family == registry.MVTEC:

@@ -1,13 +1,13 @@
 """Resampled test images of k-folds: intervals of their mean AUROC, noise of single splits."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
-from rdrepro.study.stats import LEVEL, auroc_interval
+from rdrepro.study.stats import LEVEL, auroc_interval, weighted_auroc
 
 Scores = Mapping[str, Sequence]  # path, label, score and perhaps group, as a row holds them
 
@@ -20,15 +20,16 @@ def fold_resamples(folds: Sequence[Scores], resamples: int = 2000, seed: int = 0
     one picture, which share a group, are drawn together. The same seed draws the same images of
     another method's folds, so that the difference of two results is paired.
     """
-    rng = np.random.default_rng(seed)
     sides = [_sides(scores) for scores in folds]
     anomalous = sides[0][1]
-    if any(list(a.index) != list(anomalous.index) for _, a in sides):
+    if any(a.paths != anomalous.paths for _, a in sides):
         raise ValueError("the folds do not have the same anomalous images")
-    w_a, total = _redraw(anomalous["group"], resamples, rng), 0.0  # (resamples, anomalous)
-    for n, a in sides:
-        w_n = _redraw(n["group"], resamples, rng)  # (resamples, normal)
-        total += _weighted_auroc(n, a, w_n, w_a)
+    redrawn = (anomalous, *(n for n, _ in sides))
+    drawn = _draws(seed, resamples, tuple(side.groups for side in redrawn))
+    w_a, *w_ns = (often[:, side.group] for side, often in zip(redrawn, drawn, strict=True))
+    total = 0.0
+    for (n, a), w_n in zip(sides, w_ns, strict=True):  # w: (resamples, images)
+        total += weighted_auroc(n.score, a.score, w_n, w_a)
     return total / len(folds)
 
 
@@ -42,10 +43,11 @@ def split_resamples(
     """
     drawn = []
     for number, scores in enumerate(folds):
-        rng, (n, a) = np.random.default_rng([seed, number]), _sides(scores)
-        order = rng.random((resamples // len(folds), len(n))).argsort(axis=1)
-        w_a = _redraw(a["group"], len(order), rng)
-        drawn.append(_weighted_auroc(n, a, (order < normal).astype(int), w_a))
+        n, a = _sides(scores)
+        each = resamples // len(folds)
+        order, often = _split_draws(seed, number, each, len(n.score), a.groups)
+        w_n, w_a = (order < normal).astype(int), often[:, a.group]
+        drawn.append(weighted_auroc(n.score, a.score, w_n, w_a))
     return np.stack(drawn)
 
 
@@ -63,30 +65,49 @@ def split_noise(*drawn: np.ndarray, level: float = LEVEL) -> float:
     return float(stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(variance))
 
 
-def _sides(scores: Scores) -> tuple[pd.DataFrame, pd.DataFrame]:
+class _Side(NamedTuple):
+    """The normal or the anomalous images of a fold, in the order of their paths."""
+
+    paths: list[str]
+    score: np.ndarray
+    group: np.ndarray  # the number of each image's group, 0 to groups - 1
+    groups: int
+
+
+def _sides(scores: Scores) -> tuple[_Side, _Side]:
     """Return the normal and the anomalous images of a fold, by their paths."""
-    table = _by_path(scores)
-    return table[table["label"] == 0], table[table["label"] == 1]
+    paths, labels = scores["path"], scores["label"]
+    groups = scores["group"] if "group" in scores else range(len(paths))
+    sides = []
+    for kind in (0, 1):
+        own = sorted((p, i) for i, p in enumerate(paths) if labels[i] == kind)
+        score = np.array([scores["score"][i] for _, i in own], float)
+        names, number = np.unique([groups[i] for _, i in own], return_inverse=True)
+        sides.append(_Side([p for p, _ in own], score, number, len(names)))
+    return sides[0], sides[1]
 
 
-def _weighted_auroc(n: pd.DataFrame, a: pd.DataFrame, w_n: Any, w_a: Any) -> np.ndarray:
-    """Return the AUROC of each resample, (R,); w_n (R, normal), w_a (R, anomalous): how often."""
-    pairs = a["score"].to_numpy()[:, None] - n["score"].to_numpy()
-    above = (pairs > 0) + 0.5 * (pairs == 0)  # (anomalous, normal)
-    return ((w_a @ above) * w_n).sum(axis=1) / (w_a.sum(axis=1) * w_n.sum(axis=1))
+# The draws of one seed depend on counts alone, so that most results of a study share them.
+@lru_cache(maxsize=8)
+def _draws(seed: int, resamples: int, groups: tuple[int, ...]) -> list[np.ndarray]:
+    """Return how often each group stands in each resample, (resamples, groups), side by side."""
+    rng = np.random.default_rng(seed)
+    return [_redraw(n, resamples, rng) for n in groups]
 
 
-def _by_path(scores: Scores) -> pd.DataFrame:
-    table = pd.DataFrame({k: scores[k] for k in ("path", "label", "score")})
-    table["group"] = scores["group"] if "group" in scores else range(len(table))
-    return table.set_index("path").sort_index()
+@lru_cache(maxsize=32)
+def _split_draws(
+    seed: int, number: int, resamples: int, normal: int, anomalous: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a random order of a fold's normal images, and how often its other groups stand."""
+    rng = np.random.default_rng([seed, number])
+    order = rng.random((resamples, normal)).argsort(axis=1)
+    return order, _redraw(anomalous, resamples, rng)
 
 
-def _redraw(groups: pd.Series, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Return how often each image stands in each resample, (resamples, N); groups stay whole."""
-    names, number = np.unique(groups, return_inverse=True)
-    counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    return counts[:, number]
+def _redraw(groups: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Return how often each of so many groups stands in each resample, (resamples, groups)."""
+    return rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples)
 
 
 def percentiles(drawn: np.ndarray, level: float = LEVEL) -> tuple[float, float]:

@@ -6,10 +6,10 @@ import pandas as pd
 
 from rdrepro import registry
 from rdrepro.backbones import RANDOM
-from rdrepro.config import foreign_fields
+from rdrepro.config import DEFAULTS, foreign_fields
 from rdrepro.presets import PRESETS
 from rdrepro.study.printed import ANY, COSTS, Cell
-from rdrepro.study.selection import is_clean
+from rdrepro.study.selection import alike, is_clean
 
 # What tells the runs of one protocol apart.
 IDENTITY = ("category", "normal_class", "seed", "fold", "data_seed")
@@ -46,7 +46,8 @@ class Matcher:
     """Rows by protocol, each protocol looked up once; and why rows do not count."""
 
     def __init__(self, runs: pd.DataFrame):
-        self.runs, self.records, self.matches = runs, runs.to_dict("records"), {}
+        fields = [name for name in DEFAULTS if name in runs]
+        self.runs, self.records, self.matches = runs, runs[fields].to_dict("records"), {}
         self.used: set[str] = set()  # in a cell that has a value
         self.reasons: dict[str, str] = {}  # of rows that fit a cell and do not count there
 
@@ -58,16 +59,19 @@ class Matcher:
         if key not in self.matches:
             self.matches[key] = self.runs[[cell_matches(r, cell) for r in self.records]]
         rows = self.matches[key]
-        rows = rows[rows[cell.row_metric].notna()]
+        fits = rows[cell.row_metric].notna()
         if cell.unit_field:
-            rows = rows[rows[cell.unit_field].isin(cell.units)]
+            fits &= rows[cell.unit_field].isin(cell.units)
+        rows = rows[fits]
+        if rows.empty:
+            return rows
         rows = self._without(rows, is_clean(rows), DIRTY)
         if "provenance.selection" in rows:
             rows = self._without(rows, rows["provenance.selection"].isna(), CHOSEN)
         if cell.table == "4" and cell.paper == "rd4ad":
             rows = self._of_novelty(cell, rows)
-        identity = rows[[*_open_fields(cell), *IDENTITY]].map(str)
-        rows = self._without(rows, ~identity.duplicated(keep="last"), "superseded by a newer row")
+        last = ~alike(rows, [*_open_fields(cell), *IDENTITY]).duplicated(keep="last")
+        rows = self._without(rows, last, "superseded by a newer row")
         return self._without(rows, _largest_group(cell, rows), OPEN)
 
     def _of_novelty(self, cell: Cell, rows: pd.DataFrame) -> pd.DataFrame:
@@ -87,6 +91,8 @@ class Matcher:
 
     def _without(self, rows: pd.DataFrame, kept: pd.Series, reason: str) -> pd.DataFrame:
         """Return the rows that are kept, and remember why the others are not."""
+        if kept.all():
+            return rows
         self.reasons |= dict.fromkeys(rows["file"][~kept], reason)
         return rows[kept]
 
@@ -100,7 +106,7 @@ def footnotes(cell: Cell, rows: pd.DataFrame) -> pd.Series:
     skipped = {"fold", *foreign_fields(cell.protocol["method"])}
     names = [name for name in _open_fields(cell) if name not in skipped]
     names += COST_CONDITIONS if cell.metric in COSTS else []
-    texts = [settings_text({n: row[n] for n in names}) for row in rows.to_dict("records")]
+    texts = [settings_text(row) for row in rows[names].to_dict("records")]
     return pd.Series(texts, index=rows.index, dtype=object)
 
 

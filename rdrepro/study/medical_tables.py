@@ -20,7 +20,7 @@ from rdrepro.study.folds import (
 from rdrepro.study.formats import interval
 from rdrepro.study.medical import HABITS, READINGS, best_epoch, printed_columns
 from rdrepro.study.printed import SPLITS, protocol_defaults
-from rdrepro.study.selection import clean, newest
+from rdrepro.study.selection import alike, clean, newest
 from rdrepro.study.stats import LEVEL, collapsed, prediction_intervals, summary
 
 MEDICAL_DATASETS = of_family(MEDICAL)
@@ -91,13 +91,13 @@ def all_folds(runs: pd.DataFrame, variants: Mapping[str, Mapping], study: str) -
         return found
     rows = rows[(rows["split"] == "kfold") & (rows["weights"] != RANDOM)]
     rows = rows[rows["dataset"].isin(SPLITS)]  # print has columns for them
-    fields = [name for name in protocol_defaults() if name != "fold"]
+    protocols = alike(rows, [name for name in protocol_defaults() if name != "fold"])
     for name, how in variants.items():
         fits = rows["provenance.preset"] == how["preset"]
         for field, value in _wanted(how).items():
             fits &= rows[field] == value
         for (dataset, backbone, epochs), group in rows[fits].groupby(PANEL, sort=False):
-            protocol = group[fields].map(str).agg(" ".join, axis="columns")
+            protocol = protocols[group.index]
             sizes = protocol.map(group.groupby(protocol)["fold"].nunique())
             group = group[protocol == protocol[sizes == sizes.max()].iloc[-1]]
             repeated = group.groupby(REPETITION)["fold"].nunique()  # sorted: the lowest first

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from rdrepro.metric_names import BY_NAME
 from rdrepro.registry import title_of
@@ -109,7 +108,7 @@ def _effect(part: pd.DataFrame) -> dict[str, object]:
     beside = [upright[repetition] for repetition, _ in turned.index]
     at_0, others = np.column_stack(beside), np.column_stack(list(turned))  # (N, K) each
     labels = part.iloc[0]["kept"]["label"]
-    change, low, high = (100 * x for x in paired_bootstrap(at_0, others, labels, mean_auroc))
+    change, low, high = (100 * x for x in paired_bootstrap(at_0, others, labels))
     bounds = interval(low, high, 2) if high > low else "not resolvable"  # no resample moves it
     fold = part.iloc[0]["fold"]
     return {
@@ -128,11 +127,3 @@ def quarter_turns_in_words(effects: pd.DataFrame) -> str:
     exact = effects[effects["turns"] == "quarter turns"]
     told = [f"{line['data']} {line['change']:+.1f}" for _, line in exact.iterrows()]
     return f"Quarter turns change image AUROC, in points: {', '.join(told)}."
-
-
-def mean_auroc(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean AUROC, a fraction, of K columns of scores (N, K) under labels (N,)."""
-    anomalous = labels == 1
-    n = anomalous.sum()
-    ranks = rankdata(scores, axis=0)[anomalous].sum(axis=0)
-    return float(np.mean((ranks - n * (n + 1) / 2) / (n * (len(labels) - n))))

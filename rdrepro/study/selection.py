@@ -20,11 +20,18 @@ def clean(runs: pd.DataFrame, study: str | None = None) -> pd.DataFrame:
     return runs[is_clean(runs) & of_study]
 
 
+def alike(rows: pd.DataFrame, names: Sequence[str]) -> pd.Series:
+    """A number for each row, the same for rows that agree in these columns as text."""
+    numbers: dict[tuple[str, ...], int] = {}
+    texts = zip(*(map(str, rows[name]) for name in names), strict=True)
+    return pd.Series([numbers.setdefault(text, len(numbers)) for text in texts], index=rows.index)
+
+
 def newest(rows: pd.DataFrame, *identity: str) -> pd.DataFrame:
     """The newest of the rows that agree in these columns; rows stand in order of time."""
     if rows.empty:
         return rows
-    return rows[~rows[list(identity)].map(str).duplicated(keep="last")]
+    return rows[~alike(rows, identity).duplicated(keep="last")]
 
 
 def complete(rows: pd.DataFrame, per: str, unit: str, wanted: int | None = None) -> pd.DataFrame:
@@ -46,5 +53,5 @@ def by_protocol(
     if rows.empty:
         return
     names = [*also, *(n for n in protocol_defaults() if n not in (*also, *without))]
-    for _, group in rows.groupby([rows[n].map(str).rename(n) for n in names], sort=False):
+    for _, group in rows.groupby(alike(rows, names), sort=False):
         yield group

@@ -3,7 +3,7 @@
 Values, margins and intervals of seeds are in points (percent); AUROCs of single runs are fractions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -135,39 +135,66 @@ def prediction_intervals(
     return pd.DataFrame(bounds, index=values.index)
 
 
+def weighted_auroc(
+    normal: np.ndarray, anomalous: np.ndarray, w_n: np.ndarray, w_a: np.ndarray
+) -> np.ndarray:
+    """Return the AUROC of each resample, (R,); w_n (R, normal), w_a (R, anomalous): how often."""
+    pairs = anomalous[:, None] - normal
+    above = (pairs > 0) + 0.5 * (pairs == 0)  # (anomalous, normal)
+    return ((w_a @ above) * w_n).sum(axis=1) / (w_a.sum(axis=1) * w_n.sum(axis=1))
+
+
 def paired_bootstrap(
     scores_a: Sequence[float],
     scores_b: Sequence[float],
     labels: Sequence[int],
-    statistic: Callable[[np.ndarray, np.ndarray], float] = auroc,
     resamples: int = 2000,
     seed: int = 0,
     level: float = LEVEL,
 ) -> tuple[float, float, float]:
-    """Return b - a and its percentile interval for two methods on the same images.
+    """Return b - a and its percentile interval, of the AUROCs of two methods on the same images.
 
     Normal and anomalous images are redrawn apart, each with both of its scores. scores: (N,), or
-    (N, K) for a statistic of several scores per image.
+    (N, K) for the mean AUROC of several scores per image.
     """
     a, b, labels = (np.asarray(x) for x in (scores_a, scores_b, labels))
     if a.shape != b.shape or a.shape[:1] != labels.shape:
         raise ValueError(f"not the same images: {a.shape}, {b.shape} scores, {labels.shape} labels")
+    kinds = labels == 0, labels == 1
 
-    def difference(normal: np.ndarray, anomalous: np.ndarray) -> float:
-        chosen = np.concatenate([normal, anomalous]).astype(int)
-        return statistic(b[chosen], labels[chosen]) - statistic(a[chosen], labels[chosen])
+    def difference(*drawn: np.ndarray, axis: int = -1) -> np.ndarray:
+        weights = [_how_often(numbers) for numbers in drawn]
+        mean_a, mean_b = (
+            np.stack(
+                [
+                    weighted_auroc(*(column[kind] for kind in kinds), *weights)
+                    for column in scores.reshape(len(labels), -1).T
+                ],
+                axis=-1,
+            ).mean(axis=-1)
+            for scores in (a, b)
+        )
+        return mean_b - mean_a
 
-    strata = np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)
+    strata = [np.arange(kind.sum()) for kind in kinds]
     interval = stats.bootstrap(
         strata,
         difference,
         n_resamples=resamples,
-        vectorized=False,
+        vectorized=True,
         confidence_level=level,
         method="percentile",
         random_state=np.random.default_rng(seed),
     ).confidence_interval
-    return difference(*strata), float(interval.low), float(interval.high)
+    (value,) = difference(*(numbers[None] for numbers in strata))
+    return float(value), float(interval.low), float(interval.high)
+
+
+def _how_often(drawn: np.ndarray) -> np.ndarray:
+    """Return how often each of N numbers was drawn, from N draws per line: both (R, N)."""
+    count, n = drawn.shape
+    places = drawn.astype(int) + n * np.arange(count)[:, None]
+    return np.bincount(places.ravel(), minlength=count * n).reshape(count, n)
 
 
 def collapsed(values: Sequence[float]) -> np.ndarray:

@@ -1,0 +1,441 @@
+"""Every study and every printed table as data: which runs, which seeds, what they feed, how long.
+
+A study is a folder of results/runs; its runs are parameters of `resolve`, the weights by the name
+that a row gives them. `python -m rdrepro.study list` prints it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from rdrepro.backbones import IMAGENET, LITE0, RANDOM, default_weights, usual_weights
+from rdrepro.config import FIELD_NAMES, RunConfig
+from rdrepro.presets import CHOSEN_CLASSES, PRESETS, preset_settings
+from rdrepro.registry import FOLDS, MVTEC_CATEGORIES, TEXTURES
+from rdrepro.runs.configure import configure, separate
+from rdrepro.study.ablation import BOTTLENECK_VARIANTS, LIMITATIONS_SIZE, layer_variants
+from rdrepro.study.deviations import SWITCHES
+from rdrepro.study.medical import HABITS, READINGS
+from rdrepro.study.novelty_choice import GRID, GRID_EPOCHS
+from rdrepro.study.rotation import ANGLES
+from rdrepro.text import nearest
+
+Changes = Mapping[str, Any]
+SEEDS = (1, 2, 3)
+DEVELOPMENT, REPORT = {"data_seed": 1}, {"data_seed": 2}  # of the embedded benchmark
+# VGG-16's convolutions that were never a classifier (amdegroot's), as lpips ships them.
+VGG_FEATURES = "sha256:c6202c684b82fdf2"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Runs that share settings and combine one choice of each axis."""
+
+    settings: Changes
+    axes: Sequence[Sequence[Changes]] = ()
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for choices in product(*self.axes):
+            run = dict(self.settings)
+            for changes in choices:
+                run |= changes
+            yield run
+
+
+@dataclass(frozen=True)
+class Study:
+    """One folder of rows: the runs that belong into it, and what they are for."""
+
+    name: str
+    question: str
+    batches: tuple[Batch, ...]
+    feeds: tuple[str, ...]  # printed tables, or parts of the report
+    hours: float | None  # that training took where rows are committed; None: not run yet
+    threads: int | None = 1  # of torch, on which the last digits depend; None: the machine's
+    timed: bool = False  # whether testing one image is timed as well
+
+    def runs(self) -> list[dict[str, Any]]:
+        """The parameters of every run, in the order in which they are made, none twice."""
+        distinct: dict[tuple[str, ...], dict[str, Any]] = {}
+        for run in (run for batch in self.batches for run in batch):
+            distinct.setdefault(identity(vars(configuration(run)), "precision" in run), run)
+        return list(distinct.values())
+
+
+def configuration(run: Changes) -> RunConfig:
+    """The configuration of a catalogue's run, without looking for data or weights.
+
+    A precision that nobody named is float32 here, though the device may choose another.
+    """
+    places, chosen = separate(run)
+    config = configure(preset_settings(places["preset"]), chosen, RunConfig.precision)
+    if config.weights == default_weights(config.backbone):
+        config = replace(config, weights=usual_weights(config.backbone))
+    return config
+
+
+def identity(config: Mapping[str, Any], with_precision: bool) -> tuple[str, ...]:
+    """What a configuration and a row have in common where the one is a run of the other."""
+    left_open = () if with_precision else ("precision",)
+    values = {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()}
+    return tuple(f"{name}={values[name]}" for name in FIELD_NAMES if name not in left_open)
+
+
+def each(name: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+    """An axis along one field."""
+    return [{name: value} for value in values]
+
+
+def seeds(*values: int) -> list[dict[str, Any]]:
+    return each("seed", values or SEEDS)
+
+
+ALL = each("category", MVTEC_CATEGORIES)
+DEMO = {"preset": "demo", **REPORT}
+RESNET18 = {"backbone": "resnet18", "weights": IMAGENET}
+BOTTLE = {"category": "bottle", "epochs": 40}
+# What the teacher's batch norms do (E4) is part of medical-habits.
+SWITCHED = [{}, *({f: value} for f, value in SWITCHES.values() if f != "teacher_bn")]
+CHOICES_OF_LAYERS = list(layer_variants("test").values())
+PARTS_OF_LAYERS = CHOICES_OF_LAYERS[:-1]  # without the whole, which the bottlenecks have already
+SETS = each("dataset", ("head_ct", "brain_mri"))
+KFOLD = each("fold", range(FOLDS))
+# The extension's small form: a frozen teacher (E4) and fewer epochs than the 199 of its code.
+REDUCED = {"split": "kfold", "teacher_bn": "frozen", "epochs": 60}
+READ = [how for column in READINGS.values() for how in column.values()]
+OWN_READINGS = [how for how in READ if how["preset"] != "mkd"]
+MKD_RUN = {"preset": "mkd", "weights": VGG_FEATURES, "split": "kfold", "seed": 1, "data_seed": 1}
+CLASSES = each("normal_class", range(10))
+CHOSEN = [{"dataset": n, "normal_class": k} for n, k in CHOSEN_CLASSES.items()]
+NOVELTY_SETS = each("dataset", CHOSEN_CLASSES)
+TURNED_CATEGORIES = ("wood", "carpet", "bottle", "screw", "transistor", "hazelnut")
+
+STUDIES = (
+    # the printed protocols
+    Study(
+        "paper",
+        "Do Tables 1 and 2 reproduce at the paper's main resolution?",
+        (Batch({"preset": "paper"}, (seeds(), ALL)),),
+        ("table1", "table2", "table5", "table6", "table7"),
+        None,
+        None,
+    ),
+    Study(
+        "paper-128",
+        "Do Tables 1 and 2 reproduce at 128 pixels?",
+        (Batch({"preset": "paper", "image_size": LIMITATIONS_SIZE}, (seeds(), ALL)),),
+        ("table1", "table2"),
+        None,
+        None,
+    ),
+    Study(
+        "paper-bottlenecks",
+        "Does each part of the bottleneck add what Table 5 prints?",
+        (
+            Batch(
+                {"preset": "paper"},
+                (seeds(), ALL, list(BOTTLENECK_VARIANTS.values())[:-1]),
+            ),
+        ),
+        ("table5",),
+        None,
+        None,
+    ),
+    Study(
+        "paper-backbones",
+        "Do other teachers give what Table 6 prints?",
+        (Batch({"preset": "paper"}, (seeds(), ALL, each("backbone", ("resnet18", "resnet50")))),),
+        ("table6",),
+        None,
+        None,
+    ),
+    Study(
+        "paper-layers",
+        "Do other choices of layers give what Table 7 prints?",
+        (Batch({"preset": "paper"}, (seeds(), ALL, PARTS_OF_LAYERS)),),
+        ("table7",),
+        None,
+        None,
+    ),
+    Study(
+        "paper-baselines",
+        "Do PaDiM and SPADE give what Table 3 prints?",
+        (Batch({"preset": "paper"}, (ALL, each("method", ("padim", "spade")))),),
+        ("table3",),
+        None,
+        None,
+    ),
+    Study(
+        "extension",
+        "Does the extension's method give what its Tables 1, 2 and 4 print?",
+        (Batch({}, (each("preset", ("extension", "extension_mkd")), seeds(), ALL)),),
+        ("medical1", "medical2", "medical4"),
+        None,
+        None,
+    ),
+    Study(
+        "medical-printed",
+        "Does the extension's Table 3 reproduce at its own protocol?",
+        (
+            Batch(
+                {"split": "report"},
+                (
+                    each("dataset", ("head_ct", "brain_mri", "retinal_oct")),
+                    seeds(),
+                    OWN_READINGS,
+                ),
+            ),
+        ),
+        ("medical3",),
+        None,
+        None,
+    ),
+    # what was run
+    Study(
+        "readme",
+        "What does the demo print?",
+        (Batch({"preset": "demo", "category": "wood", **DEVELOPMENT}),),
+        ("README.md",),
+        0.01,
+        2,
+    ),
+    Study(
+        "embedded",
+        "How hard are the embedded categories?",
+        (Batch(DEMO, (ALL,)),),
+        ("README.md", "figure 3"),
+        0.17,
+    ),
+    Study(
+        "complexity",
+        "What do time and memory of testing an image come to?",
+        (
+            Batch(
+                {"preset": "paper", "category": "bottle", "weights": RANDOM},
+                (
+                    each("precision", ("float32",)),
+                    each("image_size", (256, 224)),
+                    [{"method": "padim"}, {"method": "spade"}, {"epochs": 1}],
+                ),
+            ),
+            Batch(
+                {"preset": "quick", "category": "bottle", "seed": 1, **RESNET18},
+                (
+                    # This file ends at the third stage.
+                    [{"method": "padim"}, {"method": "spade", "pooled_layer": 3}, {"epochs": 40}],
+                ),
+            ),
+        ),
+        ("table3",),
+        0.07,
+        2,
+        timed=True,
+    ),
+    Study(
+        "small-backbones",
+        "What do small teachers reach on MVTec AD's bottle?",
+        (
+            Batch({**BOTTLE, "preset": "paper", **RESNET18}, (seeds(), CHOICES_OF_LAYERS)),
+            Batch(
+                {**BOTTLE, "preset": "paper", "backbone": LITE0},
+                (seeds(), list(BOTTLENECK_VARIANTS.values())),
+            ),
+            Batch(
+                {**BOTTLE, "preset": "paper", **RESNET18, "seed": SEEDS[0]},
+                (list(layer_variants("train").values()),),
+            ),
+            Batch({"preset": "paper", "category": "bottle", **RESNET18}, (seeds(),)),
+        ),
+        ("README.md", "Tables 5-7 in shape", "figures 1, 2 and 4"),
+        5.12,
+    ),
+    Study(
+        "ablation",
+        "Do the steps of Tables 5 and 7 show on the embedded categories?",
+        (Batch(DEMO, (ALL, [*BOTTLENECK_VARIANTS.values(), *PARTS_OF_LAYERS])),),
+        ("Tables 5-7 in shape",),
+        0.41,
+    ),
+    Study(
+        "deviations",
+        "What does each switch change?",
+        (
+            Batch(DEMO, (each("category", TEXTURES), SWITCHED, seeds())),
+            Batch({"preset": "quick", "category": "bottle", **RESNET18}, (SWITCHED, seeds())),
+        ),
+        ("DEVIATIONS.md",),
+        1.94,
+    ),
+    Study(
+        "deviations-10-epochs",
+        "What does each switch change after ten epochs?",
+        (
+            Batch(
+                {"preset": "quick", "category": "bottle", "epochs": 10, **RESNET18},
+                (SWITCHED, seeds()),
+            ),
+        ),
+        ("README.md",),
+        0.52,
+    ),
+    Study(
+        "novelty",
+        "What does one-class novelty detection reach?",
+        (
+            Batch(
+                {"preset": "novelty_official", "dataset": "mnist", **RESNET18},
+                (seeds(), CLASSES),
+            ),
+            Batch(
+                {"preset": "novelty_official", "seed": 1, **RESNET18},
+                (each("dataset", ("fashion_mnist", "cifar10")), CLASSES),
+            ),
+            Batch(
+                {"preset": "novelty_official", "seed": 2, **RESNET18},
+                (each("dataset", ("fashion_mnist", "cifar10")), CLASSES[:4]),
+            ),
+            Batch(
+                {"preset": "novelty_tuned", "dataset": "mnist", **RESNET18},
+                (seeds(), CLASSES),
+            ),
+            Batch(
+                {"preset": "novelty_tuned", "seed": 1, **RESNET18},
+                (each("dataset", ("fashion_mnist", "cifar10")), CLASSES),
+            ),
+        ),
+        ("table4", "novelty"),
+        2.54,
+    ),
+    Study(
+        "novelty-grid",
+        "Which switches help novelty detection, by training images alone?",
+        (
+            Batch(
+                {
+                    "preset": "novelty_official",
+                    "split": "validation",
+                    "epochs": GRID_EPOCHS,
+                    **RESNET18,
+                },
+                (seeds(1, 2), CHOSEN, list(GRID.values())),
+            ),
+        ),
+        ("novelty", "DEVIATIONS.md"),
+        0.50,
+    ),
+    Study(
+        "novelty-curves",
+        "Has novelty detection's curve flattened after five epochs?",
+        (
+            Batch(
+                {
+                    "preset": "novelty_official",
+                    "epochs": 20,
+                    "eval_every": 4,
+                    "seed": 1,
+                    **RESNET18,
+                },
+                ([c for c in CHOSEN if c["dataset"] != "fashion_mnist"],),
+            ),
+        ),
+        ("novelty",),
+        0.20,
+    ),
+    Study(
+        "medical-table3",
+        "What does each reading of the extension's Table 3 reach with small teachers?",
+        (
+            Batch(
+                {**REDUCED, "seed": 1, "data_seed": 1},
+                (KFOLD, SETS, [RESNET18, {"backbone": LITE0}], OWN_READINGS),
+            ),
+            Batch({**MKD_RUN, "epochs": 60}, (KFOLD, SETS)),
+        ),
+        ("medical3", "medical"),
+        4.13,
+    ),
+    Study(
+        "medical-habits",
+        "What does each habit of the extension change?",
+        (
+            Batch(
+                {**REDUCED, "backbone": LITE0, "seed": 1, "data_seed": 1},
+                (KFOLD, SETS, [how for _, _, how in HABITS.values()]),
+            ),
+        ),
+        ("medical", "DEVIATIONS.md"),
+        1.71,
+    ),
+    Study(
+        "medical-long",
+        "What do the epochs of the extension's code change?",
+        (
+            Batch(
+                {
+                    **REDUCED,
+                    "epochs": PRESETS["medical"]["epochs"],
+                    "backbone": LITE0,
+                    "seed": 1,
+                    "data_seed": 1,
+                    "dataset": "head_ct",
+                    "fold": 0,
+                },
+                (OWN_READINGS,),
+            ),
+            Batch({**MKD_RUN, "dataset": "brain_mri", "fold": 0}),
+        ),
+        ("medical",),
+        0.92,
+    ),
+    Study(
+        "medical-again",
+        "Does another seed and draw of folds land where it was predicted?",
+        (
+            Batch(
+                {**REDUCED, "backbone": LITE0, "seed": 2, "data_seed": 2},
+                (KFOLD, SETS, OWN_READINGS),
+            ),
+        ),
+        ("medical",),
+        0.72,
+    ),
+    Study(
+        "rotation",
+        'Is the method "rotational independent", as the extension says?',
+        (
+            Batch(
+                {**DEMO, "seed": 1},
+                (each("category", TURNED_CATEGORIES), each("rotation", ANGLES)),
+            ),
+            Batch(
+                {"preset": "quick", "category": "bottle", "seed": 1, "epochs": 10, **RESNET18},
+                (each("rotation", ANGLES),),
+            ),
+        ),
+        ("rotation",),
+        0.07,
+    ),
+)
+BY_NAME = {study.name: study for study in STUDIES}
+PRINTED = (*(f"table{n}" for n in "1234567"), *(f"medical{n}" for n in "1234"))
+# Which studies have the runs of each printed table.
+TABLES = {
+    table: tuple(study.name for study in STUDIES if table in study.feeds) for table in PRINTED
+}
+
+
+def studies_of(name: str) -> list[Study]:
+    """The studies that a name stands for: one study, or those of a printed table.
+
+    ValueError, with the nearest name, for any other.
+    """
+    if name in TABLES:
+        return [BY_NAME[study] for study in TABLES[name]]
+    if name not in BY_NAME:
+        known = [*BY_NAME, *TABLES]
+        raise ValueError(
+            f"{name!r} is no study and no table.{nearest(name, known)} "
+            "`python -m rdrepro.study list` shows all"
+        )
+    return [BY_NAME[name]]

@@ -1,0 +1,170 @@
+"""Which runs of a study have a row already, and making those that lack one."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from rdrepro import registry
+from rdrepro.backbones import RANDOM
+from rdrepro.config import FIELD_NAMES, RunConfig
+from rdrepro.runs.rows import save_row
+from rdrepro.study.catalogue import Study, configuration, identity
+from rdrepro.study.selection import clean
+from rdrepro.text import duration
+
+Given = Mapping[str, Any]  # parameters of `resolve`
+
+
+def rows_of(study: Study, runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """The clean rows of a study, as configurations with the hashes of their data."""
+    kept = clean(runs, study.name)
+    # pandas makes floats and NaN of whole numbers and null in a mixed column.
+    return [_as_config(row) for row in kept.to_dict("records")]
+
+
+def _as_config(row: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {name: row[name] for name in FIELD_NAMES}
+    return asdict(RunConfig(**fields)) | {
+        f"{part}_data": row[f"provenance.{part}_data_sha256"] for part in ("train", "test")
+    }
+
+
+def missing(
+    study: Study, runs: pd.DataFrame, hashes: Callable[[RunConfig], Sequence[str] | None]
+) -> list[Given]:
+    """The runs of a study that have no clean row among `runs`, lines of `load_runs`.
+
+    hashes: of the training and the test data of a configuration, None where they are not at hand;
+    a row of other data then counts for nothing.
+    """
+    rows = rows_of(study, runs)
+    known: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        for with_precision in (True, False):
+            known.setdefault(identity(row, with_precision), []).append(row)
+    lacking = []
+    for run in study.runs():
+        config = configuration(run)
+        found = known.get(identity(asdict(config), "precision" in run), [])
+        data = hashes(config) if found else None
+        if data is not None:
+            found = [r for r in found if [r["train_data"], r["test_data"]] == list(data)]
+        if not found:
+            lacking.append(run)
+    return lacking
+
+
+def data_hashes(data_root: str | None) -> Callable[[RunConfig], Sequence[str] | None]:
+    """A function from a configuration to the hashes of its real data, where they are at hand.
+
+    Embedded data are identified by the configuration: it draws them.
+    """
+    seen: dict[tuple, Sequence[str] | None] = {}
+
+    def hashes(config: RunConfig) -> Sequence[str] | None:
+        if registry.DATASETS[config.dataset].embedded:
+            return None
+        # Nothing else decides which images are read.
+        fields = ("dataset", "category", "normal_class", "inlier_categories", "split", "fold")
+        fields += ("data_seed", "early_stopping", "validation_fraction", "seed", "rotation")
+        stopped = config.early_stopping == "train"
+        key = tuple(getattr(config, f) for f in fields if f != "seed" or stopped)
+        if key not in seen:
+            seen[key] = _hash(config, data_root)
+        return seen[key]
+
+    return hashes
+
+
+def _hash(config: RunConfig, data_root: str | None) -> Sequence[str] | None:
+    from rdrepro.data.splits import open_split, open_validation  # loads torch
+    from rdrepro.runs.checkpoints import training_hash
+    from rdrepro.runs.resolve import find_data
+
+    try:
+        root = find_data(config, data_root)
+        train, test = (open_split(config, root, split) for split in ("train", "test"))
+        return training_hash(train, open_validation(config, root)), test.fingerprint()
+    except (FileNotFoundError, ConnectionError):
+        return None
+
+
+def make(
+    study: Study,
+    lacking: Sequence[Given],
+    weights: Mapping[str, str],
+    places: Given,
+    say: Callable[[str], None],
+) -> list[str]:
+    """Make the rows of runs, one after the other; return a sentence for each that failed.
+
+    weights: the file of each backbone whose weights are not found by their name. places: data_root,
+    results_dir and device of `resolve`. A run that fails does not stop the others.
+    """
+    import torch
+
+    from rdrepro.runs.execute import carry_out
+    from rdrepro.runs.resolve import resolve
+
+    if study.threads:
+        torch.set_num_threads(study.threads)
+    failed, started = [], time.monotonic()
+    for number, run in enumerate(lacking, 1):
+        left = _seconds_left(study, number - 1, len(lacking), time.monotonic() - started)
+        about = f", about {duration(left)} left" if left else ""
+        say(f"[{number} of {len(lacking)}{about}] {describe(run)}")
+        try:
+            config = configuration(run)
+            file = weights.get(config.backbone) if config.weights != RANDOM else None
+            named = {"weights": file} if file else _findable(run)
+            resolved = resolve(**{**run, **named, **places, "study": study.name})
+            _check_weights(config.weights, resolved.config.weights)
+            save_row(carry_out(resolved, study.timed).row, resolved.rows_dir)
+        except (ValueError, OSError, RuntimeError, MemoryError) as error:
+            failed.append(f"{describe(run)}: {error}")
+            say(f"failed: {error}")
+    return failed
+
+
+def _findable(run: Given) -> Given:
+    """The weights to look for by name; the hash by which a row names a file cannot be found."""
+    named = run.get("weights")
+    if named and named.startswith("sha256:"):
+        backbone = configuration(run).backbone
+        raise FileNotFoundError(
+            f"the weights {named} of {backbone} are a file of its own; give it as "
+            f"--weights {backbone}=PATH"
+        )
+    return {}
+
+
+def _check_weights(wanted: str, found: str) -> None:
+    """Raise ValueError where a file holds other weights than a study's rows have."""
+    if ":" in wanted and found != wanted:
+        raise ValueError(f"the file given with --weights is {found}, and the study wants {wanted}")
+
+
+def _seconds_left(study: Study, made: int, runs: int, passed: float) -> float:
+    """The seconds that the rest takes: as long as those made, or as those of the committed rows."""
+    each = passed / made if made else 3600 * (study.hours or 0) / len(study.runs())
+    return each * (runs - made)
+
+
+def describe(run: Given) -> str:
+    """What sets a run apart, in one line."""
+    return " ".join(f"{name}={value}" for name, value in run.items())
+
+
+def weights_files(texts: Sequence[str]) -> dict[str, str]:
+    """The weights file of each backbone, from texts like "resnet18=PATH"; ValueError otherwise."""
+    files = {}
+    for text in texts:
+        backbone, equals, path = text.partition("=")
+        if not (backbone and equals and Path(path).expanduser().is_file()):
+            raise ValueError(f"--weights {text!r} is not BACKBONE=PATH with the path of a file")
+        files[backbone] = path
+    return files
