@@ -6,7 +6,7 @@ NOTEBOOKS := results/notebooks
 # uv then trusts the machine's certificates, as pip does.
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help demo test report lab lint bench benchmark deviations studies novelty medical rotation coverage tables picture lock clean
+.PHONY: help demo test report lab lint bench study controls coverage schema tables picture lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -32,6 +32,7 @@ demo: $(VENV)/.installed  ## run the main notebook on embedded data and print it
 test: $(VENV)/.installed  ## lint, then all tests and notebooks
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
+	$(BIN)/lint-imports --no-logo > $(VENV)/layers.txt || { cat $(VENV)/layers.txt; exit 1; }
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 report: $(VENV)/.installed  ## every table and figure from rows, as one HTML file
@@ -46,38 +47,24 @@ lab: $(VENV)/.installed  ## open JupyterLab
 lint: $(VENV)/.installed  ## mend format and notebooks
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python benchmarks/write_comments.py
 	$(BIN)/nbstripout notebooks/*.ipynb
 
 bench: $(VENV)/.installed  ## speed, as ratios within one run
 	$(BIN)/python -m pytest benchmarks
 
-benchmark: $(VENV)/.installed  ## how hard the embedded data are, and rows for README.md
-	$(BIN)/python benchmarks/embedded.py
+# Rows: "python -m rdrepro.study list" names the studies; WEIGHTS="--weights resnet18=PATH" gives files.
+study: $(VENV)/.installed  ## make the missing rows of a study or table: make study NAME=ablation
+	$(BIN)/python -m rdrepro.study $(NAME) $(WEIGHTS)
 
-deviations: $(VENV)/.installed  ## measure the effect of each switch
-	$(BIN)/python benchmarks/deviations.py
-
-studies: $(VENV)/.installed  ## rows behind Tables 5-7
-	$(BIN)/python benchmarks/studies.py
-
-novelty: $(VENV)/.installed  ## rows behind Table 4: make novelty WEIGHTS=PATH (hours)
-	$(BIN)/python benchmarks/novelty.py --weights "$(WEIGHTS)" --part classes
-	$(BIN)/python benchmarks/novelty.py --weights "$(WEIGHTS)" --part classes --preset novelty_tuned
-	$(BIN)/python benchmarks/novelty.py --weights "$(WEIGHTS)" --part grid --seeds 1,2
-	$(BIN)/python benchmarks/novelty.py --weights "$(WEIGHTS)" --part curves
-
-rotation: $(VENV)/.installed  ## rows of turned test images: make rotation, or with WEIGHTS=PATH
-	$(BIN)/python benchmarks/rotation.py --weights "$(WEIGHTS)"
-
-medical: $(VENV)/.installed  ## rows behind the extension's Table 3: make medical WEIGHTS=PATH VGG=PATH (hours)
-	$(BIN)/python benchmarks/medical.py --part columns --weights "$(WEIGHTS)"
-	$(BIN)/python benchmarks/medical.py --part columns
-	$(BIN)/python benchmarks/medical.py --part habits
-	$(BIN)/python benchmarks/medical.py --part long --folds 0
-	$(BIN)/python benchmarks/medical.py --part mkd --weights "$(VGG)"
+controls: $(VENV)/.installed  ## how hard the embedded data are: random teacher, raw patches
+	$(BIN)/python benchmarks/controls.py
 
 coverage: $(VENV)/.installed  ## simulate how often intervals of one AUROC hold the truth
-	$(BIN)/python benchmarks/coverage.py
+	$(BIN)/python -m rdrepro.study.coverage
+
+schema: $(VENV)/.installed  ## write the schema of rows from the fields of RunConfig
+	$(BIN)/python -m rdrepro.runs.schema
 
 tables: $(VENV)/.installed  ## write the tables of README.md and DEVIATIONS.md from rows
 	$(BIN)/python benchmarks/write_tables.py

@@ -51,16 +51,16 @@ _NAMES = {
     ],
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
-# Where modules that earlier notebooks import went.
+# Modules that a notebook may import from here by their short name.
 _MODULES = {
     "compare": "rdrepro.study.compare",
     "deviations": "rdrepro.study.deviations",
     "medical": "rdrepro.study.medical",
-    "medical_report": "rdrepro.study.medical_report",
+    "medical_report": "rdrepro.study.medical_tables",
     "novelty": "rdrepro.study.novelty",
     "report": "rdrepro.study.report",
     "rotation": "rdrepro.study.rotation",
-    "studies": "rdrepro.study.variants",
+    "studies": "rdrepro.study.names",
     "tables": "rdrepro.study.tables",
 }
 __all__ = sorted(_HOME)

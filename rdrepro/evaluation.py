@@ -38,7 +38,7 @@ class Predictions:
 
     @property
     def collapsed(self) -> bool:
-        """Return whether the scores have no spread, so that no threshold parts them."""
+        """Whether the scores have no spread, so that no threshold parts them."""
         spread = np.ptp(self.scores)
         return bool(not np.isfinite(spread) or spread <= NO_SPREAD * np.abs(self.scores).max())
 
@@ -77,7 +77,7 @@ def predict(
 
 
 def score_images(model: Detector, images: Tensor, config: RunConfig) -> tuple[Tensor, Tensor]:
-    """Return maps (B, H, W) and scores (B,) of images (B, 3, H, W) in [0, 1]."""
+    """Maps (B, H, W) and scores (B,) of images (B, 3, H, W) in [0, 1]."""
     result = images
     for stage in model.stages(config, images.shape[-2:]).values():
         result = stage(result)
@@ -85,7 +85,7 @@ def score_images(model: Detector, images: Tensor, config: RunConfig) -> tuple[Te
 
 
 def evaluate(predictions: Predictions) -> dict[str, float]:
-    """Return every metric of a test set, as fractions; schema.json says what each one is.
+    """Every metric of a test set, as fractions; schema.json says what each one is.
 
     Without masks: those of images, and the AUROC of the maps' maximum and sum (Sec. 4.2).
     """

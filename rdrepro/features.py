@@ -1,14 +1,18 @@
 """The frozen teacher's features of a data set, computed once where memory allows."""
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from rdrepro.config import RunConfig
 from rdrepro.data.images import stack_images
-from rdrepro.data.splits import ImageData
 from rdrepro.memory import cache_budget
 from rdrepro.precision import autocast, layout
 from rdrepro.progress import progress
+
+if TYPE_CHECKING:
+    from rdrepro.data.splits import ImageData
 
 
 class TeacherFeatures:
@@ -21,7 +25,7 @@ class TeacherFeatures:
     def __init__(
         self,
         teacher: nn.Module,
-        data: ImageData | Tensor,
+        data: "ImageData | Tensor",
         config: RunConfig,
         device: torch.device,
     ):
@@ -33,13 +37,13 @@ class TeacherFeatures:
         return len(self.images)
 
     def __getitem__(self, indices: Tensor) -> list[Tensor]:
-        """Return f_E of these images, a list of (B, C_k, H_k, W_k) on the device."""
+        """F_E of these images, a list of (B, C_k, H_k, W_k) on the device."""
         if self.kept is not None:
             return [f[indices.to(f.device)].to(self.device) for f in self.kept]
         return self._compute(indices)
 
     def pixels(self, indices: Tensor) -> Tensor:
-        """Return these images (B, 3, H, W) in [0, 1] on the device."""
+        """These images (B, 3, H, W) in [0, 1] on the device."""
         images = self.images[indices].to(self.device, memory_format=layout(self.config))
         return images.float() / 255
 

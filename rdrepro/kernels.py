@@ -53,7 +53,7 @@ class FewCellsConv(nn.Module):
 
 
 def reached(conv: nn.Conv2d) -> Tensor:
-    """Return the view (C', C, s, s) of a kernel that meets an input of s x s cells."""
+    """The view (C', C, s, s) of a kernel that meets an input of s x s cells."""
     cells = slice(conv.padding[0], conv.padding[0] + conv.stride[0])
     return conv.weight[..., cells, cells]
 

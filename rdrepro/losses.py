@@ -85,7 +85,7 @@ def mkd_loss_coded(
     weight: float = 1000.0,
     reduction: str = "pointwise",
 ) -> Tensor:
-    """Return the extension's loss as its code has it (FraqMasq/RKD_AD; E1): a scalar >= 0.
+    """The extension's loss as its code has it (FraqMasq/RKD_AD; E1): a scalar >= 0.
 
     0.001 times the un-squared Euclidean norm of the whole batch's difference, summed over layers,
     plus `weight` times the distillation loss. The norm grows with the root of the batch size.

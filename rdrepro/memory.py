@@ -30,7 +30,7 @@ def memory_errors_explained(config: RunConfig, device: torch.device) -> Iterator
 
 
 def cache_budget(device: torch.device) -> float:
-    """Return how many bytes of features to keep: $RDREPRO_CACHE_GB, or a third of what is free."""
+    """How many bytes of features to keep: $RDREPRO_CACHE_GB, or a third of what is free."""
     named = os.environ.get("RDREPRO_CACHE_GB")
     if named:
         try:

@@ -19,7 +19,7 @@ EIGHT_CONNECTED = 2  # skimage's name for "neighbours share an edge or a corner"
 
 
 def _flatten(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return scores and boolean labels, both (N,); ValueError where no metric has a meaning."""
+    """Scores and boolean labels, both (N,); ValueError where no metric has a meaning."""
     scores, labels = np.asarray(scores), np.asarray(labels)
     if scores.shape != labels.shape:
         raise ValueError(f"scores {scores.shape} and labels {labels.shape} differ in shape")
@@ -85,7 +85,7 @@ def pro_curve(
 
 
 def _score_at_fpr(limit: float, normal: np.ndarray) -> float:
-    """Return the highest threshold (score >= t is anomalous) at which the FPR reaches `limit`."""
+    """The highest threshold (score >= t is anomalous) at which the FPR reaches `limit`."""
     rank = normal.size - max(1, int(np.ceil(limit * normal.size)))
     return np.partition(normal, rank)[rank]
 
@@ -139,12 +139,12 @@ def _official_image_aupro(amap: np.ndarray, mask: np.ndarray, limit: float) -> f
 
 
 def _share_above(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Return the share of `values` strictly above each threshold."""
+    """The share of `values` strictly above each threshold."""
     return 1 - np.searchsorted(np.sort(values), thresholds, side="right") / values.size
 
 
 def _label_regions(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the region's number of each defect pixel of masks (N, H, W), and the areas."""
+    """The region's number of each defect pixel of masks (N, H, W), and the areas."""
     offset, numbers = 0, []
     for mask in masks:
         regions = connected_components(mask, connectivity=EIGHT_CONNECTED)[mask]  # 1, 2, ...

@@ -10,20 +10,20 @@ LARGEST_SMALL = 64  # pixels; on a CPU, channels last are slower up to there
 
 
 def autocast(config: RunConfig, device: torch.device) -> torch.autocast:
-    """Return the context in which the networks run: bfloat16 where the configuration says so."""
+    """The context in which the networks run: bfloat16 where the configuration says so."""
     return torch.autocast(
         device.type, torch.bfloat16, enabled=config.precision == "bfloat16", cache_enabled=False
     )
 
 
 def layout(config: RunConfig) -> torch.memory_format:
-    """Return how features lie in memory: channels last, but of small images channels first."""
+    """How features lie in memory: channels last, but of small images channels first."""
     small = config.image_size <= LARGEST_SMALL
     return torch.contiguous_format if small else torch.channels_last
 
 
 def full_precision_kernels() -> AbstractContextManager:
-    """Return the context in which a GPU's convolutions repeat exactly, and float32 is not TF32."""
+    """The context in which a GPU's convolutions repeat exactly, and float32 is not TF32."""
     return torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )

@@ -23,7 +23,7 @@ def progress(
     expected_seconds: float = 0,
     **options: Any,
 ) -> tqdm:
-    """Return a tqdm bar over `iterable`, in the notebook's or the terminal's style."""
+    """A tqdm bar over `iterable`, in the notebook's or the terminal's style."""
     pause = min(SLOWEST, max(FASTEST, expected_seconds / UPDATES))
     # Notebooks show what goes to stderr as if it were an error.
     file = sys.stdout if "ipykernel" in sys.modules else sys.stderr

@@ -6,7 +6,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from rdrepro.config import COMBINATIONS, LOSS_SCORES, MAP_SCORES
@@ -69,6 +68,8 @@ def gaussian_smooth(maps: Tensor, sigma: float) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _gaussian_matrix(n: int, sigma: float) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter1d  # slow to load, and not needed to build a model
+
     return gaussian_filter1d(np.eye(n), sigma, axis=0)
 
 

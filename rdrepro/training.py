@@ -3,14 +3,13 @@
 import copy
 import math
 import time
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from rdrepro.config import RunConfig
-from rdrepro.data.splits import ImageData
 from rdrepro.detector import Detector, Look
 from rdrepro.features import TeacherFeatures
 from rdrepro.memory import memory_errors_explained
@@ -19,6 +18,11 @@ from rdrepro.presets import PRESETS
 from rdrepro.progress import progress, say
 from rdrepro.text import LONG, duration
 
+if TYPE_CHECKING:  # slow to load, and not needed to build a model
+    import pandas as pd
+
+    from rdrepro.data.splits import ImageData
+
 HISTORY = ["epoch", "loss", "seconds"]
 VALIDATION = "validation_loss"  # in the history, where training stops by it
 WARM_UP_STEPS, TIMED_STEPS = 2, 2
@@ -26,12 +30,12 @@ WARM_UP_STEPS, TIMED_STEPS = 2, 2
 
 def fit(
     model: Detector,
-    data: ImageData,
+    data: "ImageData",
     config: RunConfig,
     device: torch.device | str = "cpu",
     look: Look | None = None,
-    validation: ImageData | None = None,
-) -> pd.DataFrame:
+    validation: "ImageData | None" = None,
+) -> "pd.DataFrame":
     """Minimise a detector's `batch_loss`; return the history, one row per epoch.
 
     Columns: epoch, loss (mean over images), seconds. `look` is given the model every `eval_every`
@@ -59,7 +63,9 @@ def _run_epochs(
     config: RunConfig,
     look: Look | None,
     stopping: "EarlyStopping | None",
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
+    import pandas as pd
+
     seconds = _estimate(model, features, config)
     _announce(config, features, seconds)
     optimiser = _adam(model, config)
@@ -138,7 +144,7 @@ class EarlyStopping:
         self.best, self.epoch, self.state = math.inf, 0, {}
 
     def validate(self, model: Detector, epoch: int) -> float:
-        """Return the mean loss of the images held out, in eval mode; keep the best state so far."""
+        """The mean loss of the images held out, in eval mode; keep the best state so far."""
         model.eval()
         total = 0.0
         with torch.no_grad():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rdrepro.losses import cosine_distance, kd_loss, mkd_loss, value_loss
+from rdrepro.losses import cosine_distance, kd_loss, mkd_loss, mkd_loss_coded, value_loss
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_kd_loss_is_zero_at_the_truth_and_two_per_layer_at_its_opposite(features
     assert kd_loss(f_e, [-f for f in f_e], reduction).item() == pytest.approx(6, abs=1e-5)
 
 
-def test_only_the_flattened_loss_sees_relative_norms_between_locations(features):
+def test_only_the_flattened_loss_depends_on_relative_norms_between_locations(features):
     f_e, _ = features
     scaled = [f * torch.linspace(1, 5, f.shape[-1]) for f in f_e]
     assert kd_loss(f_e, scaled, "pointwise").item() == pytest.approx(0, abs=1e-5)
@@ -54,6 +54,18 @@ def test_value_and_mkd_loss_by_hand():
     # squared distances 2 and 4, mean 3; cosine distances 1 and 0, mean 0.5
     assert value_loss(f_e, f_d).item() == pytest.approx(3)
     assert mkd_loss(f_e, f_d, weight=10).item() == pytest.approx(3 + 5)  # per location
+
+
+def test_the_coded_mkd_loss_by_hand():
+    f_e = [torch.tensor([[1.0, 0.0], [0.0, 2.0]])[None, :, None]]
+    f_d = [torch.tensor([[0.0, 0.0], [1.0, 4.0]])[None, :, None]]
+    # the norm of all differences is sqrt(2 + 4); the cosine distances' mean is 0.5
+    expected = 1e-3 * (6**0.5 + 10 * 0.5)
+    assert mkd_loss_coded(f_e, f_d, weight=10).item() == pytest.approx(expected)
+    twice = [torch.cat([f, f]) for f in (*f_e, *f_d)]  # the norm grows with the batch
+    assert mkd_loss_coded(twice[:1], twice[1:], 10).item() == pytest.approx(
+        1e-3 * (12**0.5 + 10 * 0.5)
+    )
 
 
 def test_half_precision_features_are_compared_in_float32(features):

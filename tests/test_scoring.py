@@ -84,6 +84,13 @@ def test_image_scores_by_hand():
         image_score(maps, "mean")
 
 
+def test_smoothing_keeps_the_sum():
+    generator = torch.Generator().manual_seed(0)
+    f_e, f_d = ([torch.rand(3, 4, n, n, generator=generator) for n in (8, 4, 2)] for _ in range(2))
+    sums = [image_score(anomaly_map(f_e, f_d, (32, 32), s), "sum") for s in (0, 4)]
+    torch.testing.assert_close(*sums, rtol=1e-5, atol=0)
+
+
 @pytest.mark.parametrize("reduction", ["flatten", "pointwise"])
 def test_loss_scores_average_to_the_losses(reduction):
     generator = torch.Generator().manual_seed(4)

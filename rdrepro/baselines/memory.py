@@ -3,15 +3,14 @@
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from rdrepro.config import RunConfig
 from rdrepro.data.images import stack_images
-from rdrepro.data.splits import ImageData
 from rdrepro.detector import Detector, Look
 from rdrepro.memory import memory_errors_explained
 from rdrepro.models.teacher import Teacher
@@ -19,6 +18,11 @@ from rdrepro.precision import autocast, full_precision_kernels
 from rdrepro.progress import progress
 from rdrepro.scoring import gaussian_smooth
 from rdrepro.training import HISTORY
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rdrepro.data.splits import ImageData
 
 
 class MemoryDetector(Detector):
@@ -35,13 +39,15 @@ class MemoryDetector(Detector):
 
     def fit(
         self,
-        data: ImageData,
+        data: "ImageData",
         config: RunConfig,
         device: torch.device | str = "cpu",
         look: Look | None = None,
-        validation: ImageData | None = None,
-    ) -> pd.DataFrame:
+        validation: "ImageData | None" = None,
+    ) -> "pd.DataFrame":
         """Fill the memory bank; the history is empty. It takes one look at each image."""
+        import pandas as pd
+
         device = torch.device(device)
         self.to(device, memory_format=torch.channels_last)
         images = stack_images(data)
@@ -72,10 +78,10 @@ class MemoryDetector(Detector):
 
     @abstractmethod
     def bank(self) -> list[Tensor]:
-        """Return the tensors that testing needs beside the encoder."""
+        """The tensors that testing needs beside the encoder."""
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Return f_E of images (B, 3, H, W), in float32 whatever the encoder runs in."""
+        """F_E of images (B, 3, H, W), in float32 whatever the encoder runs in."""
         with autocast(self.config, images.device):
             maps = self.teacher(images.contiguous(memory_format=torch.channels_last))
         return [f.float() for f in maps]  # (B, C_k, H_k, W_k)
@@ -90,15 +96,15 @@ class MemoryDetector(Detector):
         return maps, maps.flatten(1).amax(dim=1) if scores is None else scores
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return maps (B, H, W) and scores (B,)."""
+        """Maps (B, H, W) and scores (B,)."""
         return self.finish(*self.search(self.features(images)), images.shape[-2:])
 
     def anomaly_map(self, images: Tensor) -> Tensor:
-        """Return maps (B, H, W) of images (B, 3, H, W)."""
+        """Maps (B, H, W) of images (B, 3, H, W)."""
         return self(images)[0]
 
     def image_score(self, images: Tensor) -> Tensor:
-        """Return scores (B,) of images (B, 3, H, W)."""
+        """Scores (B,) of images (B, 3, H, W)."""
         return self(images)[1]
 
 

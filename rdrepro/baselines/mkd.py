@@ -5,8 +5,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,7 +14,6 @@ from torchvision.models import vgg
 
 from rdrepro.backbones import IMAGENET_MEAN, IMAGENET_STD
 from rdrepro.config import RunConfig
-from rdrepro.data.splits import ImageData
 from rdrepro.detector import Detector, Look
 from rdrepro.features import TeacherFeatures
 from rdrepro.losses import at_least_float32, kd_loss_per_image
@@ -22,6 +21,11 @@ from rdrepro.models.weights import Weights, load_encoder
 from rdrepro.precision import autocast, layout
 from rdrepro.scoring import gaussian_smooth
 from rdrepro.training import fit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rdrepro.data.splits import ImageData
 
 # What the convolutions that were never a classifier (amdegroot's) want; torchvision's own figures.
 FEATURES_MEAN, FEATURES_STD = (0.48235, 0.45882, 0.40784), (1 / 255,) * 3
@@ -59,7 +63,7 @@ class VGG16(nn.Module):
         return critical_layers(self.features, self.normalised(images))
 
     def normalised(self, images: Tensor) -> Tensor:
-        """Return images (B, 3, H, W) as both networks see them."""
+        """Images (B, 3, H, W) as both networks see them."""
         return (images - self.mean) / self.std
 
 
@@ -146,12 +150,12 @@ class MKD(Detector):
 
     def fit(
         self,
-        data: ImageData,
+        data: "ImageData",
         config: RunConfig,
         device: torch.device | str = "cpu",
         look: Look | None = None,
-        validation: ImageData | None = None,
-    ) -> pd.DataFrame:
+        validation: "ImageData | None" = None,
+    ) -> "pd.DataFrame":
         """Train the cloner; return the history, one row per epoch: epoch, loss, seconds."""
         history = fit(self, data, config, device)
         self.eval()
@@ -172,23 +176,23 @@ class MKD(Detector):
         return max(1, GRADIENT_PIXELS // config.image_size**2)
 
     def clone(self, images: Tensor) -> list[Tensor]:
-        """Return the cloner's four maps of images (B, 3, H, W)."""
+        """The cloner's four maps of images (B, 3, H, W)."""
         with autocast(self.config, images.device):
             return critical_layers(self.cloner, self.teacher.normalised(images))
 
     def see(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the images, a gradient to be taken by them, and the teacher's four maps."""
+        """The images, a gradient to be taken by them, and the teacher's four maps."""
         with gradients(), autocast(self.config, images.device):
             images = images.clone(memory_format=layout(self.config)).requires_grad_()
             return images, self.teacher(images)
 
     def restore(self, seen: tuple[Tensor, list[Tensor]]) -> tuple[Tensor, list, list]:
-        """Return the same and the cloner's four maps."""
+        """The same and the cloner's four maps."""
         with gradients():
             return *seen, self.clone(seen[0])
 
     def finish(self, images: Tensor, f_e: list[Tensor], f_d: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return maps (B, H, W) and scores (B,)."""
+        """Maps (B, H, W) and scores (B,)."""
         with gradients():
             scored = (f_e[UNSCORED:], f_d[UNSCORED:])
             scores = restoration_loss(*scored, self.config.value_weight)  # (B,)
@@ -197,15 +201,15 @@ class MKD(Detector):
         return opened(gaussian_smooth(maps, self.config.sigma)), scores.detach()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return maps (B, H, W) and scores (B,)."""
+        """Maps (B, H, W) and scores (B,)."""
         return self.finish(*self.restore(self.see(images)))
 
     def anomaly_map(self, images: Tensor) -> Tensor:
-        """Return maps (B, H, W) of images (B, 3, H, W)."""
+        """Maps (B, H, W) of images (B, 3, H, W)."""
         return self(images)[0]
 
     def image_score(self, images: Tensor) -> Tensor:
-        """Return scores (B,) of images (B, 3, H, W)."""
+        """Scores (B,) of images (B, 3, H, W)."""
         return self(images)[1]
 
 
@@ -218,7 +222,7 @@ def opened(maps: Tensor) -> Tensor:
 
 
 def _dilated(maps: Tensor) -> Tensor:
-    """Return the maximum over each pixel and its four neighbours."""
+    """The maximum over each pixel and its four neighbours."""
     rows = F.max_pool2d(maps[:, None], (1, 3), stride=1, padding=(0, 1))
     columns = F.max_pool2d(maps[:, None], (3, 1), stride=1, padding=(1, 0))
     return torch.maximum(rows, columns)[:, 0]

@@ -46,7 +46,7 @@ class PaDiM(MemoryDetector):
         return cls(Teacher.of(config, weights), config)
 
     def embed(self, features: Sequence[Tensor]) -> Tensor:
-        """Return the chosen channels at each location of the finest map, (B, P, R)."""
+        """The chosen channels at each location of the finest map, (B, P, R)."""
         size = features[0].shape[-2:]
         pairs = zip(features, self.chosen, strict=True)
         chosen = [f[:, i.to(f.device)] for f, i in pairs if len(i)]  # few may leave a layer out
@@ -69,7 +69,7 @@ class PaDiM(MemoryDetector):
             self.factor[block] = torch.linalg.cholesky(covariance)
 
     def search(self, features: Sequence[Tensor]) -> tuple[Tensor, None]:
-        """Return the Mahalanobis distance at each location (their Eq. 2), and no own score."""
+        """The Mahalanobis distance at each location (their Eq. 2), and no own score."""
         offset = (self.embed(features) - self.mean).permute(1, 2, 0)  # (P, R, B)
         distances = torch.cat(
             [

@@ -52,11 +52,11 @@ class SPADE(MemoryDetector):
 
     @property
     def gallery(self) -> list[Tensor]:
-        """Return the training images' maps in nested order, (N, P_k, C_k) each."""
+        """The training images' maps in nested order, (N, P_k, C_k) each."""
         return [getattr(self, name) for name in GALLERY]
 
     def features(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return the three maps, and what the image level compares, (B, C)."""
+        """The three maps, and what the image level compares, (B, C)."""
         maps = super().features(images)
         with autocast(self.config, images.device):
             deepest = self.fourth_stage(maps) if self.fourth_stage else maps[-1]
@@ -92,7 +92,7 @@ class SPADE(MemoryDetector):
         return unnested(nearest, features[-1].shape[-2:]), found.values.mean(dim=1)
 
     def _nearest_location(self, layers: list[Tensor], images: Tensor) -> Tensor:
-        """Return each location's squared distance to the nearest of these gallery images, (P_1,).
+        """Each location's squared distance to the nearest of these gallery images, (P_1,).
 
         A block of locations and a gallery image at a time, so that memory does not grow with K.
         """
@@ -112,7 +112,7 @@ class SPADE(MemoryDetector):
 
 
 def _with_norms(q: Tensor) -> Tensor:
-    """Return rows (Q, C) with their squared norms, as columns (C + 1, Q)."""
+    """Rows (Q, C) with their squared norms, as columns (C + 1, Q)."""
     return torch.cat([q, q.square().sum(dim=1, keepdim=True)], dim=1).T.contiguous()
 
 
@@ -131,7 +131,7 @@ def _nearest(query: Sequence[Tensor], gallery: Sequence[Tensor]) -> Tensor:
 
 
 def nested(features: Sequence[Tensor], quarters_first: bool = False) -> list[Tensor]:
-    """Return maps (B, C_k, H_k, W_k), each half as high and wide as the last, as (B, P_k, C_k).
+    """Maps (B, C_k, H_k, W_k), each half as high and wide as the last, as (B, P_k, C_k).
 
     Locations stand in the order of the deepest map's cells, then their quarters, then theirs; with
     `quarters_first` the finest quarters vary slowest.

@@ -42,7 +42,7 @@ class _File:
 
 
 def picture_groups(paths: Sequence[Path], digests: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return a group number for each file, (N,), of sure copies, and one of likely copies too.
+    """A group number for each file, (N,), of sure copies, and one of likely copies too.
 
     Sure: the same bytes (`digests`), or grey thumbnails that correlate by ALIKE or more. Likely:
     the centre of one is found in the other, by ALIGNED_ALIKE or more, whatever dark border either
@@ -73,7 +73,7 @@ def _content_groups(files: tuple[_File, ...]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _alike(frames: Tensor) -> csr_array:
-    """Return which thumbnails (N, SIDE^2) correlate by ALIKE or more, (N, N), block by block."""
+    """Which thumbnails (N, SIDE^2) correlate by ALIKE or more, (N, N), block by block."""
     vectors = F.normalize(frames - frames.mean(dim=1, keepdim=True)).numpy()
     blocks = (vectors[k : k + BLOCK] @ vectors.T for k in range(0, len(vectors), BLOCK))
     return csr_array(vstack([csr_array(block >= ALIKE) for block in blocks]))
@@ -87,7 +87,7 @@ def _thumbnails(pictures: Sequence[Image.Image], height: int, width: int | None 
 
 
 def _aligned(pictures: Sequence[Image.Image]) -> np.ndarray:
-    """Return how well the centre of one picture is found in another, (N, N), in [-1, 1].
+    """How well the centre of one picture is found in another, (N, N), in [-1, 1].
 
     The highest correlation over SCALES and all places, of either in the other.
     """
@@ -114,7 +114,7 @@ def _centre(picture: Image.Image) -> Image.Image:
 
 
 def _content(grey: Image.Image) -> Image.Image:
-    """Return a picture without the dark border around it."""
+    """A picture without the dark border around it."""
     pixels = np.asarray(grey)
     bright = pixels > DARK * pixels.max()
     rows, columns = (np.flatnonzero(bright.mean(axis=n) > EMPTY) for n in (1, 0))

@@ -23,16 +23,16 @@ class Part(Dataset):
         return self.data[self.indices[index]]
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the whole set's fingerprint and of the chosen numbers."""
+        """The SHA-256 of the whole set's fingerprint and of the chosen numbers."""
         return hashlib.sha256(f"{self.data.fingerprint()} {self.indices}".encode()).hexdigest()
 
     def counts(self) -> dict[str, int]:
-        """Return how many images there are, by their only kind."""
+        """How many images there are, by their only kind."""
         return {self.kind: len(self)}
 
 
 def hold_out(data: MVTecAD | MedicalImages, fraction: float, seed: int) -> tuple[Part, Part]:
-    """Return the part of a training set to train on, and `fraction` of it to validate on.
+    """The part of a training set to train on, and `fraction` of it to validate on.
 
     Copies of one picture stay together, so the held-out part may be a little smaller; likely ones
     of what is held out are left out of training. ValueError where one of the two would be empty.
@@ -56,6 +56,6 @@ def hold_out(data: MVTecAD | MedicalImages, fraction: float, seed: int) -> tuple
 
 
 def normals_of(data: MedicalImages) -> Part:
-    """Return the normal images of a test set: what the extension's code validated on."""
+    """The normal images of a test set: what the extension's code validated on."""
     normal = np.flatnonzero(np.array(data.labels()) == 0)
     return Part(data, normal, next(data[int(i)]["defect"] for i in normal))

@@ -24,7 +24,7 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def open_image(path: Path, mode: str) -> Image.Image:
-    """Return a picture in a mode; ValueError for one that cannot be decoded, or of over 8 bits."""
+    """A picture in a mode; ValueError for one that cannot be decoded, or of over 8 bits."""
     try:
         picture = Image.open(path)
         if picture.mode.startswith(("I", "F")):
@@ -35,6 +35,6 @@ def open_image(path: Path, mode: str) -> Image.Image:
 
 
 def stack_images(data: Dataset) -> Tensor:
-    """Return all images of a data set, decoded, as bytes (N, 3, H, W)."""
+    """All images of a data set, decoded, as bytes (N, 3, H, W)."""
     items = (data[i] for i in progress(range(len(data)), "decoding", leave=False))
     return torch.stack([(item["image"] * 255).round().to(torch.uint8) for item in items])

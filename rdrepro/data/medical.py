@@ -86,20 +86,20 @@ class MedicalImages(Dataset):
 
     @property
     def groups(self) -> list[int]:
-        """Return each image's group; sure and likely copies of one picture share it."""
+        """Each image's group; sure and likely copies of one picture share it."""
         return [int(self.all_groups[number]) for number in self.chosen]
 
     @property
     def sure_groups(self) -> list[int]:
-        """Return each image's group; sure copies of one picture share it."""
+        """Each image's group; sure copies of one picture share it."""
         return [int(self.drawn_groups[number]) for number in self.chosen]
 
     def labels(self) -> list[int]:
-        """Return each image's label, 1 = anomalous."""
+        """Each image's label, 1 = anomalous."""
         return [self.everything[number].label for number in self.chosen]
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the names, labels and bytes of the images."""
+        """The SHA-256 of the names, labels and bytes of the images."""
         digest = hashlib.sha256()
         for number in self.chosen:
             picture = self.everything[number]
@@ -108,11 +108,11 @@ class MedicalImages(Dataset):
         return digest.hexdigest()
 
     def counts(self) -> dict[str, int]:
-        """Return how many images each kind has."""
+        """How many images each kind has."""
         return dict(Counter(self.everything[number].kind for number in self.chosen))
 
     def copies(self) -> dict[str, int]:
-        """Return how many groups of copies the whole data set has, and what they cost."""
+        """How many groups of copies the whole data set has, and what they cost."""
         identical = Counter(self.digests)
         labels: dict[int, set[int]] = {}
         for group, picture in zip(self.all_groups, self.everything, strict=True):
@@ -149,7 +149,7 @@ def split_sides(
     fold: int | None,
     data_seed: int,
 ) -> np.ndarray:
-    """Return the side of each picture, (N,): "train", "test", or "left out" of both.
+    """The side of each picture, (N,): "train", "test", or "left out" of both.
 
     sure, likely: groups of `picture_groups`; pictures of one are never on both sides. Groups of
     sure copies are drawn whole, and a normal picture that would be trained on is left out where a
@@ -177,7 +177,7 @@ def split_sides(
 
 
 def kfold(groups: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the fold of each image, (N,) in 0..folds - 1, of even sizes; groups stay whole.
+    """The fold of each image, (N,) in 0..folds - 1, of even sizes; groups stay whole.
 
     Groups are taken in random order, larger ones first, each into the smallest fold so far.
     """
@@ -192,7 +192,7 @@ def kfold(groups: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarra
 
 
 def draw_groups(groups: np.ndarray, wanted: int, rng: np.random.Generator) -> np.ndarray:
-    """Return which images are drawn, (N,) bool: whole groups in random order, `wanted` in all.
+    """Which images are drawn, (N,) bool: whole groups in random order, `wanted` in all.
 
     ValueError where groups of such sizes cannot make that many.
     """
@@ -248,7 +248,7 @@ def _holds(folder: Path, dataset: str) -> bool:
 
 @lru_cache
 def _kagglehub(handle: str) -> Path | None:
-    """Return where kagglehub keeps a data set, downloaded if need be; None where it cannot."""
+    """Where kagglehub keeps a data set, downloaded if need be; None where it cannot."""
     try:
         kagglehub = import_module("kagglehub")
     except (ImportError, OSError):  # nobody needs it who has the files
@@ -297,7 +297,7 @@ def _head_ct(folder: Path) -> list[Picture]:
 
 
 def _labels(path: Path) -> dict[int | str, int]:
-    """Return the label of each number in Head CT's labels.csv; ValueError says what is wrong."""
+    """The label of each number in Head CT's labels.csv; ValueError says what is wrong."""
     try:
         table = pd.read_csv(path, skipinitialspace=True)
     except ValueError as error:  # empty, ragged, or no text

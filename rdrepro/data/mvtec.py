@@ -101,7 +101,7 @@ class MVTecAD(Dataset):
         return T.resize(picture, [self.image_size, self.image_size])
 
     def _mask(self, path: Path, size: tuple[int, int]) -> torch.Tensor:
-        """Return the mask of an image whose original width and height are `size`."""
+        """The mask of an image whose original width and height are `size`."""
         if self.is_good(path):
             return torch.zeros(self.image_size, self.image_size, dtype=torch.bool)
         mask_path = self.mask_path(path)
@@ -125,13 +125,13 @@ class MVTecAD(Dataset):
         return T.to_tensor(self._resize(mask))[0] > self.mask_threshold
 
     def mask_path(self, path: Path) -> Path:
-        """Return where the mask of a defective image lies."""
+        """Where the mask of a defective image lies."""
         layout = self.entry.layout
         masks = self.root / self.category / layout.masks / path.parent.name
         return masks / layout.mask_name.format(stem=path.stem)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the names and bytes of all images, and of a test set's masks."""
+        """The SHA-256 of the names and bytes of all images, and of a test set's masks."""
         digest = hashlib.sha256()
         for path in self.paths:
             masks = [] if self.is_good(path) else [self.mask_path(path)]
@@ -141,6 +141,6 @@ class MVTecAD(Dataset):
         return digest.hexdigest()
 
     def counts(self) -> dict[str, int]:
-        """Return how many images each folder has."""
+        """How many images each folder has."""
         names, numbers = np.unique([p.parent.name for p in self.paths], return_counts=True)
         return dict(zip(names.tolist(), numbers.tolist(), strict=True))

@@ -42,7 +42,7 @@ class _CIFAR10(torchvision.datasets.CIFAR10):
 
 
 def is_there(root: Path, dataset: str) -> bool:
-    """Return whether a data set's folder is below `root`; the digits need none."""
+    """Whether a data set's folder is below `root`; the digits need none."""
     entry = DATASETS[dataset]
     return entry.embedded or (root / entry.folders[0]).is_dir()
 
@@ -117,7 +117,7 @@ class OneClass(Dataset):
         return Image.fromarray(picture).convert("RGB")
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of all images, pixels or files, with their names and labels."""
+        """The SHA-256 of all images, pixels or files, with their names and labels."""
         digest = hashlib.sha256()
         for path, label, picture in zip(self.paths, self.labels, self.pictures, strict=True):
             digest.update(f"{path} {label}".encode())
@@ -125,13 +125,13 @@ class OneClass(Dataset):
         return digest.hexdigest()
 
     def counts(self) -> dict[str, int]:
-        """Return how many images each class has."""
+        """How many images each class has."""
         names, numbers = np.unique(self.names, return_counts=True)
         return dict(zip(names.tolist(), numbers.tolist(), strict=True))
 
 
 def choose(normal: np.ndarray, split: str, source: str) -> np.ndarray:
-    """Return the indices of a split's images, of a file's images that are `normal` or not, (N,).
+    """The indices of a split's images, of a file's images that are `normal` or not, (N,).
 
     official: the normal images train, all are tested. validation: of the same file, a random
     thousand normal ones train, and of the others five hundred of each label are tested.
@@ -153,7 +153,7 @@ def choose(normal: np.ndarray, split: str, source: str) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def load_split(root: Path, dataset: str, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return all pictures of a split, (N, H, W) grey or (N, H, W, 3) uint8, and their classes (N,).
+    """All pictures of a split, (N, H, W) grey or (N, H, W, 3) uint8, and their classes (N,).
 
     ValueError where a file is damaged, FileNotFoundError where one is missing.
     """
@@ -187,7 +187,7 @@ def load_split(root: Path, dataset: str, split: str) -> tuple[np.ndarray, np.nda
 def caltech_split(
     root: Path, draw: int, split: str, inlier_categories: int
 ) -> tuple[Sequence[Path], np.ndarray]:
-    """Return the images of a draw of categories, and their labels: 1 for clutter.
+    """The images of a draw of categories, and their labels: 1 for clutter.
 
     The draw's number decides the categories, which of their images train and which are tested,
     and the clutter, which is as many as the tested normal images (O14).

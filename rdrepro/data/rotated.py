@@ -39,16 +39,16 @@ class Rotated(Dataset):
         return getattr(self.data, name)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the angle and of the images before they are turned."""
+        """The SHA-256 of the angle and of the images before they are turned."""
         return hashlib.sha256(f"{self.data.fingerprint()} {self.degrees}".encode()).hexdigest()
 
     def counts(self) -> dict[str, int]:
-        """Return how many images each folder or class has."""
+        """How many images each folder or class has."""
         return self.data.counts()
 
 
 def rotate(picture: Tensor, degrees: float) -> Tensor:
-    """Return a square image (C, H, H) in [0, 1], or mask (H, H) bool, turned counter-clockwise.
+    """A square image (C, H, H) in [0, 1], or mask (H, H) bool, turned counter-clockwise.
 
     Quarter turns are exact. Other angles interpolate bilinearly, which smooths, and fill the
     corners with the mirror image; a mask is then compared with MASK_THRESHOLD.

@@ -30,7 +30,7 @@ class ReverseDistillation(nn.Module):
         return f_e, self.restore(f_e)
 
     def restore(self, f_e: list[Tensor]) -> list[Tensor]:
-        """Return f_D, what the student restores of f_E from the compact code phi."""
+        """F_D, what the student restores of f_E from the compact code phi."""
         return self.student(self.bottleneck(f_e))
 
     def kept(self) -> nn.ModuleDict:
@@ -107,7 +107,7 @@ def build_trainable(
 def residual_design(
     backbone: str,
 ) -> tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...], int, int]:
-    """Return block, blocks per stage (deep to shallow), base width and groups for a teacher.
+    """Block, blocks per stage (deep to shallow), base width and groups for a teacher.
 
     The depths are the teacher's, not mirrored: three of ResNet-50's first stage face its third
     stage's six (official de_resnet.py; D5). The OCE has as many blocks as the first.

@@ -80,11 +80,11 @@ class Teacher(nn.Module):
         return self
 
     def batch_norms(self) -> list[nn.Module]:
-        """Return the batch norms, whose statistics move with `batch_norm="train"`."""
+        """The batch norms, whose statistics move with `batch_norm="train"`."""
         return [m for m in self.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
 
     def _probe(self) -> tuple[tuple[int, ...], bool]:
-        """Return the maps' channels, and whether no value of theirs is negative (a final ReLU)."""
+        """The maps' channels, and whether no value of theirs is negative (a final ReLU)."""
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():
             maps = self(torch.rand(1, 3, 64, 64, generator=generator))

@@ -34,7 +34,7 @@ class Weights:
 
 
 def misfits(module: nn.Module, state: dict[str, Tensor]) -> tuple[list[str], list[str], list[str]]:
-    """Return the entries that a state dict lacks, that the module lacks, and of another shape.
+    """The entries that a state dict lacks, that the module lacks, and of another shape.
 
     The batch norms' counters may be missing: no result depends on them.
     """
@@ -84,7 +84,7 @@ def _torchvision_name(key: str) -> str:
 
 
 def require_tensors(state: Any, source: str) -> dict[str, Tensor]:
-    """Return a state dict; ValueError where it is none, with the entry that is no tensor."""
+    """A state dict; ValueError where it is none, with the entry that is no tensor."""
     if not isinstance(state, dict):
         raise ValueError(f"{source} holds no state dict")
     other = [str(k) for k, v in state.items() if not isinstance(v, Tensor)]

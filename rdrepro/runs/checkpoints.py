@@ -17,7 +17,7 @@ from rdrepro.models.weights import load_strictly
 
 
 def training_hash(data: ImageData, validation: ImageData | None) -> str:
-    """Return the SHA-256 of all images that decide a student: training and, if any, validation."""
+    """The SHA-256 of all images that decide a student: training and, if any, validation."""
     if validation is None:
         return data.fingerprint()
     both = f"{data.fingerprint()} {validation.fingerprint()}"

@@ -22,7 +22,16 @@ from rdrepro.config import (
 from rdrepro.presets import PATIENCE, SHARE, USUAL
 from rdrepro.text import nearest
 
-PLACES = ("study", "preset", "data_root", "results_dir", "device", "keep_maps", "overrides")
+# Parameters that are no settings, and what a notebook says beside each.
+PLACES = {
+    "study": "name of the study; rows go to results/runs/<study>",
+    "preset": "",  # each notebook has its own
+    "data_root": "folder of data sets; also RDREPRO_DATA",
+    "results_dir": "also RDREPRO_RESULTS",
+    "device": "cpu or cuda",
+    "keep_maps": "True keeps the maps beside the rows, for figures",
+    "overrides": "further settings by name, separated by blanks",
+}
 PARAMETERS = (*PLACES, *FIELD_NAMES)
 AUTO_PRECISION = "auto"
 

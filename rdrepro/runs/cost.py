@@ -27,7 +27,7 @@ SECONDS_DIGITS, MIB_DIGITS = 6, 3
 def measure_cost(
     model: Detector, data: ImageData, config: RunConfig, device: torch.device | str = "cpu"
 ) -> dict[str, Any]:
-    """Return the `cost` of testing, as a row holds it (schema.json): seconds at batch 1, MiB.
+    """The `cost` of testing, as a row holds it (schema.json): seconds at batch 1, MiB.
 
     Quartiles over TIMED images after WARM_UP more, image decoding left out, of each stage and of
     all together. The peak is the process's whole resident memory, with what earlier work in it left
@@ -50,7 +50,7 @@ def measure_cost(
 
 
 def _timed(model: Detector, image: Tensor, config: RunConfig) -> dict[str, float]:
-    """Return the seconds that each stage takes for one image (1, 3, H, W)."""
+    """The seconds that each stage takes for one image (1, 3, H, W)."""
     result, seconds = image, {}
     for name, stage in model.stages(config, image.shape[-2:]).items():
         started = time.perf_counter()

@@ -99,7 +99,7 @@ def make_row(
     started: str,
     cost: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the row of a finished run, valid against schema.json. cost: of `measure_cost`."""
+    """The row of a finished run, valid against schema.json. cost: of `measure_cost`."""
     p, config, history = predictions, run.config, trained.history
     row = {
         "schema": SCHEMA_VERSION,
@@ -138,7 +138,7 @@ def make_row(
 
 
 def _rounded(value: float, digits: int) -> float | int | None:
-    """Return a number as JSON has it: NaN, an undefined metric, becomes null."""
+    """A number as JSON has it: NaN, an undefined metric, becomes null."""
     if isinstance(value, int):
         return value
     return None if value is None or math.isnan(value) else round(float(value), digits)
@@ -147,7 +147,7 @@ def _rounded(value: float, digits: int) -> float | int | None:
 def provenance(
     run: Run, trained: Trained, predictions: Predictions, started: str
 ) -> dict[str, Any]:
-    """Return where a result comes from. It is dirty where its testing or its training was."""
+    """Where a result comes from. It is dirty where its testing or its training was."""
     train_data, test_data = trained.data_hash, predictions.data_hash
     chosen = selection(run.preset, run.config.dataset, run.config.normal_class)
     here = environment(run.device)

@@ -18,7 +18,7 @@ TOLD = ("defects", "paths", "data_hash", "seconds", "groups")
 
 
 def maps_file(row_file: Path) -> Path:
-    """Return where the maps of a row lie; rows that differ in their number only share them."""
+    """Where the maps of a row lie; rows that differ in their number only share them."""
     stem = re.sub(r"-\d{1,7}$", "", row_file.stem)  # a key has eight digits, a number fewer
     return row_file.with_name(f"{stem}.maps.npz")
 

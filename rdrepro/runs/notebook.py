@@ -37,7 +37,7 @@ def resolve_notebook(namespace: dict[str, Any], own: Sequence[str] = (), **chang
 
 
 def _given_names(namespace: dict[str, Any]) -> list[str]:
-    """Return the names that papermill injected; outside IPython, every plain variable."""
+    """The names that papermill injected; outside IPython, every plain variable."""
     if "In" not in namespace:
         return [n for n, v in namespace.items() if not n.startswith("_") and isinstance(v, PLAIN)]
     injected = [cell for cell in namespace["In"] if cell.startswith(INJECTED)]

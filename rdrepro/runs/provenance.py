@@ -14,7 +14,7 @@ LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "
 
 
 def now() -> str:
-    """Return the time as rows store it: UTC, ISO 8601, whole seconds."""
+    """The time as rows store it: UTC, ISO 8601, whole seconds."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
@@ -35,7 +35,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def git_state() -> tuple[str | None, bool | None]:
-    """Return the commit, and whether a tracked file outside results/ differs; None without git."""
+    """The commit, and whether a tracked file outside results/ differs; None without git."""
     commit = _git("rev-parse", "HEAD")
     changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
     return (commit, bool(changes)) if commit else (None, None)

@@ -110,13 +110,13 @@ def _rename_to_free_name(aside: Path, folder: Path, stem: str) -> Path:
 
 
 def _to_json(row: dict[str, Any]) -> str:
-    """Return a row as JSON with one line per top-level entry, readable in a diff."""
+    """A row as JSON with one line per top-level entry, readable in a diff."""
     lines = (f'"{key}": {json.dumps(value, allow_nan=False)}' for key, value in row.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def load_runs(folder: Path | None = None) -> pd.DataFrame:
-    """Return all rows below `folder` (default: results/runs), one per line, newest last.
+    """All rows below `folder` (default: results/runs), one per line, newest last.
 
     Columns are the configuration's fields, the metrics, and `counts.*`, `cost.*`, `provenance.*`;
     `history` and `scores` hold each run's own dict; `file` is relative to the folder, `study` its

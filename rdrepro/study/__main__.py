@@ -98,4 +98,8 @@ def report(study: Study, absent: list) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (BrokenPipeError, KeyboardInterrupt):  # `| head`, Ctrl-C: rows that are made stay
+        sys.stderr.close()
+        sys.exit(130)

@@ -166,9 +166,11 @@ def steps(runs: pd.DataFrame, table: str) -> pd.DataFrame:
     )
     lines = []
     for reading, chosen in _readings(rows, table):
-        chosen = chosen.assign(column=[_column(row, table) for row in chosen.to_dict("records")])
+        varied = chosen[list(VARIED[table])].to_dict("records")
+        chosen = chosen.assign(column=[_column(row, table) for row in varied])
         for group in by_protocol(chosen, ["data_seed", "precision"], VARIED[table]):
-            lines += _lines(newest(group, *PAIR, "column"), table, reading)
+            if group["column"].nunique() > 1:
+                lines += _lines(newest(group, *PAIR, "column"), table, reading)
     return pd.DataFrame(lines)
 
 
@@ -219,8 +221,6 @@ def _lines(group: pd.DataFrame, table: str, reading: str) -> Iterator[dict]:
     printed_order = list(dict.fromkeys(method for method, _ in cells))
     present = set(group["column"])
     order = [c for c in printed_order if c in present] + sorted(present - set(printed_order))
-    if len(order) < 2:
-        return
     for printed, key in ROW_METRIC.items():
         title = BY_NAME[key].title
         values = 100 * group.pivot(index=PAIR, columns="column", values=key).astype(float)

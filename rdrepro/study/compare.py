@@ -196,7 +196,7 @@ def _beside(group: pd.DataFrame) -> list[dict[str, Any]]:
     first = group.iloc[-1]
     runs = newest(group, *IDENTITY)
     place = {name: first[name] for name in ("dataset", "category", "image_size")}
-    place |= {"method": METHOD_NAMES[first["method"]]}
+    place |= {"method": METHOD_NAMES.get(first["method"], first["method"])}
     printed = {}
     for table in ("1", "2"):
         printed |= printed_values("rd4ad", table, "metric", **place)

@@ -145,7 +145,8 @@ def complexity_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 def _cost_line(row: pd.Series) -> dict[str, object]:
     first, median, third = row["cost.image_seconds"]
-    line = {"method": METHOD_NAMES[row["method"]], "backbone": row["backbone"]}
+    method = METHOD_NAMES.get(row["method"], row["method"])
+    line = {"method": method, "backbone": row["backbone"]}
     line |= {"px": row["image_size"], "precision": row["precision"]}
     line |= {"on": row["provenance.device"]}
     line |= {"threads": row["provenance.threads"], "seconds": median}

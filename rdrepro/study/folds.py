@@ -46,7 +46,7 @@ def split_resamples(
         n, a = _sides(scores)
         each = resamples // len(folds)
         order, often = _split_draws(seed, number, each, len(n.score), a.groups)
-        w_n, w_a = (order < normal).astype(int), often[:, a.group]
+        w_n, w_a = (order < normal).astype(float), often[:, a.group]
         drawn.append(weighted_auroc(n.score, a.score, w_n, w_a))
     return np.stack(drawn)
 
@@ -107,7 +107,8 @@ def _split_draws(
 
 def _redraw(groups: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
     """Return how often each of so many groups stands in each resample, (resamples, groups)."""
-    return rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples)
+    drawn = rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples)
+    return drawn.astype(float)  # so that no product has to convert it
 
 
 def percentiles(drawn: np.ndarray, level: float = LEVEL) -> tuple[float, float]:

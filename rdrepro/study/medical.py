@@ -189,7 +189,7 @@ def stopping_runs(run: "Run") -> dict[str, "Run"]:
     """
     c = run.config
     if "early_stopping" in foreign_fields(c.method):
-        return {METHOD_NAMES[c.method]: run}
+        return {METHOD_NAMES.get(c.method, c.method): run}
     kind = c.early_stopping if c.early_stopping != "none" else "train"
     share = c.validation_fraction or (SHARE if kind == "train" else 0.0)
     fields = {"patience": c.patience or PATIENCE, "validation_fraction": share}

@@ -13,9 +13,11 @@ from matplotlib.figure import Figure
 from rdrepro import paths
 from rdrepro.presets import PRESETS
 from rdrepro.registry import CHOICE_TEST, CHOICE_TRAIN, MEDICAL, MVTEC_CATEGORIES, of_family
-from rdrepro.study import complexity, figures, medical_tables, rotation, tables
+from rdrepro.study import figures, rotation, selection, tables
+from rdrepro.study import medical_tables as medical
 from rdrepro.study.ablation import ablation_table, orders
 from rdrepro.study.compare import compare, departures, left_out, other_protocols
+from rdrepro.study.complexity import complexity_table
 from rdrepro.study.formats import html_table, interval, save_table
 from rdrepro.study.novelty import (
     CURVES_STUDY,
@@ -26,7 +28,7 @@ from rdrepro.study.novelty import (
 )
 from rdrepro.study.novelty_choice import chosen_switches, grid_table
 from rdrepro.study.printed import paper_cells, printed_cells
-from rdrepro.study.selection import clean, newest
+from rdrepro.study.selection import clean
 from rdrepro.study.stats import auroc_interval
 from rdrepro.study.tables import FAILED, title_of
 
@@ -183,25 +185,25 @@ def _gain(history: dict[str, list]) -> str:
 NO_MEDICAL = "Left out: no row on medical images."
 
 
-def medical_results(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
+def medical_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
     """Save and yield the extension's Table 3 in full: columns, steps against noise, habits."""
-    habits = medical_tables.habits_table(runs)
+    habits = medical.habits_table(runs)
     if len(habits):
         for name, start in {"over images": "", "over folds": "fold_"}.items():
             ends = habits[[f"{start}low", f"{start}high"]].to_numpy(float)
             habits = habits.assign(**{name: [interval(*x) for x in ends]})
         habits = habits.drop(columns=["low", "high", "fold_low", "fold_high"])
         habits = habits.rename(columns={"mean": "change"})
-    columns = medical_tables.readable_columns(medical_tables.columns_table(runs))
+    columns = medical.readable_columns(medical.columns_table(runs))
     named = {
         "medical_columns": ("every reading of a column beside print, percent", columns),
         "medical_again": (
             "other seeds and folds beside what was predicted, percent",
-            medical_tables.again_table(runs),
+            medical.again_table(runs),
         ),
         "medical_steps": (
             "what one column adds to another, in points",
-            medical_tables.steps_table(runs),
+            medical.steps_table(runs),
         ),
         "medical_habits": (
             "what each habit of the extension changes, in points of image AUROC",
@@ -209,7 +211,7 @@ def medical_results(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
         ),
         "medical_long": (
             "one fold at the epochs that its code runs, MKD's that MKD's does, percent",
-            medical_tables.long_table(runs),
+            medical.long_table(runs),
         ),
     }
     for name, (what, table) in named.items():
@@ -220,7 +222,7 @@ def medical_results(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
 
 def medical_misses(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the readings of the extension's Table 3 whose intervals do not overlap print's."""
-    table = medical_tables.readable_columns(medical_tables.columns_table(runs))
+    table = medical.readable_columns(medical.columns_table(runs))
     if table.empty:
         return table
     names = ["data", "reading", "printed", "printed, 95 %", "teacher", "epochs", "ours"]
@@ -233,7 +235,7 @@ def medical_columns(runs: pd.DataFrame) -> Figure | str:
 
     Of several epochs those of most folds, else the most.
     """
-    table = medical_tables.columns_table(runs)
+    table = medical.columns_table(runs)
     if table.empty:
         return NO_MEDICAL
     one = ["dataset", "reading", "teacher"]
@@ -252,8 +254,8 @@ def medical_columns(runs: pd.DataFrame) -> Figure | str:
 
 def medical_stopping(runs: pd.DataFrame) -> Figure | str:
     """Draw the loss of L_MKD with and without early stopping, one fold (the extension's Fig. 7)."""
-    readings = {n: medical_tables.READING_OF[n] for n in ("Ours+L_MKD", "Ours+L_MKD, ES")}
-    found = medical_tables.all_folds(runs, readings, medical_tables.STUDY)
+    readings = {n: medical.READING_OF[n] for n in ("Ours+L_MKD", "Ours+L_MKD, ES")}
+    found = medical.all_folds(runs, readings, medical.STUDY)
     if not found:
         return NO_MEDICAL
     found.sort(key=lambda f: (f.teacher, of_family(MEDICAL).index(f.dataset), f.epochs))
@@ -270,9 +272,9 @@ def medical_stopping(runs: pd.DataFrame) -> Figure | str:
     return figure
 
 
-def complexity_of(runs: pd.DataFrame, folder: Path) -> HTML:
+def complexity(runs: pd.DataFrame, folder: Path) -> HTML:
     """Save and return what testing an image costs, of every clean row that measured it."""
-    table = complexity.complexity_table(runs)
+    table = complexity_table(runs)
     if len(table):
         save_table(table, "complexity", folder)
     return html_table(table, "<b>Table 3 in shape</b>: what testing an image costs", digits=3)
@@ -377,7 +379,7 @@ def deltas(runs: pd.DataFrame) -> Figure | str:
     return figure
 
 
-def newest_rows(runs: pd.DataFrame, name: str, column: str) -> list[pd.Series]:
+def newest(runs: pd.DataFrame, name: str, column: str) -> list[pd.Series]:
     """The newest row of a study for each value of a column, in the order of print.
 
     Only rows of the teacher's form of the paper's protocol: no variant of an ablation.
@@ -386,7 +388,7 @@ def newest_rows(runs: pd.DataFrame, name: str, column: str) -> list[pd.Series]:
     rows = rows[[not departures(row) for _, row in rows.iterrows()]] if len(rows) else rows
     if rows.empty:
         return []
-    rows = newest(rows[["score" in scores for scores in rows["scores"]]], column)
+    rows = selection.newest(rows[["score" in scores for scores in rows["scores"]]], column)
     place = rows["category"].map({c: i for i, c in enumerate(MVTEC_CATEGORIES)})
     return [row for _, row in rows.iloc[place.argsort()].iterrows()]
 

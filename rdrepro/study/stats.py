@@ -194,7 +194,7 @@ def _how_often(drawn: np.ndarray) -> np.ndarray:
     """Return how often each of N numbers was drawn, from N draws per line: both (R, N)."""
     count, n = drawn.shape
     places = drawn.astype(int) + n * np.arange(count)[:, None]
-    return np.bincount(places.ravel(), minlength=count * n).reshape(count, n)
+    return np.bincount(places.ravel(), minlength=count * n).reshape(count, n).astype(float)
 
 
 def collapsed(values: Sequence[float]) -> np.ndarray:

@@ -163,7 +163,8 @@ def _printed_metrics(run: "Run") -> dict[str, float]:
         cells = [cell for n in "124" for cell in paper_cells("rkd_medical", n)]
         own = [x for x in cells if (x.category, x.method) == (c.category, column)]
         return {cell.row_metric: cell.value for cell in own}
-    place = {"category": c.category, "image_size": c.image_size, "method": METHOD_NAMES[c.method]}
+    place = {"category": c.category, "image_size": c.image_size}
+    place |= {"method": METHOD_NAMES.get(c.method, c.method)}
     values = {}
     for table in ("1", "2"):
         values |= printed_values("rd4ad", table, "metric", **place)

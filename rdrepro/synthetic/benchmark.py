@@ -48,13 +48,13 @@ def _kind(category: str, index: int) -> str:
 
 
 def _pose(size: int, turn: float, rng: Rng) -> Frame:
-    """Return the frame of a part as it comes to lie: nearly centred, turned at most by `turn`."""
+    """The frame of a part as it comes to lie: nearly centred, turned at most by `turn`."""
     shift = rng.uniform(-0.02, 0.02, 2)
     return Frame.upright(size).move(*shift, rng.uniform(-turn, turn), rng.uniform(0.96, 1.04))
 
 
 def _site(frame: Frame, region: Array, rng: Rng) -> tuple[float, float]:
-    """Return a place inside the region, away from its edge and the image's, in the frame."""
+    """A place inside the region, away from its edge and the image's, in the frame."""
     size = region.shape[0]
     margin = size // 12
     inner = binary_erosion(region > 0.9, iterations=max(size // 50, 1))
@@ -65,7 +65,7 @@ def _site(frame: Frame, region: Array, rng: Rng) -> tuple[float, float]:
 
 
 def _spoil(spec: Category, name: str, frame: Frame, good: Drawn, replay: Rng, rng: Rng) -> Array:
-    """Return the scene of the same specimen with the named defect.
+    """The scene of the same specimen with the named defect.
 
     `replay` starts where the good part's generator started, so that nothing else changes.
     """
@@ -78,7 +78,7 @@ def _spoil(spec: Category, name: str, frame: Frame, good: Drawn, replay: Rng, rn
 
 
 def _mask(scene: Array, good: Array, redrawn: bool) -> Array:
-    """Return where two scenes differ visibly, (H, W) bool, without specks.
+    """Where two scenes differ visibly, (H, W) bool, without specks.
 
     A redrawn part lays texture on texture: where both happen to agree the difference has pores,
     which are closed up to 1/32 of the image width. A mark has none and is taken as it is.

@@ -23,14 +23,14 @@ class Fault:
 
 
 def is_fault(fault: Fault | None, name: str) -> bool:
-    """Return whether the part is to be drawn with the named flaw."""
+    """Whether the part is to be drawn with the named flaw."""
     return fault is not None and fault.name == name
 
 
 def press(
     frame: Frame, fault: Fault | None, name: str, centre: Site, spread: Site, reach: float
 ) -> Frame:
-    """Return the frame pushed aside around a chance place if that is the fault, else as it is."""
+    """The frame pushed aside around a chance place if that is the fault, else as it is."""
     if not is_fault(fault, name):
         return frame
     site = np.asarray(centre) + fault.rng.uniform(-1, 1, 2) * spread
@@ -50,13 +50,13 @@ def _lay(image: Array, coverage: Array, colour: object, strength: float) -> Arra
 
 
 def _against(frame: Frame, image: Array, site: Site) -> float:
-    """Return a dark tone for a bright site and a bright tone for a dark one."""
+    """A dark tone for a bright site and a bright tone for a dark one."""
     nearest = np.argmin((frame.u - site[0]) ** 2 + (frame.v - site[1]) ** 2)
     return 0.08 if image.reshape(-1, 3)[nearest].mean() > 0.35 else 0.8
 
 
 def _walk(rng: Rng, site: Site, length: float, steps: int, turn: float) -> Array:
-    """Return a polyline (steps + 1, 2) centred at the site whose heading turns at random."""
+    """A polyline (steps + 1, 2) centred at the site whose heading turns at random."""
     heading = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, turn, steps))
     step = length / steps * np.stack([np.cos(heading), np.sin(heading)], axis=1)
     path = np.concatenate([np.zeros((1, 2)), np.cumsum(step, axis=0)])
@@ -64,7 +64,7 @@ def _walk(rng: Rng, site: Site, length: float, steps: int, turn: float) -> Array
 
 
 def blob(frame: Frame, rng: Rng, site: Site, radius: float) -> Array:
-    """Return the coverage (H, W) of an irregular spot."""
+    """The coverage (H, W) of an irregular spot."""
     local = frame.move(*site, angle=rng.uniform(0, 2 * np.pi))
     r, theta = local.polar()
     edge = 1 + sum(

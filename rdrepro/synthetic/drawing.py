@@ -35,48 +35,48 @@ class Frame:
 
     @classmethod
     def upright(cls, size: int) -> Frame:
-        """Return the frame of a square image of `size` pixels, origin at its centre."""
+        """The frame of a square image of `size` pixels, origin at its centre."""
         axis = (np.arange(size, dtype=np.float32) + 0.5) / size - 0.5
         v, u = np.meshgrid(axis, axis, indexing="ij")
         return cls(u, v, 1.0 / size)
 
     def move(self, du: float, dv: float, angle: float = 0.0, scale: float = 1.0) -> Frame:
-        """Return the frame of a thing moved by (du, dv), turned by `angle` rad and scaled."""
+        """The frame of a thing moved by (du, dv), turned by `angle` rad and scaled."""
         c, s = np.float32(np.cos(angle) / scale), np.float32(np.sin(angle) / scale)
         x, y = self.u - np.float32(du), self.v - np.float32(dv)
         return Frame(c * x + s * y, c * y - s * x, self.pixel / scale)
 
     def bend(self, site: tuple[float, float], reach: float, du: float, dv: float) -> Frame:
-        """Return the frame with the surroundings (`reach`) of `site` pushed by (du, dv)."""
+        """The frame with the surroundings (`reach`) of `site` pushed by (du, dv)."""
         near = np.exp(-((self.u - site[0]) ** 2 + (self.v - site[1]) ** 2) / (2 * reach**2))
         return Frame(self.u - near * np.float32(du), self.v - near * np.float32(dv), self.pixel)
 
     def kink(self, at: float, slope: float) -> Frame:
-        """Return the frame whose part beyond v = `at` leans sideways, by `slope` u per v."""
+        """The frame whose part beyond v = `at` leans sideways, by `slope` u per v."""
         lean = np.float32(slope) * np.maximum(self.v - np.float32(at), 0)
         return Frame(self.u - lean, self.v, self.pixel)
 
     def polar(self) -> tuple[Array, Array]:
-        """Return the radius in image widths and the angle in rad, both (H, W)."""
+        """The radius in image widths and the angle in rad, both (H, W)."""
         return np.hypot(self.u, self.v), np.arctan2(self.v, self.u)
 
     def cover(self, distance: Array) -> Array:
-        """Return the coverage (H, W) in [0, 1] of the region with signed `distance` < 0."""
+        """The coverage (H, W) in [0, 1] of the region with signed `distance` < 0."""
         return np.clip(0.5 - distance / np.float32(self.pixel), 0, 1)
 
     def disc(self, u: float, v: float, radius: float) -> Array:
-        """Return the coverage (H, W) of a disc."""
+        """The coverage (H, W) of a disc."""
         return self.cover(np.hypot(self.u - np.float32(u), self.v - np.float32(v)) - radius)
 
     def box(self, u: float, v: float, half_u: float, half_v: float, corner: float = 0.0) -> Array:
-        """Return the coverage (H, W) of an upright box whose corners are rounded by `corner`."""
+        """The coverage (H, W) of an upright box whose corners are rounded by `corner`."""
         x = np.abs(self.u - np.float32(u)) - (half_u - corner)
         y = np.abs(self.v - np.float32(v)) - (half_v - corner)
         outside = np.hypot(np.maximum(x, 0), np.maximum(y, 0))
         return self.cover(outside + np.minimum(np.maximum(x, y), 0) - corner)
 
     def stroke(self, points: Array, width: float) -> Array:
-        """Return the coverage (H, W) of the polyline through `points` (N, 2)."""
+        """The coverage (H, W) of the polyline through `points` (N, 2)."""
         distance = np.full_like(self.u, np.inf)
         points = np.asarray(points, np.float32)
         for (u0, v0), (u1, v1) in pairwise(points):
@@ -88,7 +88,7 @@ class Frame:
         return self.cover(np.sqrt(distance) - width / 2)
 
     def text(self, text: str, u: float, v: float, height: float) -> Array:
-        """Return the coverage (H, W) of seven-segment glyphs centred at (u, v)."""
+        """The coverage (H, W) of seven-segment glyphs centred at (u, v)."""
         ink = np.zeros_like(self.u)
         for i, glyph in enumerate(text):
             shift = (u + (i - (len(text) - 1) / 2) * 0.95 * height, v)
@@ -113,38 +113,38 @@ class Frame:
 
 
 def flat(frame: Frame, colour: object) -> Array:
-    """Return an image (H, W, 3) of one colour in [0, 1]."""
+    """An image (H, W, 3) of one colour in [0, 1]."""
     return np.broadcast_to(np.asarray(colour, np.float32), (*frame.u.shape, 3)).copy()
 
 
 def paint(image: Array, coverage: Array, colour: object) -> Array:
-    """Return the image (H, W, 3) with a colour or image laid over it where covered (H, W)."""
+    """The image (H, W, 3) with a colour or image laid over it where covered (H, W)."""
     return image + coverage[..., None] * (np.asarray(colour, np.float32) - image)
 
 
 def shade(image: Array, factor: Array) -> Array:
-    """Return the image (H, W, 3) multiplied by a brightness factor (H, W)."""
+    """The image (H, W, 3) multiplied by a brightness factor (H, W)."""
     return image * factor[..., None]
 
 
 def tinted(frame: Frame, colour: object, tone: Array) -> Array:
-    """Return an image (H, W, 3) of one colour under a brightness factor (H, W)."""
+    """An image (H, W, 3) of one colour under a brightness factor (H, W)."""
     return shade(flat(frame, colour), tone)
 
 
 def bump(distance: Array, width: float) -> Array:
-    """Return a Gaussian ridge (H, W), 1 where `distance` is 0."""
+    """A Gaussian ridge (H, W), 1 where `distance` is 0."""
     return np.exp(-((distance / width) ** 2))
 
 
 def vary(rng: Rng, colour: object, amount: float = 0.03) -> Array:
-    """Return a colour (3,) of the same kind, as another specimen would have it."""
+    """A colour (3,) of the same kind, as another specimen would have it."""
     change = rng.normal(0, amount) + rng.normal(0, amount / 3, 3)
     return np.clip(np.asarray(colour) + change, 0.02, 0.98).astype(np.float32)
 
 
 def photograph(image: Array, rng: Rng) -> Array:
-    """Return the uint8 picture (H, W, 3) of a scene in [0, 1] under chance light and noise."""
+    """The uint8 picture (H, W, 3) of a scene in [0, 1] under chance light and noise."""
     # Strong enough that raw colours say little, weak enough that a person looks past it.
     size = image.shape[0]
     frame = Frame.upright(size)

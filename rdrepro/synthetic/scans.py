@@ -49,17 +49,17 @@ class Head:
     level: float  # of the slice: 0 through the middle of the brain, 1 below the crown
 
     def within(self, radius: Array | float) -> Array:
-        """Return the coverage (H, W) of what lies inside a radius."""
+        """The coverage (H, W) of what lies inside a radius."""
         return self.frame.cover((self.radius - radius) * np.float32(self.width))
 
     def site(self, rng: Rng) -> tuple[float, float]:
-        """Return a place in the brain, away from its surface."""
+        """A place in the brain, away from its surface."""
         reach, angle = rng.uniform(0.15, 0.65), rng.uniform(0, 2 * np.pi)
         return reach * self.width * np.cos(angle), reach * np.sin(angle)
 
 
 def _head(size: int, rng: Rng) -> Head:
-    """Return a head as one patient has it, cut at one height and lying a little askew."""
+    """A head as one patient has it, cut at one height and lying a little askew."""
     level = float(rng.uniform())
     length = rng.uniform(0.36, 0.44) * (1 - 0.12 * level**2)
     shift = rng.uniform(-0.03, 0.03, 2)
@@ -77,7 +77,7 @@ def _head(size: int, rng: Rng) -> Head:
 
 
 def _ventricle(head: Head, side: int, size: float, width: float) -> Array:
-    """Return the coverage (H, W) of a lateral ventricle: a bow whose frontal horn is the wider."""
+    """The coverage (H, W) of a lateral ventricle: a bow whose frontal horn is the wider."""
     along = (head.frame.v - 0.02) / (0.42 * size)
     half = width * (1 - 0.35 * along) * np.sqrt(np.clip(1 - along**2, 0, 1))
     # Measured from the wall between the two, so that a wider one grows away from it.
@@ -86,7 +86,7 @@ def _ventricle(head: Head, side: int, size: float, width: float) -> Array:
 
 
 def _fluid(head: Head, widening: tuple[float, float], rng: Rng) -> Array:
-    """Return the coverage (H, W) of the fluid: ventricles, sulci, the cleft between the halves."""
+    """The coverage (H, W) of the fluid: ventricles, sulci, the cleft between the halves."""
     frame, age = head.frame, rng.uniform()
     size = rng.uniform(0.8, 1.05) * (1 - 0.5 * head.level)
     width = rng.uniform(0.03, 0.06) + 0.05 * age * (1 - head.level)
@@ -104,7 +104,7 @@ def _fluid(head: Head, widening: tuple[float, float], rng: Rng) -> Array:
 
 
 def _tissue(head: Head, rng: Rng) -> Array:
-    """Return the tone (H, W) of the brain without its fluid: paler rind, darker core, grain."""
+    """The tone (H, W) of the brain without its fluid: paler rind, darker core, grain."""
     frame = head.frame
     depth = head.radius / head.inner + 0.1 * frame.noise(rng, 4)
     core = np.clip((0.85 - depth) * 5, 0, 1) * np.clip(np.abs(frame.u) * 12 - 0.5, 0, 1)
@@ -127,7 +127,7 @@ def _bright_spots(head: Head, rng: Rng) -> Array:
 
 
 def _slice(head: Head, widening: tuple[float, float], rng: Rng) -> Array:
-    """Return the scene (H, W, 1) in [0, 1] of a healthy head, but for widened ventricles."""
+    """The scene (H, W, 1) in [0, 1] of a healthy head, but for widened ventricles."""
     brain = _tissue(head, rng)
     brain = brain + _fluid(head, widening, rng) * (rng.uniform(0.12, 0.2) - brain)
     brain = brain + _bright_spots(head, rng)
@@ -182,7 +182,7 @@ LESIONS = (*_ADDED, "ventricle")
 
 
 def _scan(scene: Array, rng: Rng) -> Array:
-    """Return the uint8 picture (H, W) of a scene (H, W, 1) as one scanner's window shows it."""
+    """The uint8 picture (H, W) of a scene (H, W, 1) as one scanner's window shows it."""
     size = scene.shape[0]
     blur = rng.uniform(0.3, 1.0) * size / 224  # pixels at 224, so that any size looks alike
     picture = gaussian_filter(np.clip(scene[..., 0], 0, 1), blur, truncate=3)
@@ -193,7 +193,7 @@ def _scan(scene: Array, rng: Rng) -> Array:
 
 
 def draw_scan(rng: Rng, size: int, lesion: str | None) -> Array:
-    """Return a made-up slice of a head, uint8 (size, size), with one of LESIONS or None.
+    """A made-up slice of a head, uint8 (size, size), with one of LESIONS or None.
 
     Generators of equal state draw the same head with and without a lesion. ValueError for a
     lesion that is none of them.
@@ -215,14 +215,14 @@ def draw_scan(rng: Rng, size: int, lesion: str | None) -> Array:
 
 
 def _thumbnail(picture: Image.Image) -> Array:
-    """Return a small version of a picture as a vector of zero mean and unit length."""
+    """A small version of a picture as a vector of zero mean and unit length."""
     small = np.asarray(picture.resize(_THUMBNAIL, Image.Resampling.BILINEAR), np.float64).ravel()
     small = small - small.mean()
     return small / np.linalg.norm(small)
 
 
 def _draw_unlike(key: list[int], size: int, lesion: str | None, seen: list[Array]) -> Image.Image:
-    """Return a scan unlike those whose thumbnails were `seen`, and add its own to them."""
+    """A scan unlike those whose thumbnails were `seen`, and add its own to them."""
     for attempt in count():
         rng = np.random.default_rng([*key, attempt])
         picture = Image.fromarray(draw_scan(rng, size, lesion))
@@ -233,7 +233,7 @@ def _draw_unlike(key: list[int], size: int, lesion: str | None, seen: list[Array
 
 
 def _labelled_scans(data_seed: int, size: int) -> list[tuple[Image.Image, int]]:
-    """Return all scans, copies among them, and their labels (1 = anomalous), normal ones first."""
+    """All scans, copies among them, and their labels (1 = anomalous), normal ones first."""
     seen: list[Array] = []
     normal = [_draw_unlike([data_seed, 0, i], size, None, seen) for i in range(N_NORMAL)]
     anomalous = [

@@ -1,0 +1,43 @@
+"""Table 3: variants by method and resolution, printed memory by arithmetic, costs of rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders import load, make_row
+
+from rdrepro.study.complexity import complexity_table, complexity_variants, printed_memory
+
+
+def test_variants_are_by_method_and_resolution():
+    variants = complexity_variants("padim, reverse_distillation", "64,128", "random", None)
+    assert list(variants) == ["PaDiM, 64 px", "Ours, 64 px", "PaDiM, 128 px", "Ours, 128 px"]
+    assert variants["Ours, 64 px"]["epochs"] == 1 and variants["PaDiM, 64 px"]["epochs"] is None
+    assert complexity_variants(None, None, None, None)["Ours, 224 px"]["epochs"] is None
+    assert len(complexity_variants(None, None, None, None)) == 6
+    with pytest.raises(ValueError, match="'patchcore' is not reverse_distillation, padim or spade"):
+        complexity_variants("patchcore", None, None, None)
+
+
+def test_the_printed_banks_are_those_of_224_pixels():
+    table = printed_memory().set_index(["method", "px"])
+    assert table.loc[("PaDiM", 224), "MB"] == 3801
+    assert table.loc[("PaDiM", 256), "MB"] == round(64 * 64 * (550**2 + 550) * 4 / 1e6)
+    assert abs(table.loc[("SPADE", 224), "MB"] - 1400) < 50 < table.loc[("SPADE", 256), "MB"] - 1400
+
+
+def test_random_weights_have_a_cost_and_no_performance(tmp_path):
+    cost = {"trained_mib": 319.7, "weights_mib": 414.5, "peak_mib": 1000.0, "checkpoint_mib": 351.7}
+    cost |= {f"{name}_seconds": [0.1, 0.2, 0.3] for name in ("image", "teacher", "map")}
+    made = [
+        make_row(backbone="wide_resnet50_2", weights="random", cost=cost),
+        make_row(backbone="resnet50", cost=cost, metrics={"image_auroc": 1.0}),
+        make_row(backbone="resnet18"),  # of no known cost
+    ]
+    table = complexity_table(load(made, tmp_path)).set_index("backbone")
+    assert set(table.index) == {"wide_resnet50_2", "resnet50"}
+    assert table.loc["wide_resnet50_2", "official checkpoint MiB"] == 351.7
+    assert table["seconds"].tolist() == [0.2, 0.2]
+    assert table["quartiles"].tolist() == ["[0.100, 0.300]"] * 2
+    assert np.isnan(table.loc["wide_resnet50_2", "image AUROC"])
+    assert table.loc["resnet50", "image AUROC"] == pytest.approx(100.0)
+    assert complexity_table(pd.DataFrame()).empty

@@ -1,0 +1,289 @@
+"""The extension's Table 3 from rows: columns, steps, other seeds, habits, and the figure of it."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders import load, make_row, scores_of
+
+from rdrepro.metrics import auroc
+from rdrepro.presets import preset_settings
+from rdrepro.registry import FOLDS
+from rdrepro.runs.configure import configure
+from rdrepro.study import medical, medical_tables, report, rotation
+from rdrepro.study.ablation import steps
+from rdrepro.study.claims import BESIDE_PRINT
+from rdrepro.study.compare import other_protocols
+from rdrepro.study.medical_tables import STUDY, Change, Folds
+
+# How far the anomalous scores of each reading lie above the normal ones.
+SHIFTS = {"Ours": 1.0, "Ours+ES": 1.0, "Ours+L_MKD": 2.5}
+EPOCHS = 60
+
+
+def made_row(reading, fold, shift):
+    """A made-up row of a reading, trained for one epoch of sixty."""
+    how = medical_tables.READING_OF[reading]
+    given = {"dataset": "head_ct", "fold": fold, "teacher_bn": "frozen"}
+    given |= {"backbone": "resnet18", "epochs": EPOCHS}
+    config = configure(preset_settings(how["preset"]), given, "float32")
+    normal = np.random.default_rng(fold).normal(0, 1, 20).round(4)
+    anomalous = np.random.default_rng(99).normal(shift, 1, 30).round(4)
+    scores = scores_of(normal.tolist(), anomalous.tolist(), 20 * fold)
+    return make_row(
+        metrics={"image_auroc": auroc(scores["score"], scores["label"])},
+        scores=scores,
+        provenance={"preset": how["preset"], "study": STUDY},
+        history={"epoch": [1], "loss": [1.0], "seconds": [1.0]},
+        **asdict(config),
+    )
+
+
+@pytest.fixture(scope="module")
+def medical_runs(tmp_path_factory):
+    """Rows of three readings on five folds each, which no test may change."""
+    rows = [
+        made_row(reading, fold, shift) for reading, shift in SHIFTS.items() for fold in range(FOLDS)
+    ]
+    return load(rows, tmp_path_factory.mktemp("runs"), STUDY)
+
+
+def of_preset(runs, preset):
+    return runs[runs["provenance.preset"].eq(preset)]
+
+
+# ------------------------------------------------------------------ columns
+
+
+@pytest.mark.parametrize(("spread", "overlap"), [(0.0, "does not overlap"), (0.15, "overlaps")])
+def test_a_reading_overlaps_print_by_either_interval(medical_runs, spread, overlap):
+    """With a spread the folds differ far more than resampled images let expect."""
+    runs = of_preset(medical_runs, "medical").reset_index(drop=True)
+    folds = 0.4 + spread * (runs["fold"] - 2)
+    reversed_ = [{**s, "score": [-x for x in s["score"]]} for s in runs["scores"]]
+    table = medical_tables.columns_table(runs.assign(image_auroc=folds, scores=reversed_))
+    (line,) = table.to_dict("records")
+    assert line["high"] < line["printed_low"]
+    assert line["overlap"] == overlap
+    assert line["collapsed"] == (2 if spread else 0)
+
+
+def test_each_reading_has_its_mean_within_nested_prediction_intervals(medical_runs):
+    table = medical_tables.columns_table(medical_runs)
+    assert list(table["reading"]) == list(SHIFTS)
+    assert (table["folds"] == FOLDS).all()
+    for _, line in table.iterrows():
+        rows = of_preset(medical_runs, medical_tables.READING_OF[line["reading"]]["preset"])
+        assert line["ours"] == pytest.approx(100 * rows["image_auroc"].mean())
+        ends = [line[name] for name in ("one_low", "five_low", "ours", "five_high", "one_high")]
+        assert (np.diff(ends) > 0).all()
+        # A row's history is of one epoch, its configuration of sixty.
+        stopped = FOLDS if line["reading"] == "Ours+ES" else np.nan
+        assert line["stopped"] == pytest.approx(stopped, nan_ok=True)
+    assert len(medical_tables.readable_columns(table)) == 3
+
+
+def test_random_weights_and_other_protocols_are_in_no_column(medical_runs):
+    table = medical_tables.columns_table(medical_runs)
+    assert medical_tables.columns_table(medical_runs.assign(weights="random")).empty
+    # One fold at another learning rate, newer than the others: it is no part of their protocol.
+    stray = of_preset(medical_runs, "medical").iloc[[0]].assign(lr=0.1, image_auroc=0.0)
+    both = pd.concat([medical_runs, stray], ignore_index=True)
+    pd.testing.assert_frame_equal(medical_tables.columns_table(both), table)
+
+
+def test_medical_rows_are_not_among_other_protocols(medical_runs):
+    assert other_protocols(medical_runs).empty
+    assert len(other_protocols(medical_runs.assign(dataset="mvtec", category="bottle")))
+
+
+@pytest.mark.parametrize(
+    ("table", "changes"),
+    [("5", {"bottleneck": "oce"}), ("6", {"backbone": "resnet34"}), ("7", {"map_layers": [2, 3]})],
+)
+def test_medical_rows_are_in_no_ablation(table, changes, medical_runs):
+    ours = of_preset(medical_runs, "medical")
+    changed = ours.assign(**{name: [value] * len(ours) for name, value in changes.items()})
+    both = pd.concat([ours, changed], ignore_index=True)
+    assert steps(both, table).empty
+    assert len(steps(both.assign(dataset="mvtec", category="bottle"), table))
+
+
+def test_every_teacher_is_in_the_legend_whichever_panel_lacks_it(medical_runs):
+    other = medical_runs.assign(dataset="brain_mri", backbone="efficientnet_lite0")
+    figure = report.medical_columns(pd.concat([medical_runs, other], ignore_index=True))
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert [text.split(",")[0] for text in labels] == ["printed", "resnet18", "efficientnet_lite0"]
+    first, second = ([c.lines[0].get_color() for c in ax.containers] for ax in figure.axes)
+    assert first == second  # a colour per teacher
+    limits = {ax.get_xlim() for ax in figure.axes}
+    assert len(limits) == 1
+
+
+def test_the_claims_refer_to_the_studies_that_the_report_shows():
+    assert set(BESIDE_PRINT.values()) == {STUDY, rotation.ROTATION_STUDY}
+
+
+# ------------------------------------------------------------------ steps
+
+
+@pytest.mark.parametrize(
+    ("bounds", "resolved"),
+    [
+        ((1, 3, 0.5, 4), True),
+        ((-3, -1, -4, -0.5), True),
+        ((1, 3, -9, 13), False),
+        ((-1, 5, 1, 3), False),
+        ((1, 3, np.nan, np.nan), False),
+    ],
+)
+def test_a_change_is_resolved_where_neither_interval_holds_zero(bounds, resolved):
+    assert Change(2, *bounds).resolved is resolved
+
+
+def made_folds(scores):
+    """Folds of these scores, of a reading without a name."""
+    aurocs = [auroc(fold["score"], fold["label"]) for fold in scores]
+    return Folds("", "", 1, "", pd.DataFrame({"scores": scores, "image_auroc": aurocs}))
+
+
+def test_a_change_has_paired_intervals_over_images_and_over_folds():
+    rng = np.random.default_rng(2)
+    anomalous = rng.normal(1, 1, 20)
+    folds = [scores_of(rng.normal(0, 1, 10), anomalous, 10 * k) for k in range(2)]
+    higher = [scores_of(f["score"][:10], anomalous + 1, 10 * k) for k, f in enumerate(folds)]
+    before, after = made_folds(folds), made_folds(higher)
+    change = medical_tables.change(before, after)
+    assert 0 < change.low < change.mean < change.high
+    gains = 100 * (after.aurocs - before.aurocs)
+    half = 12.7062 * np.std(gains, ddof=1) / 2**0.5  # Student's quantile of one degree of freedom
+    assert change.fold_low == pytest.approx(np.mean(gains) - half, rel=1e-4)
+    assert change.fold_high == pytest.approx(np.mean(gains) + half, rel=1e-4)
+
+
+def test_steps_are_compared_with_the_noise_of_single_splits(medical_runs):
+    table = medical_tables.steps_table(medical_runs).set_index("step")
+    es, mkd = table.loc["Ours to Ours+ES"], table.loc["Ours to Ours+L_MKD"]
+    assert es["printed"] == pytest.approx(81.3 - 77.2)
+    # The same scores: two columns on one split of them differ by nothing.
+    assert es["noise"] == 0 and es["print"] == "larger than noise"
+    assert es["ours"] == 0 and es["ours is"] == "not resolved"
+    assert 0 < mkd["noise"] < 30
+    assert mkd["ours is"] == "resolved" and mkd["ours"] > 10
+    assert mkd["printed"] == pytest.approx(85.2 - 77.2)
+
+
+def test_the_verdict_names_the_steps_larger_than_noise_and_what_chance_gives(medical_runs):
+    verdict = medical_tables.steps_verdict(medical_tables.steps_table(medical_runs))
+    assert verdict.startswith(
+        "Of 2 printed steps, in points, larger than noise: Head CT, Ours to Ours"
+    )
+    assert "Ours to Ours+ES (+4.1) by 1 of 1 teachers (resnet18: 0.0)" in verdict
+    assert verdict.endswith(
+        "of so many steps that change nothing, about 0.1 would be larger by chance."
+    )
+
+
+@pytest.mark.parametrize(("folds", "epochs"), [(FOLDS, 201), (FOLDS - 1, 60)])
+def test_the_baseline_counts_at_the_most_epochs_that_all_its_folds_have(
+    medical_runs, folds, epochs
+):
+    ours = of_preset(medical_runs, "medical")
+    mkd = ours.assign(**{"provenance.preset": "mkd", "method": "mkd", "backbone": "vgg16"})
+    reversed_ = [{**s, "score": [-x for x in s["score"]]} for s in mkd["scores"]]
+    long = mkd.assign(epochs=201, image_auroc=1 - mkd["image_auroc"], scores=reversed_)
+    runs = pd.concat([medical_runs, mkd, long[long["fold"] < folds]], ignore_index=True)
+    table = medical_tables.steps_table(runs).set_index("step")
+    # A quoted column shares no split, so that its noise is of both.
+    assert table.loc["MKD to Ours", "noise"] > 0
+    # At 60 epochs the made-up baseline is the method itself, at 201 its reverse.
+    assert (table.loc["MKD to Ours", "ours"] == 0) == (epochs == 60)
+
+
+def test_folds_with_other_images_are_not_paired(medical_runs):
+    other = medical_runs["provenance.preset"].eq("medical_mkd")
+    moved = [
+        {**s, "path": ["x" + p if p[0] == "n" else p for p in s["path"]]}
+        for s in medical_runs["scores"]
+    ]
+    runs = medical_runs.assign(scores=np.where(other, moved, medical_runs["scores"]))
+    assert list(medical_tables.steps_table(runs)["step"]) == ["Ours to Ours+ES"]
+
+
+def test_readings_that_lack_a_fold_are_not_compared(medical_runs):
+    missing = medical_runs["provenance.preset"].eq("medical_mkd") & medical_runs["fold"].eq(2)
+    table = medical_tables.steps_table(medical_runs[~missing])
+    assert list(table["step"]) == ["Ours to Ours+ES"]
+
+
+# ------------------------------------------------------------------ other seeds, habits, epochs
+
+
+def test_other_seeds_are_compared_with_their_prediction(medical_runs):
+    moved = [{**s, "path": [f"other {p}" for p in s["path"]]} for s in medical_runs["scores"]]
+    again = medical_runs.assign(study=medical_tables.AGAIN_STUDY, seed=2, data_seed=2, scores=moved)
+    away = again["fold"].lt(FOLDS - 1) & again["provenance.preset"].eq("medical")
+    again.loc[away, "image_auroc"] = 0.01
+    table = medical_tables.again_table(pd.concat([medical_runs, again], ignore_index=True))
+    inside = table.set_index("reading")["inside"]
+    assert inside["Ours"] == 1 and inside["Ours+ES"] == FOLDS
+    assert list(table["mean inside"]) == ["no", "yes", "yes"]
+    shift = abs(table["mean"] - table["ours"])[0]
+    assert shift > 40
+    assert medical_tables.again_verdict(table) == (
+        f"By another seed and draw, {1 + 2 * FOLDS} of {3 * FOLDS} folds lie inside the intervals "
+        f"of one more fold, and means move by up to {shift:.1f} points."
+    )
+    few = pd.concat([medical_runs, again[again["fold"] < FOLDS - 1]], ignore_index=True)
+    assert set(medical_tables.again_table(few)["mean inside"]) == {""}
+
+
+def test_without_other_images_there_is_nothing_to_compare_with_a_prediction(medical_runs):
+    table = medical_tables.again_table(medical_runs)
+    assert table.empty and medical_tables.again_verdict(table) == ""
+    same = medical_runs.assign(study=medical_tables.AGAIN_STUDY)  # the same images once more
+    both = pd.concat([medical_runs, same], ignore_index=True)
+    assert medical_tables.again_table(both).empty
+
+
+def with_changes(medical_runs, study, **changes):
+    """All rows, and those of the column "Ours" in another study with other settings."""
+    ours = of_preset(medical_runs, "medical")
+    return pd.concat([medical_runs, ours.assign(study=study, **changes)], ignore_index=True)
+
+
+@pytest.mark.parametrize("name", medical.HABITS)
+def test_every_habit_is_compared_with_its_reading(name, medical_runs):
+    """Rows that differ in the habit's field alone: no change, whatever the field."""
+    reading, entry, how = medical.HABITS[name]
+    (field,) = set(how) - {"preset"}
+    rows = of_preset(medical_runs, how["preset"])
+    changed = rows.assign(study=medical_tables.HABITS_STUDY, **{field: how[field]})
+    both = pd.concat([medical_runs, changed], ignore_index=True)
+    (line,) = medical_tables.habits_table(both).to_dict("records")
+    assert (line["habit"], line["entry"], line["against"]) == (name, entry, reading)
+    assert line["switch"] == f"`{field}={how[field]}`"
+    assert line["mean"] == line["low"] == line["high"] == 0 and line["folds"] == FOLDS
+
+
+def test_the_registers_interval_of_a_habit_is_over_folds(medical_runs):
+    """Each fold was trained once; an interval over images would leave out what training varies."""
+    runs = with_changes(medical_runs, medical_tables.HABITS_STUDY, image_size=256)
+    added = runs["study"].eq(medical_tables.HABITS_STUDY)
+    runs.loc[added, "image_auroc"] -= 0.01 * runs.loc[added, "fold"]
+    (line,) = medical_tables.habit_deviations(runs).to_dict("records")
+    differences = -np.arange(FOLDS)
+    half = 2.7764 * differences.std(ddof=1) / FOLDS**0.5
+    assert line["mean"] == pytest.approx(differences.mean())
+    assert [line["low"], line["high"]] == pytest.approx([-2 - half, -2 + half], abs=1e-3)
+
+
+def test_long_training_is_compared_on_the_same_images(medical_runs):
+    runs = with_changes(medical_runs, medical_tables.LONG_STUDY, epochs=199)
+    table = medical_tables.long_table(runs)
+    assert len(table) == FOLDS and (table["ours"] == table["ours, long"]).all()
+    assert set(table["epochs"]) == {EPOCHS} and set(table["epochs, long"]) == {199}
+    long = runs["study"].eq(medical_tables.LONG_STUDY)
+    other = runs.assign(data_seed=long.map({True: 2, False: 1}))
+    assert medical_tables.long_table(other).empty  # other images
