@@ -1,7 +1,7 @@
 """A reproduction study of Reverse Distillation (Deng & Li, CVPR 2022) and its extension.
 
-Public names are loaded where they are first used (PEP 562), so that importing the package is quick
-and reading rows needs no torch.
+Public names are loaded on first use (PEP 562). Importing the package is therefore quick, and
+reading rows needs no torch.
 """
 
 from importlib import import_module

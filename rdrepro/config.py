@@ -1,4 +1,4 @@
-"""RunConfig: everything that defines a result, resolved, and the two keys derived from it."""
+"""RunConfig, all the settings that define a result, and the two keys derived from it."""
 
 import hashlib
 import json
@@ -12,12 +12,12 @@ from rdrepro.backbones import IMAGENET, VGG16
 from rdrepro.fields import said_of, setting
 from rdrepro.text import nearest, one_of
 
-# Raised whenever the same configuration would give another result.
+# To be raised whenever the same configuration would give another result.
 METHOD_VERSION = 1
 ALL_LAYERS = fields.LAYERS
 LARGEST_SEED = 2**63 - 1  # torch.manual_seed
 BOTTLENECKS = ("pretrained", "oce", "oce+mff")  # the columns of Table 5
-STEMS = ("original", "no_maxpool")  # the second halves every stride, of a ResNet only
+STEMS = ("original", "no_maxpool")  # no_maxpool halves every stride; for ResNets only
 REDUCTIONS = ("flatten", "pointwise")
 LOSSES = ("kd", "mkd", "mkd_coded")
 COMBINATIONS = ("sum", "product")
@@ -27,18 +27,20 @@ SPLITS = tuple(dict.fromkeys(split for entry in registry.ENTRIES for split in en
 INLIERS = tuple(sorted({n for entry in registry.ENTRIES for n in entry.inlier_categories}))
 
 OURS = "reverse_distillation"
-METHODS = [OURS, "padim", "spade", "mkd"]  # `methods.register` adds to them
+METHODS = [OURS, "padim", "spade", "mkd"]  # `methods.register` adds to this list
 DISTILLED = (OURS,)
 TRAINED = (OURS, "mkd")  # by gradient descent
-MAPPED = (OURS, "padim", "spade")  # whose maps are of a torchvision teacher, and upsampled
+MAPPED = (OURS, "padim", "spade")  # whose maps are upsampled from a `Teacher`'s features
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One run's settings; the defaults are the paper's protocol as the authors' code runs it.
+    """The settings of one run. The defaults are the paper's protocol as the authors' code runs it.
 
-    No path, device, library or time is a field: those are provenance. `weights` is a published
-    name, `random` or `sha256:...`. D, E and O numbers are entries of DEVIATIONS.md.
+    Paths, device, libraries and times are not fields: they belong to a row's provenance. `weights`
+    is a published name, `random` or `sha256:...`. Numbers such as D1, E4 and O18 are entries of
+    DEVIATIONS.md. Raises ValueError for a value or a combination that is not allowed, and says what
+    is.
     """
 
     # data
@@ -91,7 +93,7 @@ class RunConfig:
     )
     data_seed: int = setting(
         1,
-        "ours: of embedded data 1 to develop on and 2 to report; of folds, the draw",
+        "ours; embedded data: 1 to develop on, 2 to report; folds: the number of the draw",
         low=0,
         high=LARGEST_SEED,
         free=True,
@@ -314,7 +316,7 @@ class RunConfig:
         for name, declared in FIELDS.items():
             object.__setattr__(self, name, fields.parse(name, getattr(self, name), declared))
         for name, declared in FIELDS.items():
-            if name not in STOPPING:  # which has sentences of its own
+            if name not in CHECKED_TOGETHER:  # these are checked together with others
                 fields.check(name, getattr(self, name), said_of(declared))
         self._check_size_and_layers()
         chosen = ("category", "normal_class", "inlier_categories", "split", "fold")
@@ -388,32 +390,36 @@ class RunConfig:
             )
 
 
-STOPPING = ("patience", "validation_fraction")
+CHECKED_TOGETHER = ("fold", "patience", "validation_fraction")
 FIELDS = {f.name: f for f in declared_fields(RunConfig)}
 FIELD_NAMES = tuple(FIELDS)
 DEFAULTS = fields.defaults(FIELDS.values())
 EVAL_FIELDS = fields.names(FIELDS.values(), trains=False)  # no trained student depends on them
 FREE_FIELDS = fields.names(FIELDS.values(), free=True)
-# Fields that a row may lack, with what their absence means.
+# Fields that a row may lack, with the value that their absence means.
 LATER_FIELDS = {name: DEFAULTS[name] for name in fields.names(FIELDS.values(), later=True)}
 
 
 def foreign_fields(method: str) -> set[str]:
-    """The fields that a method does not have; its rows hold their defaults."""
+    """The fields that have no meaning for a method; its rows hold their defaults."""
     having = {name: said_of(declared).methods for name, declared in FIELDS.items()}
     return {name for name, methods in having.items() if methods and method not in methods}
 
 
 def protocol_differences(config: RunConfig) -> dict[str, tuple[Any, Any]]:
-    """The fields that leave the paper's protocol: {name: (value, the paper's)}."""
+    """The fields that differ from the paper's protocol, as {name: (value, the paper's value)}.
+
+    Fields that the protocol leaves open are not compared.
+    """
     changed = _changed(config, FREE_FIELDS)
     return {name: (value, DEFAULTS[name]) for name, value in changed.items()}
 
 
 def parse(name: str, value: Any) -> Any:
-    """A setting's value in its own type, from a plain value or from text.
+    """A setting's value converted to its field's type, from a plain value or from text.
 
-    ValueError, in one sentence, for an unknown setting or a value of another kind.
+    Raises ValueError, with a message of one sentence, for an unknown setting or a value that cannot
+    be converted.
     """
     if name not in FIELDS:
         raise ValueError(f"{name!r} is no setting.{nearest(name, FIELD_NAMES)}")
@@ -421,7 +427,11 @@ def parse(name: str, value: Any) -> Any:
 
 
 def parse_overrides(text: str) -> dict[str, Any]:
-    """Settings from text like "oce_width=64 map_combine=product"; ValueError says what is off."""
+    """The settings in a text such as "oce_width=64 map_combine=product".
+
+    Raises ValueError for a word that is not of the form name=value, a name given twice, an unknown
+    name or a value that cannot be converted.
+    """
     settings = {}
     for word in text.split():
         name, equals, value = word.partition("=")
@@ -434,19 +444,29 @@ def parse_overrides(text: str) -> dict[str, Any]:
 
 
 def train_key(config: RunConfig, train_data: str) -> str:
-    """What identifies a trained student: its settings and the hash of its training data."""
+    """The key of a trained student: a hash of its settings and of its training data.
+
+    train_data: the data's own hash. Returns 16 hexadecimal digits.
+    """
     return _digest({**_changed(config, EVAL_FIELDS), "train_data": train_data})
 
 
 def eval_key(config: RunConfig, train_data: str, test_data: str) -> str:
-    """What identifies a result: the student, the scoring and the hash of the test data."""
+    """The key of a result: a hash of the student, of how it is scored and of the test data.
+
+    train_data, test_data: the data's own hashes. Returns 16 hexadecimal digits.
+    """
     trained = train_key(config, train_data)
     changed = _changed(config, tuple(n for n in FIELD_NAMES if n not in EVAL_FIELDS))
     return _digest({**changed, "train_key": trained, "test_data": test_data})
 
 
 def _changed(config: RunConfig, skipped: Sequence[str]) -> dict[str, Any]:
-    """The fields that differ from the defaults, so that a new field changes no key."""
+    """The fields that differ from the defaults.
+
+    Fields at their default stay out of the keys, so that adding a field to RunConfig changes no
+    key.
+    """
     return {
         name: value
         for name, value in asdict(config).items()

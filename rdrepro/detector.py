@@ -1,4 +1,4 @@
-"""What every method offers, so that nothing else has to ask which one it is."""
+"""The interface that every method implements, so that other code need not tell methods apart."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -17,31 +17,31 @@ if TYPE_CHECKING:  # slow to load, and only named here
     from rdrepro.data.splits import ImageData
     from rdrepro.features import TeacherFeatures
 
-# How many pixels are tested at once, whatever the training batch: sixteen images of 256 pixels.
+# How many pixels are tested at once, whatever the training batch: sixteen images of 256 x 256.
 BATCH_PIXELS = 16 * 256**2
 Look = Callable[["Detector"], dict[str, float]]
 
 
 class Detector(nn.Module, ABC):
-    """A method that learns from normal images and then scores others.
+    """A method that learns from normal images and then scores test images.
 
-    A subclass builds itself from a configuration, fits, and says by which stages an image becomes a
-    map and a score. The rest has defaults, which suit a method that keeps nothing and trains
-    nothing by gradients.
+    A subclass must define `build`, `fit` and `stages`. The other methods have defaults, which suit
+    a detector that is not trained by gradients and saves nothing for later runs.
     """
 
-    fit_seconds = 0.0  # of the epochs, or of filling a memory bank; without decoding images
+    fit_seconds = 0.0  # the time of the epochs or of filling a memory bank, without decoding images
 
     @classmethod
     @abstractmethod
     def build(cls, config: RunConfig, weights: Weights) -> "Detector":
-        """The detector of a configuration, not yet fitted. The caller has set the seed."""
+        """Build the detector of a configuration, not yet fitted. The caller sets the seed."""
 
     @classmethod
     def settle(cls, config: RunConfig, weights: Weights, chosen: Mapping[str, Any]) -> RunConfig:
-        """The configuration, adapted to what the weights have.
+        """The configuration, adapted to the weights that were found.
 
-        chosen: the settings that somebody named. ValueError where the weights do not allow them.
+        chosen: the settings that the user gave. Raises ValueError where the weights do not allow
+        them.
         """
         return config
 
@@ -54,34 +54,43 @@ class Detector(nn.Module, ABC):
         look: Look | None = None,
         validation: "ImageData | None" = None,
     ) -> "pd.DataFrame":
-        """Learn from normal images and set `fit_seconds`.
+        """Learn from normal images and set `fit_seconds`; return the history.
 
-        Returns the history, one row per epoch with columns epoch, loss and seconds; empty where
-        nothing is trained. look, validation: see `training.fit`; ignored where there are no epochs.
+        The history has one row per epoch with the columns epoch, loss and seconds. It is empty
+        where nothing is trained by gradients. look and validation are those of `training.fit`;
+        methods without the settings `eval_every` and `early_stopping` ignore them.
         """
 
     @abstractmethod
     def stages(self, config: RunConfig, size: Sequence[int]) -> dict[str, Callable]:
         """The steps from images (B, 3, H, W) in [0, 1] to maps (B, H, W) and scores (B,).
 
-        Each step takes what the one before returns; their names are those of a row's cost. Maps and
-        scores are higher where more anomalous. size: (H, W) of the maps.
+        Each step takes what the previous one returns. A row's cost lists the steps under these
+        names. Maps and scores are higher where more anomalous. size: (H, W) of the maps.
         """
 
     def trainable(self) -> nn.ModuleDict:
-        """What training changes by gradients."""
+        """The modules that training changes by gradients; none by default."""
         return nn.ModuleDict()
 
     def kept(self) -> nn.ModuleDict | None:
-        """What is kept of training for later runs; None where fitting again is as good."""
+        """The modules whose state is saved for later runs; None where nothing is saved."""
         return None
 
     def batch_loss(self, features: "TeacherFeatures", indices: Tensor, config: RunConfig) -> Tensor:
-        """The loss of a batch, a scalar to minimise, for methods that `training.fit` trains."""
+        """The loss of a batch of images, a scalar to minimise.
+
+        indices: which images of `features` form the batch. Raises NotImplementedError for a method
+        that `training.fit` does not train.
+        """
         raise NotImplementedError(f"{type(self).__name__} is not trained by gradients")
 
     def while_training(self, images: int, config: RunConfig) -> AbstractContextManager:
-        """The context that surrounds the epochs. ValueError where so many images cannot train."""
+        """The context in which the epochs run.
+
+        images: how many there are to train on. Raises ValueError where training is impossible with
+        that number.
+        """
         return nullcontext()
 
     def test_batch(self, config: RunConfig) -> int:
@@ -89,11 +98,14 @@ class Detector(nn.Module, ABC):
         return max(config.batch_size, BATCH_PIXELS // config.image_size**2)
 
     def trained_parameters(self) -> int:
-        """How many parameters training changes."""
+        """The number of parameters that training changes."""
         return sum(p.numel() for p in self.trainable().parameters())
 
     def sizes(self, config: RunConfig) -> dict[str, int]:
-        """Bytes of what a row's cost names: at least trained weights and all weights."""
+        """The sizes in bytes that a row's cost lists, by name.
+
+        At least "trained", the weights that training changes, and "weights", all weights.
+        """
         return {
             "trained": 4 * self.trained_parameters(),
             "weights": sum(p.nbytes for p in self.parameters()),

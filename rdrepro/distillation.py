@@ -1,4 +1,4 @@
-"""Reverse Distillation as a detector: its loss, its stages, what it needs of its weights."""
+"""Reverse Distillation as a detector: its loss, its stages and what it requires of the weights."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class DistillationDetector(ReverseDistillation, Detector):
-    """The networks of Reverse Distillation with what training, testing and timing ask of them."""
+    """Reverse Distillation's networks, with the methods that training, testing and timing call."""
 
     @classmethod
     def build(cls, config: RunConfig, weights: Weights) -> "DistillationDetector":
@@ -38,11 +38,14 @@ class DistillationDetector(ReverseDistillation, Detector):
 
     @classmethod
     def settle(cls, config: RunConfig, weights: Weights, chosen: Mapping[str, Any]) -> RunConfig:
-        """The same configuration; ValueError where the weights lack a stage or statistics."""
+        """The configuration, unchanged.
+
+        Raises ValueError where the weights lack a stage or batch-norm statistics that it needs.
+        """
         if config.bottleneck == "pretrained":
             check_fourth_stage(config.backbone, weights)
         if config.teacher_bn == "train":
-            Teacher(config.backbone, weights, config.teacher_bn)  # raises where it cannot be
+            Teacher(config.backbone, weights, config.teacher_bn)  # raises where this is impossible
         return config
 
     def fit(
@@ -63,9 +66,10 @@ class DistillationDetector(ReverseDistillation, Detector):
 
     @contextmanager
     def while_training(self, images: int, config: RunConfig) -> Iterator[None]:
-        """Train the OCE by matrix products where its code has few cells.
+        """Train the OCE by matrix products where phi has few cells.
 
-        ValueError where the last batch is one image whose code is one cell: batch norm needs more.
+        Raises ValueError where the last batch would be one image whose phi is a single cell: batch
+        norm needs more than one value per channel.
         """
         cells = config.image_size // self.teacher.strides[-1] // 2  # of phi, per side
         last = images % config.batch_size or config.batch_size
@@ -94,7 +98,7 @@ class DistillationDetector(ReverseDistillation, Detector):
         }
 
     def sizes(self, config: RunConfig) -> dict[str, int]:
-        """Bytes of weights; of a ResNet also those of the official checkpoint (D3)."""
+        """The sizes of the weights in bytes; for a ResNet also the official checkpoint's (D3)."""
         found = super().sizes(config)
         if config.backbone in RESNETS and config.bottleneck == "oce+mff":
             found["checkpoint"] = found["trained"] + 4 * dead_parameters(config.backbone)
@@ -102,7 +106,7 @@ class DistillationDetector(ReverseDistillation, Detector):
 
 
 def training_loss(f_e: list[Tensor], f_d: list[Tensor], config: RunConfig) -> Tensor:
-    """The scalar that a configuration minimises, over its `train_layers`."""
+    """The loss that a configuration minimises, a scalar, over its `train_layers`."""
     f_e, f_d = ([f[k - 1] for k in config.train_layers] for f in (f_e, f_d))
     if config.loss == "mkd":
         return mkd_loss(f_e, f_d, config.mkd_weight, config.loss_reduction)
@@ -114,7 +118,10 @@ def training_loss(f_e: list[Tensor], f_d: list[Tensor], config: RunConfig) -> Te
 def maps_and_scores(
     f_e: list[Tensor], f_d: list[Tensor], config: RunConfig, size: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
-    """Anomaly maps (B, H, W) of `size` and image scores (B,), as a configuration wants them."""
+    """Anomaly maps (B, H, W) of `size` and image scores (B,), as a configuration defines them.
+
+    Both are higher where more anomalous.
+    """
     maps = anomaly_map(
         f_e,
         f_d,
@@ -133,6 +140,6 @@ def maps_and_scores(
 
 
 def dead_parameters(backbone: str) -> int:
-    """How many parameters the official checkpoint has beyond ours: conv4 and bn4, unused (D3)."""
+    """How many unused parameters the official checkpoint has: those of conv4 and bn4 (D3)."""
     outputs = 512 * residual_design(backbone)[0].expansion
     return 2 * outputs * outputs + 2 * outputs

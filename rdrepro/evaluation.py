@@ -18,17 +18,17 @@ from rdrepro.precision import full_precision_kernels
 from rdrepro.progress import progress
 from rdrepro.scoring import image_score
 
-# Scores that differ by less than this share of their size say nothing: the run has collapsed.
+# A run has collapsed if its scores differ by no more than this share of the largest score.
 NO_SPREAD = 1e-6
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of N test images, beside the truth."""
+    """A model's maps and scores of N test images, with the ground truth."""
 
     maps: np.ndarray  # (N, H, W) float32, higher = more anomalous
     scores: np.ndarray  # (N,) higher = more anomalous
-    gt_masks: np.ndarray | None  # (N, H, W) bool; None where defects have no place
+    gt_masks: np.ndarray | None  # (N, H, W) bool; None where there are no masks
     gt_labels: np.ndarray  # (N,) 0 or 1
     defects: list[str]
     paths: list[str]
@@ -38,7 +38,10 @@ class Predictions:
 
     @property
     def collapsed(self) -> bool:
-        """Whether the scores have no spread, so that no threshold parts them."""
+        """Whether no threshold can separate the scores.
+
+        That is so where they are not finite, or differ by at most NO_SPREAD times the largest.
+        """
         spread = np.ptp(self.scores)
         return bool(not np.isfinite(spread) or spread <= NO_SPREAD * np.abs(self.scores).max())
 
@@ -49,7 +52,10 @@ def predict(
     config: RunConfig,
     device: torch.device | str = "cpu",
 ) -> Predictions:
-    """Score every image of a test set. MemoryError, with the way out, when memory runs out."""
+    """Score every image of a test set.
+
+    Raises MemoryError, with a message that names what to lower, when memory runs out.
+    """
     device = torch.device(device)
     model.to(device).eval()
     maps, scores, truth, seconds = [], [], [], 0.0
@@ -85,9 +91,10 @@ def score_images(model: Detector, images: Tensor, config: RunConfig) -> tuple[Te
 
 
 def evaluate(predictions: Predictions) -> dict[str, float]:
-    """Every metric of a test set, as fractions; schema.json says what each one is.
+    """Every metric of a test set, as fractions. schema.json says what each one is.
 
-    Without masks: those of images, and the AUROC of the maps' maximum and sum (Sec. 4.2).
+    Without masks there are only the metrics of images, among them the AUROC of the maps' maximum
+    and of their sum (Sec. 4.2).
     """
     p = predictions
     if p.gt_masks is None:

@@ -37,7 +37,7 @@ class TeacherFeatures:
         return len(self.images)
 
     def __getitem__(self, indices: Tensor) -> list[Tensor]:
-        """F_E of these images, a list of (B, C_k, H_k, W_k) on the device."""
+        """The teacher's maps f_E of these images: a list of (B, C_k, H_k, W_k) on the device."""
         if self.kept is not None:
             return [f[indices.to(f.device)].to(self.device) for f in self.kept]
         return self._compute(indices)

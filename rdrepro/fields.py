@@ -1,7 +1,7 @@
-"""How a setting is declared: one field of a dataclass with all that the package says of it.
+"""How a setting is declared: a dataclass field whose metadata holds all that is known of it.
 
-Choices, ranges, the methods that have a field, the keys of rows, the notebooks' comments and the
-schema of rows all read this one declaration.
+Checks of choices and ranges, the keys of rows, the comments in notebooks and the schema of rows are
+all derived from this one declaration.
 """
 
 import math
@@ -16,39 +16,42 @@ LAYERS = (1, 2, 3)  # shallow to deep: strides 4, 8, 16
 
 @dataclass(frozen=True)
 class Setting:
-    """What is said of a field beside its type and default."""
+    """The declaration of a setting, apart from its type and default."""
 
-    source: str  # of the default
-    hint: str = ""  # for whoever sets it; the choices where there is nothing more to say
-    row: str = ""  # what the value in a row means
-    choices: Collection[Any] = ()  # read whenever a value is checked, so it may grow
+    source: str  # where the default comes from
+    hint: str = ""  # for whoever sets it; where empty, notebooks list the choices
+    row: str = ""  # its description in the schema of rows
+    choices: Collection[Any] = ()  # may be a list that grows: it is read at each check
     low: float | None = None
     high: float | None = None
     below: float | None = None  # like `high`, but excluded
-    methods: tuple[str, ...] | None = None  # that have it; None: all
+    methods: tuple[str, ...] | None = None  # those for which it has a meaning; None: all
     trains: bool = True  # whether a trained student depends on it
     free: bool = False  # whether the paper's protocol leaves it open
-    later: bool = False  # whether older rows lack it; its default is then what they mean
+    later: bool = False  # whether a row may lack it, which then means the default
     enforced: bool = False  # whether the schema of rows repeats choices and range
 
     @property
     def comment(self) -> str:
-        """What a notebook says beside the parameter."""
+        """The comment that notebooks put beside the parameter."""
         return self.hint or (one_of(self.choices) if self.choices else "")
 
 
 def setting(default: Any, source: str, **said: Any) -> Any:
-    """A field of RunConfig with its default, the source of that, and what `Setting` has."""
+    """A field of RunConfig with its default and the source of that default.
+
+    said: further attributes of `Setting`.
+    """
     return field(default=default, metadata={"setting": Setting(source, **said)})
 
 
 def said_of(declared: Field) -> Setting:
-    """What a field's declaration says."""
+    """The declaration of a field."""
     return declared.metadata["setting"]
 
 
 def check(name: str, value: Any, said: Setting) -> None:
-    """Raise ValueError where a value is none of a field's choices or outside its range."""
+    """Raise ValueError for a value that is not among a field's choices or outside its range."""
     if said.choices and value not in said.choices:
         near = nearest(value, said.choices)
         raise ValueError(f"{name}={value!r} is not {one_of(said.choices)}.{near}")
@@ -64,9 +67,10 @@ def check(name: str, value: Any, said: Setting) -> None:
 
 
 def parse(name: str, value: Any, declared: Field) -> Any:
-    """A value in its field's own type, from a plain value or from text.
+    """A value converted to its field's type, from a plain value or from text.
 
-    ValueError, in one sentence, for a value of another kind (False is no integer, "" no number).
+    Raises ValueError, with a message of one sentence, for a value that cannot be converted. False
+    is not an integer and "" is not a number.
     """
     kind = declared.type
     if kind == tuple[int, ...]:
@@ -133,7 +137,7 @@ def schema_entry(declared: Field) -> dict[str, Any]:
 
 
 def names(declared: Iterable[Field], **wanted: Any) -> tuple[str, ...]:
-    """The names of the fields whose settings have these values."""
+    """The names of the fields whose declarations have these values, such as `free=True`."""
     return tuple(
         f.name
         for f in declared
@@ -142,5 +146,5 @@ def names(declared: Iterable[Field], **wanted: Any) -> tuple[str, ...]:
 
 
 def defaults(declared: Iterable[Field]) -> dict[str, Any]:
-    """Each field's default by its name."""
+    """The default of each field that has one, by name."""
     return {f.name: f.default for f in declared if f.default is not MISSING}

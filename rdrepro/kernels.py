@@ -1,7 +1,7 @@
-"""The OCE as matrix products, to train on images so small that phi has few cells.
+"""Matrix products in place of the OCE's convolutions, for images so small that phi has few cells.
 
-A CPU's convolutions are made for large maps, and slow on a code of one or two cells a side; `make
-bench` measures the gain. What is computed and learned is the same, rounding aside.
+A CPU's convolutions are made for large maps and are slow where phi has one or two cells a side.
+`make bench` measures the gain. What is computed and learned is the same up to rounding.
 """
 
 from collections.abc import Iterator
@@ -17,10 +17,11 @@ MOST_CELLS = 2  # per side; from three on the usual convolutions are as fast
 
 
 class OneCellConv(nn.Module):
-    """A 3x3 convolution onto a single cell, with the kernel's cells that meet the input.
+    """A 3x3 convolution onto a single cell, reduced to the kernel's cells that meet the input.
 
-    (B, C, s, s) -> (B, C', 1, 1), s being its stride: one cell of nine at stride 1, four at stride
-    2. The others meet padding only, so their gradient is zero and Adam never moves them.
+    (B, C, s, s) -> (B, C', 1, 1), where s is the stride. At stride 1 one of the nine cells meets
+    the input, at stride 2 four do. The others meet only padding: their gradient is zero, and Adam
+    never moves them.
     """
 
     def __init__(self, whole: nn.Conv2d):
@@ -31,13 +32,13 @@ class OneCellConv(nn.Module):
         return F.linear(x.flatten(1), self.weight.flatten(1))[..., None, None]
 
     def write_back(self, whole: nn.Conv2d) -> None:
-        """Put what was learned into the whole kernel."""
+        """Write what was learned into the kernel of the whole convolution."""
         with torch.no_grad():
             reached(whole).copy_(self.weight)
 
 
 class FewCellsConv(nn.Module):
-    """A 3x3 convolution as one product of its own kernel with the input's unfolded cells."""
+    """A 3x3 convolution as one matrix product of its kernel with the unfolded input."""
 
     def __init__(self, whole: nn.Conv2d):
         super().__init__()
@@ -53,16 +54,17 @@ class FewCellsConv(nn.Module):
 
 
 def reached(conv: nn.Conv2d) -> Tensor:
-    """The view (C', C, s, s) of a kernel that meets an input of s x s cells."""
+    """The part of a kernel that meets an input of s x s cells (s: stride), a view (C', C, s, s)."""
     cells = slice(conv.padding[0], conv.padding[0] + conv.stride[0])
     return conv.weight[..., cells, cells]
 
 
 @contextmanager
 def fast_kernels(bottleneck: nn.Module, code_cells: int) -> Iterator[None]:
-    """Within it the OCE trains by matrix products, afterwards by its own, trained, convolutions.
+    """The context in which the OCE trains by matrix products.
 
-    code_cells: of phi, per side; nothing changes where they are more than MOST_CELLS.
+    On leaving it, the OCE has its convolutions back, with what was learned. code_cells: the cells
+    of phi per side; nothing changes where there are more than MOST_CELLS.
     """
     swapped = []
     if code_cells <= MOST_CELLS and isinstance(bottleneck, OneClassBottleneck):

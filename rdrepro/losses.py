@@ -1,7 +1,7 @@
 """Knowledge-distillation losses (Deng & Li 2022, Eqs. 1-2; Masciulli 2022, Eqs. 3-4).
 
 Features are lists of K tensors, one per layer: `f_e[k]` and `f_d[k]` of shape (B, C_k, H_k, W_k).
-Everything is computed in float32 or better, whatever precision the networks ran in.
+Losses are computed in float32 or better, whatever precision the networks ran in.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from torch import Tensor
 
 from rdrepro.config import REDUCTIONS
 
-CODED_SCALE = 1e-3  # FraqMasq/RKD_AD
+CODED_SCALE = 1e-3  # the extension's code, FraqMasq/RKD_AD
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Return `x` in float32, or unchanged where it is float32 or float64 already."""
+    """The tensor in float32, or unchanged where it is float32 or float64 already."""
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 
@@ -32,8 +32,8 @@ def kd_loss(f_e: Sequence[Tensor], f_d: Sequence[Tensor], reduction: str = "flat
     """Distillation loss: a scalar in [0, 2 K], lower = better restored.
 
     "pointwise" is Eq. 2, the mean over locations of Eq. 1. "flatten" is what the authors run
-    (official main.py, `loss_fucntion`): one cosine per image and layer over all C*H*W values,
-    which also compares the features' norms between locations (DEVIATIONS.md, D1).
+    (official main.py, `loss_fucntion`): one cosine per image and layer over all C*H*W values. It
+    also compares the features' norms between locations (DEVIATIONS.md, D1).
     """
     return kd_loss_per_image(f_e, f_d, reduction).mean()
 
@@ -54,7 +54,10 @@ def kd_loss_per_image(
 
 
 def value_loss(f_e: Sequence[Tensor], f_d: Sequence[Tensor]) -> Tensor:
-    """Squared distance of the features, mean over locations (extension, Eq. 3): a scalar >= 0."""
+    """Squared distance of the features, summed over layers (extension, Eq. 3): a scalar >= 0.
+
+    It is the mean over locations and images; lower = better restored.
+    """
     return value_loss_per_image(f_e, f_d).mean()
 
 
@@ -74,7 +77,8 @@ def mkd_loss(
 ) -> Tensor:
     """Value loss plus `weight` times the distillation loss (extension, Eq. 4): a scalar >= 0.
 
-    The report prints no weight (its lambda); 1000 stands in its code (FraqMasq/RKD_AD).
+    The report does not print the weight, its lambda. The default of 1000 is that of its code
+    (FraqMasq/RKD_AD).
     """
     return value_loss(f_e, f_d) + weight * kd_loss(f_e, f_d, reduction)
 
@@ -85,10 +89,11 @@ def mkd_loss_coded(
     weight: float = 1000.0,
     reduction: str = "pointwise",
 ) -> Tensor:
-    """The extension's loss as its code has it (FraqMasq/RKD_AD; E1): a scalar >= 0.
+    """The extension's loss as its code computes it (FraqMasq/RKD_AD; E1): a scalar >= 0.
 
-    0.001 times the un-squared Euclidean norm of the whole batch's difference, summed over layers,
-    plus `weight` times the distillation loss. The norm grows with the root of the batch size.
+    It is 0.001 times the sum of two parts. The first is the un-squared Euclidean norm of the whole
+    batch's difference, summed over layers; it grows with the root of the batch size. The second is
+    `weight` times the distillation loss.
     """
     pairs = zip(f_e, f_d, strict=True)
     norms = sum(torch.dist(at_least_float32(e), at_least_float32(d)) for e, d in pairs)

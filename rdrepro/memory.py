@@ -1,4 +1,4 @@
-"""How much memory the teacher's features may take, and what to say when memory runs out."""
+"""How much memory the teacher's features may take, and the message when memory runs out."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ FREE_SHARE = 1 / 3
 
 @contextmanager
 def memory_errors_explained(config: RunConfig, device: torch.device) -> Iterator[None]:
-    """Turn an allocation that failed into a sentence that names what to lower."""
+    """Turn a failed allocation into a MemoryError whose message names what to lower."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -30,7 +30,10 @@ def memory_errors_explained(config: RunConfig, device: torch.device) -> Iterator
 
 
 def cache_budget(device: torch.device) -> float:
-    """How many bytes of features to keep: $RDREPRO_CACHE_GB, or a third of what is free."""
+    """How many bytes of features to keep: $RDREPRO_CACHE_GB in GiB, or a third of what is free.
+
+    Raises ValueError where the variable is not a number.
+    """
     named = os.environ.get("RDREPRO_CACHE_GB")
     if named:
         try:

@@ -1,4 +1,4 @@
-"""The methods by name: the one place that knows which detectors there are."""
+"""The methods by name: the only module that knows all detectors."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ DETECTORS: dict[str, type[Detector]] = {
 
 
 def register(name: str) -> Callable[[type[Detector]], type[Detector]]:
-    """Class decorator: make a detector available as `method=name`."""
+    """Class decorator that makes a detector available as `method=name`."""
 
     def add(kind: type[Detector]) -> type[Detector]:
         DETECTORS[name] = kind
@@ -33,6 +33,6 @@ def register(name: str) -> Callable[[type[Detector]], type[Detector]]:
 
 
 def build_model(config: RunConfig, weights: Weights) -> Detector:
-    """Build the detector of a configuration, not yet fitted; the seed decides random weights."""
+    """Build the detector of a configuration, not yet fitted. `seed` decides random weights."""
     torch.manual_seed(config.seed)
     return DETECTORS[config.method].build(config, weights)

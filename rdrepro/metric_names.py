@@ -1,4 +1,4 @@
-"""Every metric that a row holds: its name there, in tables and in print, and what it means."""
+"""Every metric that a row holds: its names in rows, tables and papers, and its meaning."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ class Metric:
     title: str  # in tables and figures
     about: str
     required: bool = False  # whether every row has it
-    printed: str = ""  # what the papers' tables call it in results/paper
+    printed: str = ""  # its name in results/paper, the papers' printed values
 
 
 METRICS = (
@@ -57,13 +57,16 @@ METRICS = (
     ),
 )
 BY_NAME = {metric.name: metric for metric in METRICS}
-# The row's metric that is compared with a printed one (D16).
+# The metric of a row with which each printed metric is compared (D16).
 ROW_METRIC = {metric.printed: metric.name for metric in METRICS if metric.printed}
-# The three that Tables 1-2 and 5-7 print: {title: name in a row}.
+# The three metrics that Tables 1-2 and 5-7 print, as {title: name in a row}.
 PRINTED_TITLES = {BY_NAME[name].title: name for name in ROW_METRIC.values()}
 
 
 def title_of(name: str) -> str:
-    """A metric's title, by its name in a row or in print; any other text as it is."""
+    """A metric's title, given its name in a row or in results/paper.
+
+    Any other text is returned as it is.
+    """
     name = ROW_METRIC.get(name, name)
     return BY_NAME[name].title if name in BY_NAME else name

@@ -19,7 +19,11 @@ EIGHT_CONNECTED = 2  # skimage's name for "neighbours share an edge or a corner"
 
 
 def _flatten(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and boolean labels, both (N,); ValueError where no metric has a meaning."""
+    """Scores and boolean labels, both flattened to (N,).
+
+    Raises ValueError where no metric is defined: the shapes differ, a score is not finite, or all
+    labels are the same.
+    """
     scores, labels = np.asarray(scores), np.asarray(labels)
     if scores.shape != labels.shape:
         raise ValueError(f"scores {scores.shape} and labels {labels.shape} differ in shape")
@@ -33,7 +37,10 @@ def _flatten(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarr
 
 
 def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Area under the ROC curve in [0, 1]; 0.5 is chance. Any shape: images or pixels."""
+    """Area under the ROC curve in [0, 1]; 0.5 is chance.
+
+    Scores and labels may have any shape, those of images or of pixels.
+    """
     scores, labels = _flatten(scores, labels)
     return float(roc_auc_score(labels, scores))
 
@@ -45,14 +52,17 @@ def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
 
 
 def f1_max(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Highest F1 over all thresholds, in [0, 1]: the threshold is chosen on these labels."""
+    """Highest F1 over all thresholds, in [0, 1]. The threshold is chosen on these labels."""
     scores, labels = _flatten(scores, labels)
     precision, recall, _ = precision_recall_curve(labels, scores)
     return float(np.max(2 * precision * recall / np.maximum(precision + recall, 1e-12)))
 
 
 def youden_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Threshold (score >= t is anomalous) with the highest TPR - FPR, chosen on these labels."""
+    """The threshold t with the highest TPR - FPR; score >= t is anomalous.
+
+    It is chosen on these labels.
+    """
     scores, labels = _flatten(scores, labels)
     fpr, tpr, thresholds = roc_curve(labels, scores)
     return float(thresholds[1:][np.argmax((tpr - fpr)[1:])])
@@ -63,10 +73,10 @@ def pro_curve(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Per-region-overlap curve of the whole test set: (fpr, pro), one point per distinct score.
 
-    maps, masks: (N, H, W). A defect region is 8-connected, a defect pixel weighs one over its
-    region's area, so that the weighted true-positive rate is the mean overlap of all regions
-    (Bergmann et al. 2020, PRO). The FPR is over all normal pixels. The curve starts at (0, 0) and
-    ends with the first point whose FPR reaches `limit`.
+    maps, masks: (N, H, W). Defect regions are 8-connected. Each defect pixel is weighted by one
+    over its region's area, so that the weighted true-positive rate is the mean overlap of all
+    regions (Bergmann et al. 2020, PRO). The FPR is over all normal pixels. The curve starts at the
+    origin and ends with the first point whose FPR reaches `limit`.
     """
     maps, masks = np.asarray(maps), np.asarray(masks) > 0
     scores, defective = _flatten(maps, masks)
@@ -75,7 +85,7 @@ def pro_curve(
     weights[defective] = 1 / (areas.size * areas[regions])
     n_normal = scores.size - regions.size
 
-    needed = scores >= _score_at_fpr(limit, scores[~defective])  # the rest needs no sorting
+    needed = scores >= _score_at_fpr(limit, scores[~defective])  # lower scores lie beyond the limit
     scores, defective, weights = scores[needed], defective[needed], weights[needed]
     order = np.argsort(scores)[::-1]
     last_of_tie = np.append(np.diff(scores[order]) != 0, True)
@@ -93,8 +103,9 @@ def _score_at_fpr(limit: float, normal: np.ndarray) -> float:
 def aupro(maps: ArrayLike, masks: ArrayLike, limit: float = 0.3) -> float:
     """Area under the PRO curve up to FPR `limit`, divided by `limit`: exact, in [0, 1].
 
-    maps, masks: (N, H, W). As MVTec's evaluation does: every distinct score, linear interpolation
-    at the limit, trapezoids.
+    maps, masks: (N, H, W). It is computed as in MVTec's evaluation: every distinct score is a
+    point, the value at the limit is interpolated linearly, and the area is a sum of trapezoids.
+    Raises ValueError where `limit` is not in (0, 1].
     """
     if not 0 < limit <= 1:
         raise ValueError(f"limit={limit} must lie in (0, 1]")
@@ -107,9 +118,10 @@ def aupro(maps: ArrayLike, masks: ArrayLike, limit: float = 0.3) -> float:
 def aupro_official(maps: ArrayLike, masks: ArrayLike, limit: float = 0.3) -> float:
     """The authors' PRO (official test.py, `compute_pro`): per anomalous image, then averaged.
 
-    maps, masks: (N, H, W). FPR and thresholds belong to one image, 200 linear thresholds, the FPRs
-    below the limit are stretched to [0, 1]; normal images never count (DEVIATIONS.md, D16-D17).
-    An image where no FPR below the limit is positive has no such area and is left out.
+    maps, masks: (N, H, W). Each image has its own FPR and its own 200 evenly spaced thresholds. The
+    FPRs below the limit are stretched to [0, 1]. Normal images never count (DEVIATIONS.md,
+    D16-D17). An image is left out where no FPR below the limit is positive, since its area is
+    undefined. The result is NaN where every image is left out.
     """
     maps, masks = np.asarray(maps), np.asarray(masks) > 0
     _flatten(maps, masks)
@@ -144,7 +156,7 @@ def _share_above(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
 
 
 def _label_regions(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The region's number of each defect pixel of masks (N, H, W), and the areas."""
+    """The region number of each defect pixel of masks (N, H, W), and the regions' areas."""
     offset, numbers = 0, []
     for mask in masks:
         regions = connected_components(mask, connectivity=EIGHT_CONNECTED)[mask]  # 1, 2, ...

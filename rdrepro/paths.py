@@ -1,4 +1,4 @@
-"""Where data, weights and results are; environment variables override the project's folders."""
+"""The folders of data, weights and results. Environment variables override the project's own."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ PAPER = ROOT / "results" / "paper"
 
 
 def data_dir() -> Path | None:
-    """Return $RDREPRO_DATA, else the project's `data/` where it exists, else None."""
+    """The data folder: $RDREPRO_DATA, else the project's `data/` where it exists, else None."""
     named = os.environ.get("RDREPRO_DATA")
     if named:
         return existing(named) or Path(named)
@@ -18,21 +18,22 @@ def data_dir() -> Path | None:
 
 
 def results_dir() -> Path:
-    """Return $RDREPRO_RESULTS, else the project's `results/`."""
+    """The folder of results: $RDREPRO_RESULTS, else the project's `results/`."""
     named = os.environ.get("RDREPRO_RESULTS")
     return Path(named).absolute() if named else ROOT / "results"
 
 
 def weights_dir() -> Path | None:
-    """Return $RDREPRO_WEIGHTS where it is set."""
+    """The folder of weights: $RDREPRO_WEIGHTS; None where it is not set or does not exist."""
     named = os.environ.get("RDREPRO_WEIGHTS")
     return existing(named) if named else None
 
 
 def existing(path: str | Path) -> Path | None:
-    """Return `path`, taken from the working folder or else from the project's root; None if absent.
+    """The absolute path of an existing file or folder; None where there is none.
 
-    JupyterLab and nbval start a kernel in the notebook's folder, papermill in the caller's.
+    A relative path is taken from the working folder or else from the project's root. JupyterLab and
+    nbval start a kernel in the notebook's folder, papermill in the caller's.
     """
     path = Path(path).expanduser()
     return next((p.absolute() for p in (path, ROOT / path) if p.exists()), None)

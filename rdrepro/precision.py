@@ -1,4 +1,4 @@
-"""In which precision, memory layout and determinism the networks run."""
+"""The precision, memory layout and determinism with which the networks run."""
 
 from contextlib import AbstractContextManager
 
@@ -6,7 +6,7 @@ import torch
 
 from rdrepro.config import RunConfig
 
-LARGEST_SMALL = 64  # pixels; on a CPU, channels last are slower up to there
+LARGEST_SMALL = 64  # pixels; on a CPU, channels last is slower up to this size
 
 
 def autocast(config: RunConfig, device: torch.device) -> torch.autocast:
@@ -17,13 +17,13 @@ def autocast(config: RunConfig, device: torch.device) -> torch.autocast:
 
 
 def layout(config: RunConfig) -> torch.memory_format:
-    """How features lie in memory: channels last, but of small images channels first."""
+    """The memory layout of features: channels last, but channels first for small images."""
     small = config.image_size <= LARGEST_SMALL
     return torch.contiguous_format if small else torch.channels_last
 
 
 def full_precision_kernels() -> AbstractContextManager:
-    """The context in which a GPU's convolutions repeat exactly, and float32 is not TF32."""
+    """The context in which a GPU's convolutions are deterministic and float32 is not TF32."""
     return torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )

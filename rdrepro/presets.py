@@ -1,4 +1,4 @@
-"""Named settings: what each preset changes of RunConfig's defaults, and why."""
+"""Presets: named settings that differ from RunConfig's defaults, and the reasons."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from rdrepro.backbones import base_width, has_bottleneck_blocks
 from rdrepro.config import OURS, RunConfig
 from rdrepro.text import nearest
 
-# The extension as its code ran (FraqMasq/RKD_AD; DEVIATIONS.md, E1-E8), and its early stopping.
+# The extension as its code ran (FraqMasq/RKD_AD; DEVIATIONS.md, E1-E8).
 EXTENSION = {
     "image_size": 224,
     "loss_reduction": "pointwise",
@@ -16,27 +16,31 @@ EXTENSION = {
     "teacher_bn": "train",
     "epochs": 199,
 }
-STOPPED = {"early_stopping": "train"}  # its Sec. 4.3: patience and share as `PATIENCE`, `SHARE`
+# The early stopping of its Sec. 4.3, with its patience and share of validation images.
+STOPPED = {"early_stopping": "train"}
 PATIENCE, SHARE = 15, 0.25
 MEDICAL = {**EXTENSION, "dataset": "head_ct"}
 
-# MKD as its authors' code runs it (rohban-lab/Knowledge_Distillation_AD: train.py, config.yaml);
-# the betas are Adam's own, the batch is that of its configurations before the species data's.
+# MKD as its authors' code runs it (rohban-lab/Knowledge_Distillation_AD: train.py, config.yaml).
+# The betas are Adam's defaults. The batch size is that of its configurations before the one for
+# the species data.
 MKD = {"backbone": "vgg16", "batch_size": 64, "lr": 0.001, "beta1": 0.9, "beta2": 0.999}
-# The same, by data set; embedded data stand in for MVTec, and 201 epochs for what is not named.
+# The same by data set. Drawn categories have MVTec AD's settings; data sets that are not listed
+# train for 201 epochs.
 MKD_EPOCHS = {"mnist": 51, "fashion_mnist": 51, "cifar10": 201, "mvtec": 601, "synthetic": 601}
 MKD_OTHER_EPOCHS = 201
 MKD_VALUE_WEIGHT = {"mvtec": 0.5, "synthetic": 0.5}
 MKD_NORMALISED = ("cifar10",)
 
 
-PADIM_FEW_CHANNELS = 100  # Defard et al. 2021, Sec. 4, of ResNet-18's 448
+PADIM_FEW_CHANNELS = 100  # Defard et al. 2021, Sec. 4: of the 448 of ResNet-18
 
 
 def mkd_settings(preset: dict[str, Any], dataset: str) -> dict[str, Any]:
-    """What method=mkd means where nothing is chosen.
+    """MKD's settings for a data set, where the user chooses nothing.
 
-    Another method's preset keeps its say in all but the optimiser and the teacher.
+    The preset of another method still decides everything except the teacher, the batch size and the
+    optimiser.
     """
     usual = {
         **MKD,
@@ -50,7 +54,10 @@ def mkd_settings(preset: dict[str, Any], dataset: str) -> dict[str, Any]:
 
 
 def _ours(preset: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
-    """Reverse Distillation: the teacher's own width in the OCE, maps of what was trained."""
+    """Reverse Distillation's settings, where the user chooses nothing.
+
+    The OCE has the teacher's own width, and the layers that are trained are also scored.
+    """
     settings = preset | chosen
     if settings.get("bottleneck", RunConfig.bottleneck) != RunConfig.bottleneck:
         # A preset's projection belongs to the fusion, which other bottlenecks do not have.
@@ -61,7 +68,7 @@ def _ours(preset: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
 
 
 def _padim(preset: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
-    """PaDiM: as many channels as its authors keep of a network of that kind."""
+    """PaDiM's settings: as many channels as its authors keep for such a network."""
     backbone = (preset | chosen).get("backbone", RunConfig.backbone)
     few = {} if has_bottleneck_blocks(backbone) else {"padim_channels": PADIM_FEW_CHANNELS}
     return few | preset
@@ -71,7 +78,7 @@ def _mkd(preset: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
     return mkd_settings(preset, (preset | chosen).get("dataset", RunConfig.dataset))
 
 
-# What a method means where nothing is chosen, from a preset and what is chosen.
+# The settings of a method where the user chooses nothing, from (preset, chosen settings).
 USUAL: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]] = {
     OURS: _ours,
     "padim": _padim,
@@ -80,9 +87,9 @@ USUAL: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]] = {
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # What reaches the publication's numbers: the authors' code. RunConfig's defaults are just that.
+    # The authors' code, which gave the published numbers. RunConfig's defaults are the same.
     "paper": {},
-    # The text at its word: Eqs. 1-2 per location, the 1x1 convolution after concatenation.
+    # The text taken literally: Eqs. 1-2 per location, the 1x1 convolution after concatenation.
     "as_printed": {"loss_reduction": "pointwise", "mff_projection": True},
     # The paper's protocol cut to minutes on a CPU, on real data.
     "quick": {"backbone": "resnet18", "epochs": 20},
@@ -91,7 +98,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # The extension's Tables 1 and 2, and its Table 4, whose L_MKD has early stopping.
     "extension": EXTENSION,
     "extension_mkd": {**EXTENSION, **STOPPED, "loss": "mkd_coded"},
-    # The columns of the extension's Table 3, of one data set: training and score.
+    # The columns of the extension's Table 3 for one data set; they differ in training and score.
     "medical": MEDICAL,
     "medical_es": {**MEDICAL, **STOPPED},
     "medical_kd_score": {**MEDICAL, "score": "kd_loss"},
@@ -106,7 +113,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "image_size": 96,
         "epochs": 20,
     },
-    # Table 4 as the authors' loaders and scoring have it (D9, D10, D12); epochs are ours (O13).
+    # Table 4 with the authors' loaders and scoring (D9, D10, D12); the epochs are ours (O13).
     "novelty_official": {
         "dataset": "mnist",
         "backbone": "resnet18",
@@ -115,7 +122,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "score": "sum",
     },
     # One combination for every class and data set: the switches that helped on each of the three
-    # classes of the grid, in so few epochs that two cores can run it (O15, novelty_grid.py).
+    # classes of the grid. The epochs are so few that two cores can run it (O15,
+    # study/novelty_choice.py).
     "novelty_tuned": {
         "dataset": "mnist",
         "backbone": "resnet18",
@@ -135,13 +143,16 @@ PRESETS: dict[str, dict[str, Any]] = {
         "score": "sum",
     },
 }
-# What a preset's settings were chosen by, where they were: no verdict rests on them.
+# The classes on which the settings of SELECTED presets were chosen. Their rows enter no verdict.
 CHOSEN_CLASSES = {"mnist": 5, "fashion_mnist": 5, "cifar10": 5}
 SELECTED = ("novelty_tuned",)
 
 
 def selection(preset: str, dataset: str, normal_class: int | None) -> str | None:
-    """Return what a preset's settings were chosen by, as a row says it; None where by nothing."""
+    """The sentence in a row that says on which images a preset's settings were chosen.
+
+    None for a preset whose settings were not chosen by a validation.
+    """
     if preset not in SELECTED:
         return None
     used = CHOSEN_CLASSES.get(dataset) == normal_class
@@ -155,7 +166,10 @@ AUTO = "auto"
 
 
 def preset_settings(name: str) -> dict[str, Any]:
-    """Return what a preset changes; ValueError, with the nearest name, for an unknown one."""
+    """The settings that a preset changes.
+
+    Raises ValueError, with the nearest name, for an unknown preset.
+    """
     name = ALIASES.get(name, name)
     if name not in PRESETS:
         known = (AUTO, *PRESETS, *ALIASES)

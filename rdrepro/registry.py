@@ -1,7 +1,7 @@
-"""Every data set by name: its family, what it holds, where it lies, how it is split.
+"""Every data set by name: its family, its content, its folders and its splits.
 
-One entry here is what the whole package knows of a data set. Nothing is read from disk, and neither
-torch nor a reader of images is imported.
+An entry here holds all that the package knows of a data set before opening it. Nothing is read from
+disk, and neither torch nor a reader of images is imported.
 """
 
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ OBJECTS = (
 )
 NUMERALS = tuple("0123456789")
 FOLDS = 5  # of split="kfold"; our choice (O18)
-# Of split="validation": normal images to train on, and as many of each label to choose settings by.
+# For split="validation": normal images to train on, and those of each label to choose by.
 CHOICE_TRAIN, CHOICE_TEST = 1000, 500
-DRAWN = "DRAWN.txt"  # a file beside drawn scans, so that no reader takes them for real ones
+DRAWN = "DRAWN.txt"  # a file that marks drawn scans, so that they are never read as real ones
 
 
 @dataclass(frozen=True)
@@ -50,22 +50,22 @@ class DataSet:
     name: str
     title: str  # as tables and figures write it
     family: str
-    categories: tuple[str, ...]  # or, of one_class, the classes by number
+    categories: tuple[str, ...]  # of one_class: the classes, by number
     folders: tuple[str, ...] = ()  # below a data root; the first that exists is taken
     how_to_get: str = ""  # completes "... is not there; "
     splits: tuple[str, ...] = ("official",)  # the first is the usual one
-    banner: str = ""  # of embedded data: what to know before reading a number
-    tables: tuple[tuple[str, str], ...] = ()  # printed ones: (paper, number)
+    banner: str = ""  # of embedded data: a warning to read before any number
+    tables: tuple[tuple[str, str], ...] = ()  # that print it: (paper, table's number)
     # MVTec-like
     layout: Layout = Layout()
     # one class against the others
     normalised: bool = True  # whether the authors' loader normalises (official dataset.py, D9)
-    test_images: int | None = None  # the whole test set's, where a verdict needs all of it
+    test_images: int | None = None  # how many a verdict needs: the whole test set
     inlier_categories: tuple[int, ...] = (1,)
     # medical
-    parts: tuple[Folder, ...] = ()  # none: read from labels.csv, as Head CT
+    parts: tuple[Folder, ...] = ()  # empty: labels are read from labels.csv, as for Head CT
     kaggle: str = ""
-    printed_split: tuple[int, int] | None = None  # normal and anomalous test images of the report
+    printed_split: tuple[int, int] | None = None  # (normal, anomalous) test images in the report
 
     @property
     def embedded(self) -> bool:
@@ -74,7 +74,7 @@ class DataSet:
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """What a folder must hold to be read as this medical data set."""
+        """The names that a folder must contain to be read as this medical data set."""
         return tuple(part.name for part in self.parts) or ("head_ct", "labels.csv")
 
 
@@ -205,7 +205,7 @@ def of_family(family: str) -> tuple[str, ...]:
 
 
 def title_of(dataset: str) -> str:
-    """A data set's name as tables write it; any other text as it is."""
+    """A data set's name as tables write it. Any other text is returned as it is."""
     return DATASETS[dataset].title if dataset in DATASETS else dataset
 
 
@@ -229,7 +229,7 @@ def check_category(category: str, dataset: str = "mvtec") -> None:
 
 
 def check_class(dataset: str, normal_class: int | None) -> None:
-    """Raise ValueError for a data set that has no classes, or a class that it lacks."""
+    """Raise ValueError for a data set that has no classes, or for a class that it lacks."""
     check_dataset(dataset, ONE_CLASS)
     classes = DATASETS[dataset].categories
     if normal_class not in range(len(classes)):
@@ -259,7 +259,7 @@ def check_choice(
     split: str,
     fold: int | None,
 ) -> None:
-    """Raise ValueError, in one sentence, where a data set does not have what was chosen of it."""
+    """Raise ValueError, in one sentence, for a choice that a data set does not offer."""
     entry = DATASETS[dataset]
     foreign = {
         "normal_class": normal_class is not None and entry.family != ONE_CLASS,
@@ -273,7 +273,7 @@ def check_choice(
     if entry.family == MEDICAL:
         check_split(dataset, split, fold)
         if category != NORMAL:
-            raise ValueError(f"category={category!r} is {NORMAL!r} in a medical data set")
+            raise ValueError(f"category={category!r} must be {NORMAL!r} in a medical data set")
     elif entry.family == MVTEC:
         check_category(category, dataset)
     else:

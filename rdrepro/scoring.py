@@ -30,7 +30,8 @@ def anomaly_map(
 
     f_e, f_d: K tensors (B, C_k, H_k, W_k). layers: 1-based, all K by default. sigma: pixels, 0 for
     none. Returns (B, H, W) of `size`; in [0, 2 K] for "sum", [0, 2^K] for "product"; higher = more
-    anomalous. Sum, sigma 4 and aligned corners as in official test.py, `cal_anomaly_map`.
+    anomalous. The defaults (sum, sigma 4, aligned corners) are those of official test.py,
+    `cal_anomaly_map`.
     """
     if combine not in COMBINATIONS:
         raise ValueError(f"combine={combine!r} is not one of {', '.join(COMBINATIONS)}")
@@ -52,8 +53,9 @@ def anomaly_map(
 def gaussian_smooth(maps: Tensor, sigma: float) -> Tensor:
     """Smooth maps (B, H, W) as scipy.ndimage.gaussian_filter does by default; sigma in pixels.
 
-    The filter is linear and separable, so scipy's own response to each unit vector, edge rule and
-    truncation included, is a matrix per axis that serves any batch on any device.
+    The filter is linear and separable. Scipy's response to the unit vectors is therefore one matrix
+    per axis. The two matrices include its edge rule and truncation and serve any batch on any
+    device. Raises ValueError for a negative sigma.
     """
     if sigma < 0:
         raise ValueError(f"sigma={sigma} is negative; use 0 for no smoothing")
@@ -76,8 +78,8 @@ def _gaussian_matrix(n: int, sigma: float) -> np.ndarray:
 def image_score(maps: Tensor, kind: str = "max") -> Tensor:
     """Image score S_AD of maps (B, H, W): (B,), higher = more anomalous.
 
-    "max" is Sec. 3.3, "sum" the novelty score of Sec. 4.2, "top1pct" the mean of the highest
-    hundredth of the pixels (Guo et al. 2025, Dinomaly).
+    "max" is that of Sec. 3.3 and "sum" the novelty score of Sec. 4.2. "top1pct" is the mean of the
+    highest hundredth of the pixels (Guo et al. 2025, Dinomaly).
     """
     flat = maps.flatten(1)
     if kind == "max":
@@ -99,7 +101,8 @@ def loss_score(
 ) -> Tensor:
     """Image score from a loss, not a map (extension, Sec. 4.2): (B,), higher = more anomalous.
 
-    coded: L_MKD in its code's form, of a batch of one.
+    coded: whether L_MKD has the form of the extension's code (E1), with each image as a batch of
+    one.
     """
     if kind not in LOSS_SCORES:
         raise ValueError(f"kind={kind!r} is not one of {', '.join(LOSS_SCORES)}")

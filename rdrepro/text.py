@@ -1,25 +1,25 @@
-"""Small helpers for sentences that name the way out."""
+"""Small helpers for messages."""
 
 import difflib
 from collections.abc import Iterable
 
-LONG = 3600  # seconds from which a time is told in hours
+LONG = 3600  # seconds from which a duration is given in hours
 
 
 def one_of(names: Iterable[object]) -> str:
-    """Return "a, b or c"."""
+    """The names as in "a, b or c"."""
     *head, last = map(str, names)
     return f"{', '.join(head)} or {last}" if head else last
 
 
 def nearest(name: object, names: Iterable[object]) -> str:
-    """Return " Did you mean 'x'?", the nearest of `names`, or nothing where none is near."""
+    """The text " Did you mean 'x'?" with the nearest of `names`; empty where none is near."""
     close = difflib.get_close_matches(str(name), list(map(str, names)), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def duration(seconds: float) -> str:
-    """A length of time in the unit that people would use."""
+    """A length of time as text, in seconds, minutes or hours as people would say it."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < LONG else f"{seconds / 3600:.1f} h"

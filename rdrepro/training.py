@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # slow to load, and not needed to build a model
     from rdrepro.data.splits import ImageData
 
 HISTORY = ["epoch", "loss", "seconds"]
-VALIDATION = "validation_loss"  # in the history, where training stops by it
+VALIDATION = "validation_loss"  # a column of the history with early stopping
 WARM_UP_STEPS, TIMED_STEPS = 2, 2
 
 
@@ -38,10 +38,11 @@ def fit(
 ) -> "pd.DataFrame":
     """Minimise a detector's `batch_loss`; return the history, one row per epoch.
 
-    Columns: epoch, loss (mean over images), seconds. `look` is given the model every `eval_every`
-    epochs; its answer goes into the history and selects nothing. validation: images to stop early
-    by, with `early_stopping`; the epoch of their lowest loss then counts, not the last.
-    RuntimeError when the loss is not finite, MemoryError when memory runs out.
+    Its columns are epoch, loss (mean over images) and seconds. `look` is called with the model
+    every `eval_every` epochs; its metrics go into the history and select nothing. validation:
+    images for early stopping, given with the setting `early_stopping`. The model then keeps the
+    state of the epoch with their lowest loss, not of the last one. Raises RuntimeError when the
+    loss is not finite and MemoryError when memory runs out.
     """
     device = torch.device(device)
     with memory_errors_explained(config, device), full_precision_kernels():
@@ -103,7 +104,10 @@ def _epoch(
     config: RunConfig,
     bar: tqdm,
 ) -> float:
-    """Take a step per batch of images in this order; return the mean loss, or one not finite."""
+    """Take one step per batch, with images in this order; return the mean loss.
+
+    A loss that is not finite is returned at once.
+    """
     total = 0.0
     for indices in order.split(config.batch_size):
         loss = _step(model, features, indices, optimiser, config)
@@ -132,7 +136,7 @@ def _step(
 
 def _adam(model: Detector, config: RunConfig) -> torch.optim.Adam:
     betas = (config.beta1, config.beta2)
-    # The fused kernel takes a sixth off a step on a CPU.
+    # The fused kernel saves a sixth of a step's time on a CPU.
     return torch.optim.Adam(model.trainable().parameters(), lr=config.lr, betas=betas, fused=True)
 
 
@@ -144,7 +148,10 @@ class EarlyStopping:
         self.best, self.epoch, self.state = math.inf, 0, {}
 
     def validate(self, model: Detector, epoch: int) -> float:
-        """The mean loss of the images held out, in eval mode; keep the best state so far."""
+        """Compute the mean loss of the held-out images in eval mode.
+
+        The state of the model is kept if this is the lowest loss so far.
+        """
         model.eval()
         total = 0.0
         with torch.no_grad():
@@ -159,11 +166,11 @@ class EarlyStopping:
         return loss
 
     def over(self, epoch: int) -> bool:
-        """Whether the patience is used up."""
+        """Whether the loss has not fallen for `patience` epochs."""
         return epoch - self.epoch >= self.config.patience
 
     def restore(self, model: Detector) -> None:
-        """Give the model back the state of the epoch with the lowest validation loss."""
+        """Load the state of the epoch with the lowest validation loss into the model."""
         if self.state:
             model.kept().load_state_dict(self.state)
 
@@ -179,7 +186,7 @@ def _announce(config: RunConfig, features: TeacherFeatures, seconds: float) -> N
 
 
 def _estimate(model: Detector, features: TeacherFeatures, config: RunConfig) -> float:
-    """The seconds that training will take, from a few steps on a throw-away copy."""
+    """Estimate the seconds that training will take, from a few steps on a throw-away copy."""
     trial = copy.deepcopy(model)
     optimiser = _adam(trial, config)
     indices = torch.arange(min(config.batch_size, len(features)))
@@ -188,5 +195,5 @@ def _estimate(model: Detector, features: TeacherFeatures, config: RunConfig) -> 
         started = time.perf_counter()
         _step(trial, features, indices, optimiser, config)
         times.append(time.perf_counter() - started)
-    model.teacher.load_state_dict(statistics)  # trials move no batch norm
+    model.teacher.load_state_dict(statistics)  # undo what trial steps did to batch norms
     return config.epochs * math.ceil(len(features) / config.batch_size) * min(times[WARM_UP_STEPS:])

@@ -23,6 +23,16 @@ def pytest_addoption(parser):
     parser.addoption("--golden", type=Path, default=GOLDEN, help="golden values to compare with")
 
 
+def pytest_collection_modifyitems(items):
+    """Let tests that share a slow fixture follow each other, so that one worker makes it."""
+    slow = ("committed_blocks", "digits_outcome", "finished")
+
+    def place(item):
+        return next((i for i, name in enumerate(slow) if name in item.fixturenames), len(slow))
+
+    items.sort(key=place)
+
+
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch, tmp_path):
     """No test finds the data, weights or results of whoever runs it."""
@@ -64,6 +74,7 @@ def finished(small_mvtec, tmp_path_factory):
         backbone="efficientnet_lite0",
         image_size=64,
         epochs=2,
+        precision="float32",
         device="cpu",
         results_dir=str(tmp_path_factory.mktemp("results")),
     )
@@ -78,6 +89,7 @@ def finished(small_mvtec, tmp_path_factory):
 def digits_outcome(tmp_path_factory):
     """The outcome of two epochs on scikit-learn's digits."""
     given = {"dataset": "digits", "normal_class": 1, "epochs": 2, "batch_size": 32}
+    given |= {"precision": "float32", "device": "cpu"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RDREPRO_RESULTS", str(tmp_path_factory.mktemp("results")))
         yield rd.carry_out(rd.resolve(**given, study="digits"))

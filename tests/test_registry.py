@@ -124,7 +124,7 @@ def test_what_a_data_set_has_may_be_chosen(dataset):
         ("digits", "split", "kfold", "split='kfold' is not official or validation of digits"),
         ("digits", "category", "4", "category='4' is not '3', that of normal_class"),
         ("caltech256", "split", "validation", "split has no meaning with dataset='caltech256'"),
-        ("head_ct", "category", "wood", "category='wood' is 'normal' in a medical data set"),
+        ("head_ct", "category", "wood", "category='wood' must be 'normal' in a medical data set"),
         ("head_ct", "fold", 7, "fold=7 must be 0 to 4"),
     ],
 )

@@ -1,1 +1,1 @@
-"""What the papers compare with: PaDiM and SPADE (Table 3), MKD (the extension's Tables 1-3)."""
+"""The papers' baselines: PaDiM and SPADE (Table 3), MKD (the extension's Tables 1-3)."""

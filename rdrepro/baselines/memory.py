@@ -1,4 +1,4 @@
-"""What PaDiM and SPADE share: a memory bank of normal images' features, and the search of it."""
+"""What PaDiM and SPADE share: a memory bank of normal images' features, and its search."""
 
 import time
 from abc import abstractmethod
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class MemoryDetector(Detector):
-    """A frozen encoder and a memory bank of what normal images look like to it.
+    """A frozen encoder and a memory bank of its features of normal images.
 
-    `remember(batches)` fills the bank; `anomaly_map(images)` returns (B, H, W) and
-    `image_score(images)` (B,), both higher = more anomalous, of images (B, 3, H, W) in [0, 1]. Maps
-    are upsampled and smoothed as Reverse Distillation's are, so that only the method differs.
+    `remember(batches)` fills the bank. For images (B, 3, H, W) in [0, 1], `anomaly_map(images)`
+    returns (B, H, W) and `image_score(images)` (B,), both higher = more anomalous. Maps are
+    upsampled and smoothed as Reverse Distillation's are, so that only the method differs.
     """
 
     def __init__(self, teacher: Teacher, config: RunConfig):
@@ -45,7 +45,7 @@ class MemoryDetector(Detector):
         look: Look | None = None,
         validation: "ImageData | None" = None,
     ) -> "pd.DataFrame":
-        """Fill the memory bank; the history is empty. It takes one look at each image."""
+        """Fill the memory bank in one pass over the images. The history is empty."""
         import pandas as pd
 
         device = torch.device(device)
@@ -74,20 +74,26 @@ class MemoryDetector(Detector):
 
     @abstractmethod
     def search(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Return distances (B, h, w) to what is normal, and image scores (B,) of a kind's own."""
+        """Distances (B, h, w) to the bank, and image scores (B,).
+
+        None instead of scores means the maximum of each map.
+        """
 
     @abstractmethod
     def bank(self) -> list[Tensor]:
-        """The tensors that testing needs beside the encoder."""
+        """The tensors that testing needs besides the encoder."""
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """F_E of images (B, 3, H, W), in float32 whatever the encoder runs in."""
+        """The maps f_E of images (B, 3, H, W), in float32 whatever the encoder runs in."""
         with autocast(self.config, images.device):
             maps = self.teacher(images.contiguous(memory_format=torch.channels_last))
         return [f.float() for f in maps]  # (B, C_k, H_k, W_k)
 
     def finish(self, distances: Tensor, scores: Tensor | None, size: Sequence[int]) -> tuple:
-        """Maps (B, H, W) of `size` and scores (B,), the map's maximum where none is given."""
+        """Maps (B, H, W) of `size` and scores (B,).
+
+        Where no scores are given, they are the maximum of each map.
+        """
         corners = self.config.align_corners
         maps = F.interpolate(
             distances[:, None], tuple(size), mode="bilinear", align_corners=corners

@@ -1,4 +1,4 @@
-"""Multiresolution Knowledge Distillation (Salehi et al., CVPR 2021): a cloner restores VGG-16.
+"""Multiresolution Knowledge Distillation (Salehi et al., CVPR 2021): a cloner imitates VGG-16.
 
 "official" is the authors' code, rohban-lab/Knowledge_Distillation_AD.
 """
@@ -27,20 +27,21 @@ if TYPE_CHECKING:
 
     from rdrepro.data.splits import ImageData
 
-# What the convolutions that were never a classifier (amdegroot's) want; torchvision's own figures.
+# Mean and SD of the input for IMAGENET1K_FEATURES, as torchvision gives them. These weights
+# (amdegroot's) never belonged to a classifier.
 FEATURES_MEAN, FEATURES_STD = (0.48235, 0.45882, 0.40784), (1 / 255,) * 3
 # Output channels of the cloner's convolutions, block by block (official network.py, "B").
 CLONER = ((16, 16), (16, 128), (16, 16, 256), (16, 16, 512), (16, 16, 512))
-GRADIENT_PIXELS = 4 * 256**2  # tested at once: gradients by the images keep every layer's output
-UNSCORED = 1  # trained on four layers, tested on the last three (official test_functions.py)
+GRADIENT_PIXELS = 4 * 256**2  # tested at once; few, as gradients keep every layer's output
+UNSCORED = 1  # of four trained layers, the last three are scored (official test_functions.py)
 
 
 class VGG16(nn.Module):
     """Frozen teacher: images (B, 3, H, W) in [0, 1] -> its maps after the max-pools 2 to 5.
 
     They are (B, C_k, H / s_k, W / s_k) with C = 128, 256, 512, 512 and s = 4, 8, 16, 32. Unlike
-    `Teacher` it lets gradients through to the images. normalise="none" feeds the images as they
-    are, as the official loaders do but CIFAR-10's.
+    `Teacher` it lets gradients through to the images. normalise="none": images are used as they
+    are, as in the official loaders except that of CIFAR-10.
     """
 
     def __init__(self, weights: Weights, normalise: str = "none"):
@@ -68,7 +69,10 @@ class VGG16(nn.Module):
 
 
 def build_cloner() -> nn.Sequential:
-    """Return VGG-16 made thin, without biases; batch norm follows all but a block's last layer."""
+    """Build the cloner, a thin VGG-16 without biases.
+
+    Batch norm follows every convolution but the last one of a block.
+    """
     layers, channels = [], 3
     for block in CLONER:
         for position, width in enumerate(block, 1):
@@ -82,7 +86,7 @@ def build_cloner() -> nn.Sequential:
 
 
 def _initialise(network: nn.Module) -> nn.Module:
-    """Draw the convolutions' weights as the official network.py does; no biases."""
+    """Draw the convolutions' weights as the official network.py does; biases are zero."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.xavier_uniform_(module.weight)
@@ -92,7 +96,7 @@ def _initialise(network: nn.Module) -> nn.Module:
 
 
 def critical_layers(network: nn.Sequential, x: Tensor) -> list[Tensor]:
-    """Return what a VGG of five blocks gives after its max-pools 2 to 5, shallow to deep."""
+    """The maps of a VGG of five blocks after its max-pools 2 to 5, shallow to deep."""
     pooled = []
     for layer in network:
         x = layer(x)
@@ -104,10 +108,11 @@ def critical_layers(network: nn.Sequential, x: Tensor) -> list[Tensor]:
 def restoration_loss(f_e: Sequence[Tensor], f_d: Sequence[Tensor], weight: float = 0.01) -> Tensor:
     """Loss of each image (B,) >= 0, lower = better restored: direction plus `weight` times value.
 
-    Summed over layers: one minus the cosine of all C*H*W values, and the mean of their squared
-    differences (official loss_functions.py; its scalar is the mean over the batch).
+    Direction is one minus the cosine of all C*H*W values, value is the mean of their squared
+    differences; both are summed over layers (official loss_functions.py, whose scalar is the mean
+    over the batch).
     """
-    # Channels last, as they lie in memory: flattening copies nothing.
+    # Channels last is their layout in memory, so that flattening copies nothing.
     f_e, f_d = ([at_least_float32(f).permute(0, 2, 3, 1) for f in maps] for maps in (f_e, f_d))
     value = sum((e - d).square().flatten(1).mean(dim=1) for e, d in zip(f_e, f_d, strict=True))
     return kd_loss_per_image(f_e, f_d, "flatten") + weight * value
@@ -115,7 +120,7 @@ def restoration_loss(f_e: Sequence[Tensor], f_d: Sequence[Tensor], weight: float
 
 @contextmanager
 def gradients() -> Iterator[None]:
-    """Let gradients be computed, whatever surrounds."""
+    """The context in which gradients are computed, even inside inference mode."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
 
@@ -123,12 +128,14 @@ def gradients() -> Iterator[None]:
 class MKD(Detector):
     """A frozen VGG-16 and a cloner trained to restore its maps of normal images.
 
-    `anomaly_map(images)` returns (B, H, W) and `image_score(images)` (B,),
-    both higher = more anomalous, of images (B, 3, H, W) in [0, 1]. The score is the loss over the
-    last three layers, the map its plain gradient by the image, absolute values summed over
-    channels, smoothed and opened (official test_functions.py, "gradients"; it also has averaged
-    and guided gradients). The official code scales each image's gradient to [0, 1] and looks at
-    anomalous images alone; here one scale serves all, so that images can be compared.
+    For images (B, 3, H, W) in [0, 1], `anomaly_map(images)` returns (B, H, W) and
+    `image_score(images)` (B,), both higher = more anomalous. The score is the loss over the last
+    three layers. The map is the score's plain gradient by the image: absolute values summed over
+    channels, smoothed and opened (official test_functions.py, "gradients"; it also has averaged and
+    guided gradients).
+
+    The official code scales each image's gradient to [0, 1] and uses anomalous images only. Here
+    one scale serves all images, so that they can be compared.
     """
 
     def __init__(self, teacher: VGG16, cloner: nn.Sequential, config: RunConfig):
@@ -137,11 +144,11 @@ class MKD(Detector):
         self.eval()
 
     def trainable(self) -> nn.ModuleDict:
-        """Return what training changes: the cloner."""
+        """The modules that training changes: the cloner."""
         return nn.ModuleDict({"cloner": self.cloner})
 
     def kept(self) -> nn.ModuleDict:
-        """Return what is kept of training."""
+        """The modules whose state is saved: the cloner."""
         return self.trainable()
 
     @classmethod
@@ -156,7 +163,10 @@ class MKD(Detector):
         look: Look | None = None,
         validation: "ImageData | None" = None,
     ) -> "pd.DataFrame":
-        """Train the cloner; return the history, one row per epoch: epoch, loss, seconds."""
+        """Train the cloner; return the history, one row per epoch.
+
+        Its columns are epoch, loss and seconds.
+        """
         history = fit(self, data, config, device)
         self.eval()
         return history
@@ -181,13 +191,13 @@ class MKD(Detector):
             return critical_layers(self.cloner, self.teacher.normalised(images))
 
     def see(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The images, a gradient to be taken by them, and the teacher's four maps."""
+        """The images, prepared for a gradient by them, and the teacher's four maps."""
         with gradients(), autocast(self.config, images.device):
             images = images.clone(memory_format=layout(self.config)).requires_grad_()
             return images, self.teacher(images)
 
     def restore(self, seen: tuple[Tensor, list[Tensor]]) -> tuple[Tensor, list, list]:
-        """The same and the cloner's four maps."""
+        """The images, the teacher's four maps and the cloner's four maps."""
         with gradients():
             return *seen, self.clone(seen[0])
 
@@ -216,7 +226,8 @@ class MKD(Detector):
 def opened(maps: Tensor) -> Tensor:
     """Open maps (B, H, W) by a cross of 3x3 pixels, so that narrower peaks vanish.
 
-    The official code opens the map once per threshold; thresholds of this one are the same.
+    The official code thresholds the map first and opens the result, once per threshold.
+    Thresholding the opened map gives the same.
     """
     return _dilated(-_dilated(-maps))
 

@@ -17,9 +17,10 @@ BLOCK_BYTES = 2**28  # of covariances at once
 class PaDiM(MemoryDetector):
     """Mahalanobis distance to the normal features of the same location, over random channels.
 
-    The bank is a mean (P, R) and the Cholesky factor (P, R, R) of a covariance for each of the P
-    locations of the finest map; R is `padim_channels`, drawn by `seed` from all channels. The image
-    score is the map's maximum.
+    For each of the P locations of the finest map, the bank holds a mean (P, R) and the Cholesky
+    factor (P, R, R) of a covariance. R is `padim_channels`; these are drawn by `seed` from all
+    channels. The image score is the map's maximum. Raises ValueError where the teacher has fewer
+    channels.
     """
 
     def __init__(self, teacher: Teacher, config: RunConfig):
@@ -32,7 +33,7 @@ class PaDiM(MemoryDetector):
             )
         generator = torch.Generator().manual_seed(config.seed)
         chosen = torch.randperm(total, generator=generator)[: config.padim_channels]
-        # By layer, so that no channel is spread over the finest map in vain.
+        # By layer, so that only the chosen channels are spread over the finest map.
         starts = [sum(teacher.channels[:k]) for k in range(len(teacher.channels))]
         self.chosen = [
             (chosen[(chosen >= start) & (chosen < start + c)] - start).sort().values
@@ -49,7 +50,7 @@ class PaDiM(MemoryDetector):
         """The chosen channels at each location of the finest map, (B, P, R)."""
         size = features[0].shape[-2:]
         pairs = zip(features, self.chosen, strict=True)
-        chosen = [f[:, i.to(f.device)] for f, i in pairs if len(i)]  # few may leave a layer out
+        chosen = [f[:, i.to(f.device)] for f, i in pairs if len(i)]  # a layer may have none
         embedding = torch.cat([spread(f, size) for f in chosen], dim=1)  # (B, R, h, w)
         return embedding.flatten(2).transpose(1, 2)
 
@@ -69,7 +70,7 @@ class PaDiM(MemoryDetector):
             self.factor[block] = torch.linalg.cholesky(covariance)
 
     def search(self, features: Sequence[Tensor]) -> tuple[Tensor, None]:
-        """The Mahalanobis distance at each location (their Eq. 2), and no own score."""
+        """The Mahalanobis distance at each location (their Eq. 2), (B, h, w); no scores."""
         offset = (self.embed(features) - self.mean).permute(1, 2, 0)  # (P, R, B)
         distances = torch.cat(
             [
@@ -84,6 +85,6 @@ class PaDiM(MemoryDetector):
 
     @staticmethod
     def _blocks(places: int, channels: int) -> list[slice]:
-        """Return slices of the locations whose covariances fit into a block's memory."""
+        """Slices of the locations, so short that their covariances fit into BLOCK_BYTES."""
         step = max(1, BLOCK_BYTES // (4 * channels**2))
         return [slice(start, start + step) for start in range(0, places, step)]

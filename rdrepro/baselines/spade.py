@@ -14,15 +14,16 @@ from rdrepro.models.weights import Weights
 from rdrepro.precision import autocast
 
 GALLERY = ("gallery1", "gallery2", "gallery3")
-BLOCK = 256  # locations at once: their distances to a gallery image stay in the cache
+BLOCK = 256  # locations at once, so that their distances to a gallery image stay in the cache
 
 
 class SPADE(MemoryDetector):
     """Mean squared distance to the K nearest normal images, and location by location within them.
 
     The image level compares means of the `pooled_layer` over all locations, (C,). The pixel level
-    compares the three maps of a location, the coarser ones repeated, with every location of the K
-    images found, and keeps the nearest. The bank holds both for every training image.
+    compares the features of each location with those of every location of the K images found, and
+    keeps the smallest squared distance. A location's features are those of all three maps, with the
+    coarser maps repeated. The bank holds both kinds of features for every training image.
     """
 
     def __init__(
@@ -41,7 +42,10 @@ class SPADE(MemoryDetector):
 
     @classmethod
     def settle(cls, config: RunConfig, weights: Weights, chosen: Mapping[str, Any]) -> RunConfig:
-        """Pool the fourth stage, or the third where the weights end there and nobody chose."""
+        """The configuration, with `pooled_layer=3` where the weights have no fourth stage.
+
+        Raises NoFourthStageError where the user chose layer 4 and the weights lack it.
+        """
         try:
             check_fourth_stage(config.backbone, weights)
         except NoFourthStageError:
@@ -56,7 +60,7 @@ class SPADE(MemoryDetector):
         return [getattr(self, name) for name in GALLERY]
 
     def features(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The three maps, and what the image level compares, (B, C)."""
+        """The three maps, and the means (B, C) that the image level compares."""
         maps = super().features(images)
         with autocast(self.config, images.device):
             deepest = self.fourth_stage(maps) if self.fourth_stage else maps[-1]
@@ -78,7 +82,7 @@ class SPADE(MemoryDetector):
             setattr(self, name, torch.cat(layer))  # (N, P_k, C_k)
 
     def search(self, seen: tuple[list[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        """Return squared distances (B, h, w) to the nearest location, and to the nearest images."""
+        """Squared distances (B, h, w) to the nearest locations, and (B,) to the nearest images."""
         features, means = seen
         squared = torch.cdist(means, self.pooled).square()  # (B, N)
         found = squared.topk(self.config.neighbours, largest=False)
@@ -92,9 +96,10 @@ class SPADE(MemoryDetector):
         return unnested(nearest, features[-1].shape[-2:]), found.values.mean(dim=1)
 
     def _nearest_location(self, layers: list[Tensor], images: Tensor) -> Tensor:
-        """Each location's squared distance to the nearest of these gallery images, (P_1,).
+        """Each location's squared distance to the nearest one in these gallery images, (P_1,).
 
-        A block of locations and a gallery image at a time, so that memory does not grow with K.
+        It takes one block of locations and one gallery image at a time, so that memory does not
+        grow with K.
         """
         augmented = [torch.cat([-2 * p, p.new_ones(len(p), 1)], dim=1) for p in layers]
         blocks = [p.split(BLOCK >> 2 * k) for k, p in enumerate(augmented)]
@@ -117,11 +122,12 @@ def _with_norms(q: Tensor) -> Tensor:
 
 
 def _nearest(query: Sequence[Tensor], gallery: Sequence[Tensor]) -> Tensor:
-    """Return min over q of |q|^2 - 2 p.q for each fine location p, (P_1,), over nested layers.
+    """The minimum over q of |q|^2 - 2 p.q for each fine location p, (P_1,), over nested layers.
 
     query: rows (P_k, C_k + 1) of -2 p and 1; gallery: columns (C_k + 1, Q_k). Squared distances of
-    concatenated features are sums over layers, and all that lies in a coarse cell shares its part.
-    So the nearest quarter is found before the coarser layer is added: exact, and less work.
+    concatenated features are sums over layers, and all fine locations of a coarse cell share the
+    coarse layer's part. The minimum over the quarters of a cell can therefore be taken before the
+    coarser layer is added. This is exact and saves work.
     """
     total = query[0] @ gallery[0]  # (P_1, Q_1)
     for p, q in zip(query[1:], gallery[1:], strict=True):
@@ -131,10 +137,10 @@ def _nearest(query: Sequence[Tensor], gallery: Sequence[Tensor]) -> Tensor:
 
 
 def nested(features: Sequence[Tensor], quarters_first: bool = False) -> list[Tensor]:
-    """Maps (B, C_k, H_k, W_k), each half as high and wide as the last, as (B, P_k, C_k).
+    """Maps (B, C_k, H_k, W_k), each half as high and wide as the one before, as (B, P_k, C_k).
 
-    Locations stand in the order of the deepest map's cells, then their quarters, then theirs; with
-    `quarters_first` the finest quarters vary slowest.
+    Locations are in the order of the deepest map's cells, then of the quarters of a cell, then of
+    the quarters of a quarter. With `quarters_first` the finest quarters vary slowest.
     """
     return [_nest(f, len(features) - 1 - k, quarters_first) for k, f in enumerate(features)]
 
@@ -151,7 +157,7 @@ def _nest(f: Tensor, levels: int, quarters_first: bool) -> Tensor:
 
 
 def unnested(values: Tensor, deepest: Sequence[int]) -> Tensor:
-    """Return values (B, P_1) of nested locations as maps (B, H_1, W_1)."""
+    """Values (B, P_1) of nested locations, put back into maps (B, H_1, W_1)."""
     cells = deepest[0] * deepest[1]
     levels = (values.shape[1] // cells).bit_length() // 2
     split = values.view(len(values), *deepest, *(2 for _ in range(2 * levels)))

@@ -1,7 +1,7 @@
-"""Copies of one picture among files: identical bytes, or the same picture stored otherwise.
+"""Duplicates among image files: files that are copies of one picture.
 
-Otherwise: at another size or compression, sharpened, blurred, with another border or cropped.
-Mirrored and turned copies are not looked for.
+Copies have identical bytes, or show the same picture at another size or compression, sharpened,
+blurred, with another border or cropped. Mirrored and rotated copies are not searched for.
 """
 
 from collections.abc import Sequence
@@ -21,32 +21,35 @@ from torch import Tensor
 from rdrepro.data.images import open_image
 from rdrepro.progress import progress
 
-ALIKE = 0.99  # ours (O18): sure copies
-# Ours (O18), by eye on Head CT and Brain MRI: every copy of a normal image that was found lies
-# above it, and so do neighbouring slices of one head, which are no better to train on.
+ALIKE = 0.99  # the correlation of sure copies; our choice (O18)
+# The correlation of likely copies; our choice (O18), made by eye on Head CT and Brain MRI. Every
+# copy of a normal image that was found correlates more. So do neighbouring slices of one head,
+# which are no better to train on.
 ALIGNED_ALIKE = 0.94
 SIDE = 32  # pixels of a thumbnail
-CENTRE = 0.65  # of a picture's sides: what is looked for in another
-SCALES = (0.85, 0.9, 0.95, 1.0, 1.06, 1.12, 1.18)  # of its height and width, each
-DARK, EMPTY = 0.1, 0.02  # a border's rows: so few pixels above so little of the brightest
-MOST = 2000  # pictures that are aligned; more would take hours
-BLOCK = 64  # pictures looked for in all others at once
+CENTRE = 0.65  # the share of a picture's sides that is searched for in another
+SCALES = (0.85, 0.9, 0.95, 1.0, 1.06, 1.12, 1.18)  # of the centre's height and of its width
+# A row or column is border if at most a share EMPTY of it exceeds DARK times the brightest pixel.
+DARK, EMPTY = 0.1, 0.02
+MOST = 2000  # pictures among which likely copies are searched for; more would take hours
+BLOCK = 64  # pictures searched for in all others at once
 
 
 @dataclass(frozen=True)
 class _File:
-    """A file that is another's equal where the bytes are."""
+    """A file, equal to any other file with the same bytes."""
 
     digest: str
     path: Path = field(compare=False)
 
 
 def picture_groups(paths: Sequence[Path], digests: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """A group number for each file, (N,), of sure copies, and one of likely copies too.
+    """Two group numbers for each file, (N,): by sure copies only, and by sure and likely copies.
 
-    Sure: the same bytes (`digests`), or grey thumbnails that correlate by ALIKE or more. Likely:
-    the centre of one is found in the other, by ALIGNED_ALIKE or more, whatever dark border either
-    has; not looked for among more than MOST pictures. Copies of copies are copies.
+    Sure copies have the same bytes (`digests`), or grey thumbnails that correlate by ALIKE or more.
+    In likely copies, the centre of one picture is found in the other with a correlation of
+    ALIGNED_ALIKE or more, after dark borders are cut off. Likely copies are not searched for among
+    more than MOST pictures. Copies of copies are copies.
     """
     first = dict(zip(reversed(digests), reversed(paths), strict=True))
     kept = list(dict.fromkeys(digests))  # one file of each content is decoded
@@ -58,10 +61,10 @@ def picture_groups(paths: Sequence[Path], digests: Sequence[str]) -> tuple[np.nd
 
 @lru_cache(maxsize=8)
 def _content_groups(files: tuple[_File, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return `picture_groups` of files with different bytes."""
+    """The groups of `picture_groups` for files with different bytes."""
     frames, contents = [], []
     for file in progress(files, "copies", leave=False):
-        # The colours as the teacher sees them: of a palette, or beside transparency.
+        # RGB first, as the teacher sees palettes and transparency.
         grey = open_image(file.path, "RGB").convert("L")
         frames.append(_thumbnails([grey], SIDE).flatten())
         contents += [_content(grey)] if len(files) <= MOST else []
@@ -80,7 +83,7 @@ def _alike(frames: Tensor) -> csr_array:
 
 
 def _thumbnails(pictures: Sequence[Image.Image], height: int, width: int | None = None) -> Tensor:
-    """Return grey thumbnails, (N, 1, height, width) float32, square by default."""
+    """Grey thumbnails, (N, 1, height, width) float32, square by default."""
     size = (width or height, height)
     small = [np.asarray(p.resize(size, Image.Resampling.BILINEAR), np.float32) for p in pictures]
     return torch.from_numpy(np.stack(small))[:, None]
@@ -89,7 +92,8 @@ def _thumbnails(pictures: Sequence[Image.Image], height: int, width: int | None 
 def _aligned(pictures: Sequence[Image.Image]) -> np.ndarray:
     """How well the centre of one picture is found in another, (N, N), in [-1, 1].
 
-    The highest correlation over SCALES and all places, of either in the other.
+    It is the highest correlation over SCALES and all positions, with the centre taken from either
+    picture of a pair.
     """
     whole, n = _thumbnails(pictures, SIDE), len(pictures)  # (N, 1, SIDE, SIDE)
     best = torch.full((n, n), -1.0)

@@ -1,4 +1,4 @@
-"""Part of a data set, and training images held out to validate on (extension, Sec. 4.3)."""
+"""Parts of a data set, and training images held out for validation (extension, Sec. 4.3)."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from rdrepro.data.mvtec import MVTecAD
 
 
 class Part(Dataset):
-    """Some images of a data set whose images are all of one kind."""
+    """Some images of a data set, all of one kind."""
 
     def __init__(self, data: MVTecAD | MedicalImages, indices: Sequence[int], kind: str):
         self.data, self.indices, self.kind = data, [int(i) for i in indices], kind
@@ -23,19 +23,20 @@ class Part(Dataset):
         return self.data[self.indices[index]]
 
     def fingerprint(self) -> str:
-        """The SHA-256 of the whole set's fingerprint and of the chosen numbers."""
+        """The SHA-256 of the whole set's fingerprint and of the chosen indices."""
         return hashlib.sha256(f"{self.data.fingerprint()} {self.indices}".encode()).hexdigest()
 
     def counts(self) -> dict[str, int]:
-        """How many images there are, by their only kind."""
+        """How many images there are, by kind; there is only one kind."""
         return {self.kind: len(self)}
 
 
 def hold_out(data: MVTecAD | MedicalImages, fraction: float, seed: int) -> tuple[Part, Part]:
-    """The part of a training set to train on, and `fraction` of it to validate on.
+    """Split a training set into a part to train on and `fraction` of it to validate on.
 
-    Copies of one picture stay together, so the held-out part may be a little smaller; likely ones
-    of what is held out are left out of training. ValueError where one of the two would be empty.
+    Copies of one picture stay together, so the held-out part may be a little smaller than
+    `fraction`. Images that are likely copies of held-out ones are left out of training. Raises
+    ValueError where a part would be empty.
     """
     groups = np.array(getattr(data, "sure_groups", range(len(data))))
     likely = np.array(getattr(data, "groups", range(len(data))))
@@ -56,6 +57,6 @@ def hold_out(data: MVTecAD | MedicalImages, fraction: float, seed: int) -> tuple
 
 
 def normals_of(data: MedicalImages) -> Part:
-    """The normal images of a test set: what the extension's code validated on."""
+    """The normal images of a test set, on which the extension's code validated (E9)."""
     normal = np.flatnonzero(np.array(data.labels()) == 0)
     return Part(data, normal, next(data[int(i)]["defect"] for i in normal))

@@ -24,7 +24,10 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def open_image(path: Path, mode: str) -> Image.Image:
-    """A picture in a mode; ValueError for one that cannot be decoded, or of over 8 bits."""
+    """Open a picture in a mode such as "RGB".
+
+    Raises ValueError where it cannot be decoded or has more than 8 bits a channel.
+    """
     try:
         picture = Image.open(path)
         if picture.mode.startswith(("I", "F")):

@@ -17,7 +17,7 @@ from rdrepro.data.copies import picture_groups
 from rdrepro.data.images import images_in, is_image, open_image
 from rdrepro.registry import DATASETS, DRAWN, FOLDS, NORMAL, check_split
 
-REPORT_NORMALS = 10  # tested, as all anomalies are; extension, Sec. 4.1
+REPORT_NORMALS = 10  # how many split="report" tests (extension, Sec. 4.1)
 PARTS = ("train", "test")
 
 
@@ -34,13 +34,16 @@ class Picture:
 class MedicalImages(Dataset):
     """One side of a split of a medical data set: normal images to train on, or the test set.
 
-    Items are dicts as MVTecAD's, without a mask: `image` (3, H, W) float32 in [0, 1]; `gt_label` 0
-    or 1; `defect`, the image's kind; `path`, relative to `root`; `group`, the same number for
-    copies of one picture. split "kfold": the normal images in FOLDS parts, drawn by `data_seed`,
-    of which `fold` is tested; "report": ten of them, or of Retinal OCT half of the training
-    images, drawn by `data_seed` and `fold`; "official": Retinal OCT's own. Every anomalous image is
-    tested. Copies of one picture are never on both sides; FileNotFoundError says where files come
-    from.
+    Items are dicts like MVTecAD's, without a mask: `image` (3, H, W) float32 in [0, 1]; `gt_label`
+    0 or 1; `defect`, the image's kind; `path`, relative to the data set's folder; `group`, a number
+    that copies of one picture share.
+
+    split="kfold": the normal images are divided into FOLDS parts, drawn by `data_seed`, and part
+    `fold` is tested. split="report": `data_seed` and `fold` draw ten normal images to test or, for
+    Retinal OCT, half of the training images to train on. split="official": Retinal OCT's own split.
+    Every anomalous image is tested. Copies of one picture are never on both sides.
+
+    Raises FileNotFoundError, saying where the files come from, where they are missing.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class MedicalImages(Dataset):
         data_seed: int = 1,
     ):
         if part not in PARTS:
-            raise ValueError(f"split={part!r} is neither train nor test")
+            raise ValueError(f"part={part!r} is neither train nor test")
         check_split(dataset, split, fold)
         self.folder = find_medical(Path(root), dataset)
         self.dataset, self.part, self.image_size = dataset, part, image_size
@@ -86,12 +89,12 @@ class MedicalImages(Dataset):
 
     @property
     def groups(self) -> list[int]:
-        """Each image's group; sure and likely copies of one picture share it."""
+        """Each image's group number, which sure and likely copies of one picture share."""
         return [int(self.all_groups[number]) for number in self.chosen]
 
     @property
     def sure_groups(self) -> list[int]:
-        """Each image's group; sure copies of one picture share it."""
+        """Each image's group number, which sure copies of one picture share."""
         return [int(self.drawn_groups[number]) for number in self.chosen]
 
     def labels(self) -> list[int]:
@@ -112,7 +115,7 @@ class MedicalImages(Dataset):
         return dict(Counter(self.everything[number].kind for number in self.chosen))
 
     def copies(self) -> dict[str, int]:
-        """How many groups of copies the whole data set has, and what they cost."""
+        """Counts of the copies in the whole data set, and of images left out because of them."""
         identical = Counter(self.digests)
         labels: dict[int, set[int]] = {}
         for group, picture in zip(self.all_groups, self.everything, strict=True):
@@ -129,7 +132,7 @@ class MedicalImages(Dataset):
 
 
 def _check_sides(sides: np.ndarray, pictures: Sequence[Picture], name: str) -> None:
-    """Raise ValueError where nothing is left to train on, or a label is not tested."""
+    """Raise ValueError where no image is left to train on, or none of one label to test."""
     labels = np.array([p.label for p in pictures], int)
     trained, left_out = int((sides == "train").sum()), int((sides == "left out").sum())
     normal, anomalous = (int(((sides == "test") & (labels == n)).sum()) for n in (0, 1))
@@ -151,9 +154,10 @@ def split_sides(
 ) -> np.ndarray:
     """The side of each picture, (N,): "train", "test", or "left out" of both.
 
-    sure, likely: groups of `picture_groups`; pictures of one are never on both sides. Groups of
-    sure copies are drawn whole, and a normal picture that would be trained on is left out where a
-    copy of it, sure or likely, is tested: a guess costs a training image and moves no fold.
+    sure, likely: the two group numbers of `picture_groups`. Pictures of one group are never on both
+    sides. Groups of sure copies are drawn whole. A normal picture is left out of training where a
+    copy of it, sure or likely, is tested. A wrong guess about a likely copy thus costs a training
+    image but changes no fold.
     """
     labels, groups = np.array([p.label for p in pictures]), np.asarray(sure)
     normal = np.flatnonzero(labels == 0)
@@ -171,15 +175,15 @@ def split_sides(
         rng = np.random.default_rng([data_seed, fold])
         tested = draw_groups(groups[normal], REPORT_NORMALS, rng)
         sides[normal[~tested]] = "train"
-    likely = np.asarray(likely)  # each of whole groups of sure copies
+    likely = np.asarray(likely)  # each such group consists of whole groups of sure copies
     sides[(sides == "train") & np.isin(likely, likely[sides == "test"])] = "left out"
     return sides
 
 
 def kfold(groups: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
-    """The fold of each image, (N,) in 0..folds - 1, of even sizes; groups stay whole.
+    """The fold of each image, (N,) in 0..folds - 1; folds are of even size, and groups stay whole.
 
-    Groups are taken in random order, larger ones first, each into the smallest fold so far.
+    Groups are taken in random order, larger ones first. Each goes into the smallest fold so far.
     """
     names, sizes = np.unique(groups, return_counts=True)
     shuffled = rng.permutation(len(names))
@@ -192,9 +196,9 @@ def kfold(groups: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarra
 
 
 def draw_groups(groups: np.ndarray, wanted: int, rng: np.random.Generator) -> np.ndarray:
-    """Which images are drawn, (N,) bool: whole groups in random order, `wanted` in all.
+    """Which images are drawn, (N,) bool: whole groups in random order, `wanted` images in all.
 
-    ValueError where groups of such sizes cannot make that many.
+    Raises ValueError where groups of such sizes do not add up to that number.
     """
     names, sizes = np.unique(groups, return_counts=True)
     drawn, total = [], 0
@@ -208,9 +212,10 @@ def draw_groups(groups: np.ndarray, wanted: int, rng: np.random.Generator) -> np
 
 
 def find_medical(root: Path, dataset: str) -> Path:
-    """The folder that holds a data set as downloaded, by kagglehub where that is installed.
+    """The folder that holds a data set as downloaded.
 
-    FileNotFoundError says in one sentence where the files come from and where to put them.
+    A missing data set is downloaded by kagglehub where that is installed. Raises FileNotFoundError,
+    which says in one sentence where the files come from and where to put them.
     """
     found, entry = locate(root, dataset), DATASETS[dataset]
     if found is None and entry.kaggle:
@@ -228,7 +233,7 @@ def find_medical(root: Path, dataset: str) -> Path:
 def locate(root: Path, dataset: str) -> Path | None:
     """The folder below `root` that can be read as a data set; None where there is none."""
     for folder in (*(root / name for name in DATASETS[dataset].folders), root):
-        # Archives add a folder of their own, or two: "OCT2017 " with its blank.
+        # Archives add one or two folders of their own, such as "OCT2017 " with a blank at the end.
         for inner in (folder, *sorted(folder.glob("*/")), *sorted(folder.glob("*/*/"))):
             if _holds(inner, dataset):
                 return inner
@@ -236,7 +241,10 @@ def locate(root: Path, dataset: str) -> Path | None:
 
 
 def _holds(folder: Path, dataset: str) -> bool:
-    """Whether a folder has all that is wanted and an image in it; drawn scans are no real ones."""
+    """Whether a folder has all that is wanted and an image in it.
+
+    Drawn scans do not count as a real data set.
+    """
     entry = DATASETS[dataset]
     wanted = [folder / name for name in entry.wanted]
     if not entry.embedded and (folder / DRAWN).exists():
@@ -248,14 +256,17 @@ def _holds(folder: Path, dataset: str) -> bool:
 
 @lru_cache
 def _kagglehub(handle: str) -> Path | None:
-    """Where kagglehub keeps a data set, downloaded if need be; None where it cannot."""
+    """The folder where kagglehub keeps a data set, downloaded if need be.
+
+    None without kagglehub; ConnectionError where the download fails.
+    """
     try:
         kagglehub = import_module("kagglehub")
-    except (ImportError, OSError):  # nobody needs it who has the files
+    except (ImportError, OSError):  # whoever has the files does not need it
         return None
     try:
         return Path(kagglehub.dataset_download(handle))
-    except Exception as error:  # it raises its HTTP library's errors, and its own
+    except Exception as error:  # it raises errors of its own and of its HTTP library
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ConnectionError(
             f"kagglehub cannot download {handle} ({reason}); download it elsewhere and name the "
@@ -264,7 +275,7 @@ def _kagglehub(handle: str) -> Path | None:
 
 
 def read_pictures(folder: Path, dataset: str) -> list[Picture]:
-    """All pictures of a data set: from its folders, or labelled by Head CT's labels.csv."""
+    """All pictures of a data set, labelled by its folders or, for Head CT, by labels.csv."""
     parts = DATASETS[dataset].parts
     if not parts:
         return _head_ct(folder)
@@ -276,7 +287,10 @@ def read_pictures(folder: Path, dataset: str) -> list[Picture]:
 
 
 def _head_ct(folder: Path) -> list[Picture]:
-    """Return Head CT's pictures: NNN.png in head_ct, or in Kaggle's archive in head_ct/head_ct."""
+    """Head CT's pictures: NNN.png in head_ct, or in head_ct/head_ct as in Kaggle's archive.
+
+    Raises ValueError or FileNotFoundError where the pictures do not match labels.csv.
+    """
     label_of = _labels(folder / "labels.csv")
     images = images_in(folder / "head_ct") or images_in(folder / "head_ct" / "head_ct")
     files = {_number(p): p for p in images}

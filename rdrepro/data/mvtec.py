@@ -12,11 +12,11 @@ from torchvision.transforms import functional as T
 from rdrepro import registry
 from rdrepro.data.images import is_image, open_image
 
-DARKEST_DEFECT = 128  # a mask of zeros and ones would lose every defect without a word
+DARKEST_DEFECT = 128  # a mask of zeros and ones would silently lose every defect
 
 
 def find_mvtec(data_root: Path, dataset: str = "mvtec") -> Path:
-    """The folder that holds the categories; FileNotFoundError says how to get one."""
+    """The folder that holds the categories; FileNotFoundError says how to get the data."""
     entry = registry.DATASETS[dataset]
     for folder in (*(data_root / name for name in entry.folders), data_root):
         if any((folder / category).is_dir() for category in entry.categories):
@@ -31,7 +31,8 @@ class MVTecAD(Dataset):
     Items are dicts: `image` (3, H, W) float32 in [0, 1]; `gt_mask` (H, W) bool, True = defect;
     `gt_label` 0 or 1; `defect`, the folder's name ("good" for normal ones); `path`, relative to
     `root`. Images and masks are resized bilinearly to a square; masks are then compared with
-    `mask_threshold`. label_source: "folder", or "mask" as the official code has it (D18).
+    `mask_threshold`. label_source: "folder", or "mask" as in the official code (D18). Raises
+    FileNotFoundError where images are missing.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class MVTecAD(Dataset):
         return T.to_tensor(self._resize(mask))[0] > self.mask_threshold
 
     def mask_path(self, path: Path) -> Path:
-        """Where the mask of a defective image lies."""
+        """The path of a defective image's mask."""
         layout = self.entry.layout
         masks = self.root / self.category / layout.masks / path.parent.name
         return masks / layout.mask_name.format(stem=path.stem)

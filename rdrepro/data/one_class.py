@@ -31,7 +31,7 @@ DIGITS_TEST = 3  # every third image of scikit-learn's digits is tested (O16)
 
 
 class _CIFAR10(torchvision.datasets.CIFAR10):
-    """CIFAR-10 in torchvision's layout, lossless copies with other checksums included."""
+    """CIFAR-10 in torchvision's layout. Lossless copies with other checksums are accepted."""
 
     def _check_integrity(self) -> bool:
         folder = Path(self.root) / self.base_folder
@@ -48,14 +48,16 @@ def is_there(root: Path, dataset: str) -> bool:
 
 
 class OneClass(Dataset):
-    """One normal class's training images, or a whole test set, labelled 1 where not of that class.
+    """One normal class's training images, or a whole test set where other classes have label 1.
 
-    Items are dicts as MVTecAD's, without a mask: `image` (3, H, W) float32 in [0, 1]; `gt_label` 0
-    or 1; `defect`, the class's name; `path`, split and number, or relative to `root`. Images are
-    resized bilinearly to a square, grey ones repeated over three channels (official dataset.py).
-    Data that are not below `root` are downloaded there. inlier_categories: of Caltech-256, whose
-    normal_class counts random draws of so many categories. source: "validation" takes both splits
-    from the training images, to choose settings by.
+    Items are dicts like MVTecAD's, without a mask: `image` (3, H, W) float32 in [0, 1]; `gt_label`
+    0 or 1; `defect`, the class's name; `path`, made of split and number, or for Caltech-256
+    relative to `root`. Images are resized bilinearly to a square, and grey ones are repeated over
+    three channels (official dataset.py). Data that are not below `root` are downloaded there.
+
+    inlier_categories: how many categories of Caltech-256 are normal; `normal_class` is then the
+    number of a random draw of them. source="validation": both splits are taken from the training
+    images, to choose settings by.
     """
 
     def __init__(
@@ -91,12 +93,12 @@ class OneClass(Dataset):
         self._check_labels()
 
     def _check_labels(self) -> None:
-        """Refuse a training set without images, and a test set without both kinds of them."""
+        """Raise ValueError for a training set without images, or a test set without both labels."""
         name = f"class {DATASETS[self.dataset].categories[self.normal_class]}"
         if not len(self.labels) or self.labels.all():
             raise ValueError(f"{self.dataset} has no image of {name} in its {self.split} set")
         if self.split == "test" and not self.labels.any():
-            raise ValueError(f"{self.dataset} has no image but of {name} in its test set")
+            raise ValueError(f"{self.dataset} has only images of {name} in its test set")
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -131,10 +133,13 @@ class OneClass(Dataset):
 
 
 def choose(normal: np.ndarray, split: str, source: str) -> np.ndarray:
-    """The indices of a split's images, of a file's images that are `normal` or not, (N,).
+    """The indices of the images that belong to a split, chosen from the images of one file.
 
-    official: the normal images train, all are tested. validation: of the same file, a random
-    thousand normal ones train, and of the others five hundred of each label are tested.
+    normal: (N,) bool, whether each image is of the normal class. source="official": the normal
+    images of the training file are trained on, and all images of the test file are tested.
+    source="validation": all come from the training file. A random thousand normal images are
+    trained on, and of the others five hundred of each label are tested. Raises ValueError where
+    there are too few.
     """
     if source == "official":
         return np.flatnonzero(normal) if split == "train" else np.arange(len(normal))
@@ -155,7 +160,7 @@ def choose(normal: np.ndarray, split: str, source: str) -> np.ndarray:
 def load_split(root: Path, dataset: str, split: str) -> tuple[np.ndarray, np.ndarray]:
     """All pictures of a split, (N, H, W) grey or (N, H, W, 3) uint8, and their classes (N,).
 
-    ValueError where a file is damaged, FileNotFoundError where one is missing.
+    Raises ValueError where a file is damaged and FileNotFoundError where one is missing.
     """
     if dataset == "digits":
         from sklearn.datasets import load_digits  # slow to load, and only the digits need it
@@ -177,7 +182,7 @@ def load_split(root: Path, dataset: str, split: str) -> tuple[np.ndarray, np.nda
         raise FileNotFoundError(
             f"{folder} is incomplete; move it away to download {dataset} anew"
         ) from None
-    except Exception as error:  # a damaged pickle raises whatever it likes
+    except Exception as error:  # a damaged pickle can raise anything
         raise ValueError(
             f"{folder} cannot be read ({error}); move it away to download {dataset} anew"
         ) from None
@@ -187,10 +192,11 @@ def load_split(root: Path, dataset: str, split: str) -> tuple[np.ndarray, np.nda
 def caltech_split(
     root: Path, draw: int, split: str, inlier_categories: int
 ) -> tuple[Sequence[Path], np.ndarray]:
-    """The images of a draw of categories, and their labels: 1 for clutter.
+    """The images of a random draw of categories, and their labels: 1 for clutter.
 
-    The draw's number decides the categories, which of their images train and which are tested,
-    and the clutter, which is as many as the tested normal images (O14).
+    The draw's number decides the categories, which of their images are trained on or tested, and
+    the clutter images. There are as many clutter images as tested normal ones (O14). Raises
+    FileNotFoundError where images are missing.
     """
     folder = root / DATASETS["caltech256"].folders[0] / CATEGORIES_FOLDER
     categories = sorted(p for p in folder.glob("*") if p.is_dir() and p.name != CLUTTER)
@@ -225,9 +231,10 @@ def caltech_split(
 
 
 def download(root: Path, dataset: str) -> None:
-    """Download a data set below `root` with torchvision, which compares checksums; renamed whole.
+    """Download a data set below `root` with torchvision, which compares checksums.
 
-    ConnectionError, with the way out, where that fails.
+    Its folder gets its name only when the download is complete. Raises ConnectionError, with the
+    way out, where the download fails.
     """
     target, aside = root / DATASETS[dataset].folders[0], None
     try:

@@ -1,4 +1,4 @@
-"""Test images and masks turned about their centre (the extension's "rotational independent")."""
+"""Test images and masks rotated about their centre (the extension's "rotational independent")."""
 
 import hashlib
 import math
@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 QUARTER = 90  # degrees
-MASK_THRESHOLD = 0.5  # of a turned mask, whose edge is interpolated
+MASK_THRESHOLD = 0.5  # of a rotated mask, whose edge is interpolated
 
 
 class Rotated(Dataset):
-    """A data set's images and masks, turned counter-clockwise by `degrees` in [0, 360).
+    """A data set's images and masks, rotated counter-clockwise by `degrees` in [0, 360).
 
-    Items are those of `data`, normal and anomalous ones turned alike. Labels stay: a defect that
-    leaves the frame at a corner leaves its image labelled 1. Anything else that `data` has is
-    passed on.
+    Items are those of `data`; normal and anomalous ones are rotated alike. Labels do not change:
+    where a defect leaves the frame at a corner, its image is still labelled 1. All other attributes
+    are those of `data`.
     """
 
     def __init__(self, data: Dataset, degrees: float):
@@ -34,12 +34,12 @@ class Rotated(Dataset):
         return item | turned
 
     def __getattr__(self, name: str) -> Any:
-        if name == "data":  # not there yet: a copy is being made
+        if name == "data":  # not there yet while a copy is being made
             raise AttributeError(name)
         return getattr(self.data, name)
 
     def fingerprint(self) -> str:
-        """The SHA-256 of the angle and of the images before they are turned."""
+        """The SHA-256 of the angle and of the images before they are rotated."""
         return hashlib.sha256(f"{self.data.fingerprint()} {self.degrees}".encode()).hexdigest()
 
     def counts(self) -> dict[str, int]:
@@ -48,10 +48,10 @@ class Rotated(Dataset):
 
 
 def rotate(picture: Tensor, degrees: float) -> Tensor:
-    """A square image (C, H, H) in [0, 1], or mask (H, H) bool, turned counter-clockwise.
+    """A square image (C, H, H) in [0, 1], or mask (H, H) bool, rotated counter-clockwise.
 
     Quarter turns are exact. Other angles interpolate bilinearly, which smooths, and fill the
-    corners with the mirror image; a mask is then compared with MASK_THRESHOLD.
+    corners with the mirror image. A mask is then compared with MASK_THRESHOLD.
     """
     assert picture.shape[-2] == picture.shape[-1], picture.shape
     if degrees % QUARTER == 0:

@@ -1,4 +1,4 @@
-"""The images of a run: which reader opens a data set; what trains, validates and is tested."""
+"""The images of a run: their reader, and those to train, validate and test on."""
 
 from pathlib import Path
 
@@ -14,7 +14,10 @@ ImageData = MVTecAD | OneClass | MedicalImages | Part | Rotated
 
 
 def open_whole(config: RunConfig, root: Path, split: str) -> ImageData:
-    """All images of a split, "train" or "test", upright, those to validate on included."""
+    """All images of a split, "train" or "test".
+
+    Test images are not rotated, and training images include those to validate on.
+    """
     c, size = config, config.image_size
     family = registry.DATASETS[c.dataset].family
     if family == registry.ONE_CLASS:
@@ -25,7 +28,7 @@ def open_whole(config: RunConfig, root: Path, split: str) -> ImageData:
 
 
 def open_split(config: RunConfig, root: Path, split: str) -> ImageData:
-    """The images that are trained on or tested, test images rotated by `rotation`."""
+    """The images to train on or to test on; test images are rotated by `rotation`."""
     data = open_whole(config, root, split)
     if split == "train" and config.early_stopping == "train":
         return hold_out(data, config.validation_fraction, config.seed)[0]

@@ -8,9 +8,9 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 
 
 def initialise(module: nn.Module) -> None:
-    """Initialise as the official code does: Kaiming (fan out) in convolutions, 1 and 0 in norms.
+    """Initialise as the official code does: convolutions by Kaiming (fan out), norms to 1 and 0.
 
-    Transposed convolutions keep PyTorch's default, as there (D7 in DEVIATIONS.md).
+    Transposed convolutions keep PyTorch's default, as they do there (DEVIATIONS.md, D7).
     """
     for m in module.modules():
         if isinstance(m, nn.Conv2d):
@@ -18,7 +18,7 @@ def initialise(module: nn.Module) -> None:
 
 
 def conv_bn_relu(in_channels: int, out_channels: int, kernel: int, stride: int) -> nn.Sequential:
-    """Return convolution + batch norm + ReLU, without bias."""
+    """A convolution without bias, followed by batch norm and ReLU."""
     conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
 
@@ -27,7 +27,7 @@ class MultiScaleFusion(nn.Module):
     """MFF: aligns the three maps to the deepest one's shape and concatenates them.
 
     [(B, C_1, H, W), (B, C_2, H/2, W/2), (B, C_3, H/4, W/4)] -> (B, 3 C_3, H/4, W/4). `projection`
-    adds the paper's 1x1 convolution, which the official forward pass has not (D2).
+    adds the paper's 1x1 convolution, which the official forward pass lacks (D2).
     """
 
     def __init__(self, channels: Sequence[int], projection: bool = False):
@@ -43,7 +43,7 @@ class MultiScaleFusion(nn.Module):
 
 
 class DeepestMap(nn.Module):
-    """What stands in MFF's place without it: f_E^3 alone (Table 5, "Pre+OCE"; D26)."""
+    """The replacement of MFF where there is none: f_E^3 alone (Table 5, "Pre+OCE"; D26)."""
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         return features[-1]
@@ -52,8 +52,9 @@ class DeepestMap(nn.Module):
 class OneClassBottleneck(nn.Module):
     """OCBE: f_E^1..3 -> phi (B, 2 C_3, H/32, W/32) (official resnet.py, `BN_layer`).
 
-    channels: C_1..3 of the teacher. block, blocks: the residual block of OCE and how many of them.
-    width, groups: of bottleneck blocks, as in torchvision. fusion: with MFF, or OCE on f_E^3 alone.
+    channels: the teacher's C_1 to C_3. block, blocks: OCE's residual block, and how many there are.
+    width, groups: those of bottleneck blocks, as in torchvision. fusion: whether there is MFF;
+    without it, OCE sees f_E^3 alone.
     """
 
     def __init__(

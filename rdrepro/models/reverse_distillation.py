@@ -14,7 +14,8 @@ from rdrepro.models.student import StudentDecoder
 from rdrepro.models.teacher import FourthStage, Teacher
 from rdrepro.models.weights import RESNETS, Weights, load_strictly, read_file, require_tensors
 
-# What the official forward pass never uses (their issue 36), or another variant left behind (D23).
+# Entries of official checkpoints that their forward pass never uses (their issue 36), or that
+# another variant left behind (D23).
 DEAD_ENTRIES = re.compile(r"conv4\.|bn4\.|.*memory")
 
 
@@ -30,24 +31,30 @@ class ReverseDistillation(nn.Module):
         return f_e, self.restore(f_e)
 
     def restore(self, f_e: list[Tensor]) -> list[Tensor]:
-        """F_D, what the student restores of f_E from the compact code phi."""
+        """The student's maps f_D, restored from phi, the compact code of f_E."""
         return self.student(self.bottleneck(f_e))
 
     def kept(self) -> nn.ModuleDict:
-        """Return what is kept of training: what is trained, and batch norms that moved (E4)."""
+        """The modules whose state is saved: those trained, and batch norms that moved (E4)."""
         moved = self.teacher.batch_norm == "train"
         norms = {"statistics": nn.ModuleList(self.teacher.batch_norms())} if moved else {}
         return nn.ModuleDict({**self.trainable(), **norms})
 
     def trainable(self) -> nn.ModuleDict:
-        """Return what training changes by gradients: bottleneck and student."""
+        """The modules that training changes by gradients: bottleneck and student.
+
+        A frozen bottleneck is left out.
+        """
         trained = {"bottleneck": self.bottleneck, "student": self.student}
         if isinstance(self.bottleneck, FourthStage):
             del trained["bottleneck"]
         return nn.ModuleDict(trained)
 
     def load_official(self, path: str | Path) -> None:
-        """Load the authors' checkpoint, {'bn', 'decoder'}; ValueError if it does not fit."""
+        """Load the authors' checkpoint, a dictionary with bn and decoder.
+
+        Raises ValueError where it does not fit.
+        """
         path = Path(path)
         checkpoint = read_file(path)
         if not {"bn", "decoder"} <= set(checkpoint):
@@ -64,7 +71,10 @@ class ReverseDistillation(nn.Module):
 
 
 def build_parts(config: RunConfig, weights: Weights) -> tuple[Teacher, nn.Module, StudentDecoder]:
-    """Teacher, bottleneck and student of a configuration; random weights follow torch's seed."""
+    """Build teacher, bottleneck and student of a configuration.
+
+    Random weights depend on torch's seed.
+    """
     teacher = Teacher.of(config, weights)
     pretrained = config.bottleneck == "pretrained"
     frozen = FourthStage(config.backbone, weights) if pretrained else None
@@ -91,8 +101,10 @@ def build_trainable(
 ) -> tuple[nn.Module, StudentDecoder]:
     """Build bottleneck and student for a teacher with these channels.
 
-    A torchvision ResNet lends its own kind of block, its stages' depths and its width; any other
-    teacher gets basic blocks, two a stage (DEVIATIONS.md). frozen: a bottleneck that needs none.
+    For a torchvision ResNet they have the teacher's kind of block, depths and groups. For any other
+    teacher they have basic blocks, two a stage (DEVIATIONS.md, O3 and O5). oce_width: the base
+    width of the OCE's blocks. frozen: a bottleneck that needs no training, used in place of a new
+    one.
     """
     block, depths, width, groups = residual_design(backbone)
     bottleneck = frozen or OneClassBottleneck(
@@ -109,8 +121,9 @@ def residual_design(
 ) -> tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...], int, int]:
     """Block, blocks per stage (deep to shallow), base width and groups for a teacher.
 
-    The depths are the teacher's, not mirrored: three of ResNet-50's first stage face its third
-    stage's six (official de_resnet.py; D5). The OCE has as many blocks as the first.
+    The depths are in the teacher's own order, not mirrored (official de_resnet.py; D5). ResNet-50's
+    first three stages have 3, 4 and 6 blocks, so the student's deepest stage has 3 and its
+    shallowest 6. The OCE has as many blocks as the teacher's first stage.
     """
     if backbone not in RESNETS:
         return BasicBlock, (2, 2, 2), 64, 1
@@ -133,7 +146,7 @@ OFFICIAL_NAMES = {
 
 
 def rename_bottleneck(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the official `BN_layer`'s entries to ours, without those that nothing uses."""
+    """Rename the entries of the official `BN_layer` to ours, without those that are never used."""
     parts = {name: name.partition(".") for name in state if not DEAD_ENTRIES.match(name)}
     return {
         f"{OFFICIAL_NAMES.get(head, head)}.{rest}": state[name]
@@ -142,7 +155,10 @@ def rename_bottleneck(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def rename_decoder(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the official decoder's entries (its layer1 is the deepest stage) to ours."""
+    """Rename the entries of the official decoder, whose layer1 is the deepest stage, to ours.
+
+    Entries that are never used are left out.
+    """
     return {
         re.sub(r"^layer(\d)", lambda m: f"stages.{int(m[1]) - 1}", name).replace(
             "upsample", "downsample"

@@ -13,7 +13,7 @@ class StudentDecoder(nn.Module):
 
     f_D^k has the shape of f_E^k. blocks: residual blocks per stage from deep to shallow (official
     de_resnet.py: 3, 4, 6; for ResNet-18 2, 2, 2). linear_heads: a 1x1 convolution on each output,
-    for teachers whose maps take negative values, which no ReLU can restore (DEVIATIONS.md).
+    for teachers whose maps take negative values, which no ReLU can restore (DEVIATIONS.md, O4).
     in_channels: C, by default 2 C_3.
     """
 
@@ -55,10 +55,11 @@ def decoder_stage(
     width: int,
     groups: int,
 ) -> nn.Sequential:
-    """Return residual blocks of which the first doubles height and width.
+    """Residual blocks, of which the first doubles height and width.
 
-    It is torchvision's block with the convolution that carries the stride in the encoder (a basic
-    block's first, a bottleneck's second) replaced by a 2x2 transposed one, as in the shortcut.
+    The first is torchvision's block with a 2x2 transposed convolution, as in the shortcut, in place
+    of the convolution that carries the stride in the encoder. That is a basic block's first
+    convolution and a bottleneck's second.
     """
     planes = out_channels // block.expansion
     shape = {"groups": groups, "base_width": width}

@@ -20,24 +20,31 @@ from rdrepro.config import RunConfig
 from rdrepro.models.weights import RESNETS, Weights, load_encoder, resnet_entries
 from rdrepro.text import nearest
 
-# What `normalise` makes of the images, mean and SD of each channel; "imagenet" means as the weights
-# want it. RadImageNet's want "symmetric": (image - 127.5) * 2 / 255 in its pytorch_example.ipynb.
+# Mean and SD of each channel by `normalise`. "imagenet" is not among them: it means the mean and SD
+# that belong to the weights. RadImageNet's weights need "symmetric": (image - 127.5) * 2 / 255 in
+# its pytorch_example.ipynb.
 NORMALISATIONS = {
     "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "symmetric": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
-FOLDED = 2e-3  # folding leaves a variance of 1, less an epsilon (at most half of this), and mean 0
+# Folding batch norms into convolutions leaves them a mean of 0 and a variance of 1 less an epsilon,
+# which is at most half of this.
+FOLDED = 2e-3
 
 
 class Teacher(nn.Module):
     """Frozen encoder: images (B, 3, H, W) in [0, 1] -> [f_E^1, f_E^2, f_E^3].
 
-    f_E^k: (B, C_k, H / s_k, W / s_k) with s = 4, 8, 16 and C = `channels`. It normalises its input
-    as its weights want it. It stays in eval mode whatever the model's mode. With
-    `batch_norm="train"`, an accident of the extension's code (E4), its batch norms are in training
-    mode while the model is: they use the batch's statistics and move their own, which testing uses.
-    normalise="none" feeds the images as they are (D9), "symmetric" in [-1, 1]; stem="no_maxpool"
-    leaves a ResNet's max-pool out, which halves the strides (D10).
+    f_E^k: (B, C_k, H / s_k, W / s_k) with s = 4, 8, 16 and C = `channels`. The teacher normalises
+    its input as its weights need it, and stays in eval mode whatever the model's mode.
+
+    batch_norm="train": the batch norms are in training mode while the model is. They use the
+    batch's statistics and move their own, which testing uses. This is an accident of the
+    extension's code (E4). normalise="none": images are used as they are (D9); "symmetric": in [-1,
+    1]. stem="no_maxpool": a ResNet's max-pool is left out, which halves the strides (D10).
+
+    Raises ValueError for a backbone without maps at these strides, or where batch_norm="train"
+    finds no batch-norm statistics.
     """
 
     def __init__(
@@ -65,7 +72,7 @@ class Teacher(nn.Module):
 
     @classmethod
     def of(cls, config: RunConfig, weights: Weights) -> "Teacher":
-        """The teacher of a configuration."""
+        """Build the teacher of a configuration."""
         return cls(config.backbone, weights, config.teacher_bn, config.normalise, config.stem)
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -73,18 +80,18 @@ class Teacher(nn.Module):
             return self.encoder((images - self.mean) / self.std)
 
     def train(self, mode: bool = True) -> "Teacher":
-        """Keep all in eval mode, but batch norms where the batch's statistics are wanted."""
+        """Stay in eval mode, but let batch norms follow `mode` with `batch_norm="train"`."""
         super().train(False)
         for module in self.batch_norms():
             module.train(mode and self.batch_norm == "train")
         return self
 
     def batch_norms(self) -> list[nn.Module]:
-        """The batch norms, whose statistics move with `batch_norm="train"`."""
+        """The batch norms. With `batch_norm="train"` their statistics move."""
         return [m for m in self.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
 
     def _probe(self) -> tuple[tuple[int, ...], bool]:
-        """The maps' channels, and whether no value of theirs is negative (a final ReLU)."""
+        """The channels of the maps, and whether none of their values is negative (a final ReLU)."""
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():
             maps = self(torch.rand(1, 3, 64, 64, generator=generator))
@@ -122,9 +129,9 @@ class _ResNetStages(nn.Module):
 class FourthStage(nn.Module):
     """The frozen rest of the network as bottleneck: f_E -> phi (B, C, H/32, W/32) (Table 5, "Pre").
 
-    On f_E^3 alone, as the authors' issue 1 replaces `bn(inputs)` (D26). A ResNet's `layer4`; for
-    EfficientNet-Lite0 the blocks behind its map of stride 16 stand in. It stays in eval mode.
-    NoFourthStageError where the backbone or its weights file has no such stage.
+    It sees f_E^3 alone, as in the authors' issue 1, where it replaces `bn(inputs)` (D26). It is a
+    ResNet's `layer4` or, for EfficientNet-Lite0, the blocks after the map of stride 16. It stays in
+    eval mode. Raises NoFourthStageError where the backbone or its weights file has no such stage.
     """
 
     def __init__(self, backbone: str, weights: Weights):
@@ -167,7 +174,7 @@ def check_fourth_stage(backbone: str, weights: Weights) -> None:
 
 
 def check_backbone(backbone: str) -> None:
-    """Raise ValueError, with the nearest name, for a backbone that nobody knows."""
+    """Raise ValueError, with the nearest name, for an unknown backbone."""
     known = [*RESNETS, LITE0]
     if backbone.startswith(TIMM):
         known = [TIMM + name for name in _timm_teachers().list_models()]
@@ -179,7 +186,7 @@ def check_backbone(backbone: str) -> None:
 
 
 def check_teacher(config: RunConfig) -> None:
-    """Raise ValueError for an unknown backbone, or one that has no such stem."""
+    """Raise ValueError for an unknown backbone, or for a stem that a backbone cannot have."""
     if config.backbone != VGG16:
         check_backbone(config.backbone)
     if config.stem != "original" and config.backbone not in RESNETS:
@@ -189,14 +196,14 @@ def check_teacher(config: RunConfig) -> None:
 
 
 def _timm_teachers() -> ModuleType:
-    """The module of teachers that timm builds, loaded where one is wanted: timm is slow to load."""
+    """The module of timm's teachers, imported only where one is wanted: timm is slow to load."""
     from rdrepro.models import timm_teachers
 
     return timm_teachers
 
 
 def _build(backbone: str, weights: Weights) -> tuple[nn.Module, tuple, tuple]:
-    """The encoder with its weights, and the mean and SD that its input wants."""
+    """The encoder with its weights, and the mean and SD with which its input is normalised."""
     check_backbone(backbone)
     if backbone not in RESNETS:
         return _timm_teachers().build(backbone, weights)

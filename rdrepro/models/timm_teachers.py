@@ -1,4 +1,4 @@
-"""Teachers that timm builds: EfficientNet-Lite0, whose weights are a package, and timm/NAME."""
+"""Teachers that timm builds: timm/NAME, and EfficientNet-Lite0, whose weights are a package."""
 
 import timm
 from timm import list_models
@@ -9,13 +9,13 @@ from rdrepro.models.weights import Weights, load_encoder
 
 __all__ = ["build", "list_models", "lite0_fourth_stage"]
 
-LITE0_NAME = "tf_efficientnet_lite0"  # timm's
+LITE0_NAME = "tf_efficientnet_lite0"  # in timm
 LITE0_MEAN, LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3  # its training code
 LITE0_STRIDE_16 = 5  # block stages up to the map of stride 16
 
 
 def build(backbone: str, weights: Weights) -> tuple[nn.Module, tuple, tuple]:
-    """The encoder with its weights, and the mean and SD that its input wants."""
+    """The encoder with its weights, and the mean and SD with which its input is normalised."""
     if backbone == LITE0:
         encoder = _encoder(LITE0_NAME, pretrained=False)
         _load_lite0(encoder, weights)
@@ -29,7 +29,7 @@ def build(backbone: str, weights: Weights) -> tuple[nn.Module, tuple, tuple]:
 
 
 def lite0_fourth_stage(weights: Weights) -> nn.Module:
-    """The blocks of EfficientNet-Lite0 behind its map of stride 16, with their weights."""
+    """The blocks of EfficientNet-Lite0 after its map of stride 16, with their weights."""
     whole = timm.create_model(LITE0_NAME, features_only=True)
     _load_lite0(whole, weights)
     return whole.blocks[LITE0_STRIDE_16:]
@@ -37,7 +37,7 @@ def lite0_fourth_stage(weights: Weights) -> nn.Module:
 
 def _load_lite0(encoder: nn.Module, weights: Weights) -> None:
     if weights.path:
-        # The shipped file has other names than timm, in timm's order.
+        # The shipped file has timm's entries in timm's order, under other names.
         names = list(timm.create_model(LITE0_NAME).state_dict())
         load_encoder(encoder, weights.path, LITE0, names)
 
@@ -54,7 +54,7 @@ def _encoder(name: str, pretrained: bool) -> nn.Module:
         return timm.create_model(
             name, features_only=True, out_indices=indices, pretrained=pretrained
         )
-    except Exception as error:  # the hub client raises its own, by version
+    except Exception as error:  # which errors the hub client raises depends on its version
         raise ConnectionError(
             f"cannot load timm's weights for {name!r} ({type(error).__name__}); give the path of "
             "a state dict as weights, or use weights=random"

@@ -1,4 +1,4 @@
-"""A teacher's weights as found, and how their files are read and checked."""
+"""A teacher's weights, and how their files are read and checked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from rdrepro.backbones import VGG16
 
-# What training code puts before the names of a network's entries.
+# Prefixes that training code puts before the names of a network's entries.
 PREFIXES = ("module.", "backbone.", "model.", "encoder.")
-# A torchvision ResNet's children by their place, as RadImageNet's files count them: its
+# A torchvision ResNet's children by their position. RadImageNet's files number them so, because its
 # pytorch_example.ipynb makes a Sequential of them.
 CHILDREN = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 # torchvision has further models; these are the ones with three residual stages to distil.
@@ -27,16 +27,19 @@ TORCHVISION = (*RESNETS, VGG16)
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights as found: `name` as rows store it, and the file (None for random or timm's own)."""
+    """A teacher's weights that were found: their name in rows, and their file.
+
+    path: None for random weights and for timm's own.
+    """
 
     name: str
     path: Path | None = None
 
 
 def misfits(module: nn.Module, state: dict[str, Tensor]) -> tuple[list[str], list[str], list[str]]:
-    """The entries that a state dict lacks, that the module lacks, and of another shape.
+    """Three lists of entries: missing from `state`, unknown to `module`, of another shape.
 
-    The batch norms' counters may be missing: no result depends on them.
+    The batch norms' counters may be missing, since no result depends on them.
     """
     own = module.state_dict()
     missing = [k for k in own if k not in state and not k.endswith("num_batches_tracked")]
@@ -46,10 +49,13 @@ def misfits(module: nn.Module, state: dict[str, Tensor]) -> tuple[list[str], lis
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """Read a dictionary saved by PyTorch, running no code from it; ValueError if it is none."""
+    """Read a dictionary saved by PyTorch, without running code from the file.
+
+    Raises ValueError where the file cannot be read or holds no dictionary.
+    """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises whatever a broken file makes it stumble over
+    except Exception as error:  # a broken file can make the unpickler raise anything
         reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
         raise ValueError(f"the weights file {path.name} cannot be read: {reason}") from None
     if not isinstance(content, dict) or not content:
@@ -58,10 +64,11 @@ def read_file(path: Path) -> dict[str, Any]:
 
 
 def resnet_entries(path: Path) -> dict[str, Any]:
-    """Read a ResNet's state dict, its entries under torchvision's names.
+    """Read a ResNet's state dict and give its entries torchvision's names.
 
-    In the file they may have PREFIXES, be numbered as the network's children are (RadImageNet), or
-    lie in a `state_dict`. ValueError where two entries have one name, or as `read_file`.
+    In the file, names may begin with PREFIXES or with the number of a child (RadImageNet), and the
+    entries may lie in a `state_dict`. Raises ValueError where two entries get the same name, and
+    where `read_file` does.
     """
     content, entries = read_file(path), {}
     nested = content.get("state_dict")
@@ -84,7 +91,10 @@ def _torchvision_name(key: str) -> str:
 
 
 def require_tensors(state: Any, source: str) -> dict[str, Tensor]:
-    """A state dict; ValueError where it is none, with the entry that is no tensor."""
+    """Check that `state` is a state dict of tensors, and return it.
+
+    Raises ValueError, naming the first entries that are not tensors, where it is not.
+    """
     if not isinstance(state, dict):
         raise ValueError(f"{source} holds no state dict")
     other = [str(k) for k, v in state.items() if not isinstance(v, Tensor)]
@@ -97,11 +107,12 @@ def require_tensors(state: Any, source: str) -> dict[str, Tensor]:
 
 
 def load_encoder(encoder: nn.Module, path: Path, backbone: str, order: Sequence[str] = ()) -> None:
-    """Load a state dict into the encoder; ValueError says which keys do not fit.
+    """Load a state dict into the encoder.
 
-    Stages that the encoder does not have (layer4, fc) are passed over; a deeper ResNet's blocks in
-    its own stages are not. order: the names of the whole network's entries, for a file that has
-    them under other names in the same order.
+    Stages that the encoder does not have (layer4, fc) are skipped. Additional blocks in its own
+    stages are an error, as the file is then of a deeper ResNet. order: the names of the whole
+    network's entries, for a file that has them under other names in the same order. Raises
+    ValueError, naming entries that do not fit or are not finite.
     """
     read = resnet_entries if backbone in RESNETS else read_file
     state = require_tensors(read(path), path.name)
@@ -132,7 +143,10 @@ def load_encoder(encoder: nn.Module, path: Path, backbone: str, order: Sequence[
 
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Load a state dict in which every entry must fit; ValueError names those that do not."""
+    """Load a state dict in which every entry must fit.
+
+    Raises ValueError, with the numbers of entries that do not fit and the first of them.
+    """
     missing, unknown, wrong = misfits(module, state)
     if missing or unknown or wrong:
         raise ValueError(

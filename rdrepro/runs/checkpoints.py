@@ -1,4 +1,4 @@
-"""Students that are kept on disk and found again by the key of their training."""
+"""Trained students that are saved on disk and found again by the key of their training."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from rdrepro.models.weights import load_strictly
 
 
 def training_hash(data: ImageData, validation: ImageData | None) -> str:
-    """The SHA-256 of all images that decide a student: training and, if any, validation."""
+    """The SHA-256 of all images that decide a student: training and, if any, validation images."""
     if validation is None:
         return data.fingerprint()
     both = f"{data.fingerprint()} {validation.fingerprint()}"
@@ -25,7 +25,10 @@ def training_hash(data: ImageData, validation: ImageData | None) -> str:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise PermissionError before hours of training, not after, where nothing can be kept."""
+    """Raise PermissionError where nothing can be written to a folder.
+
+    It is called before hours of training, so that they are not lost.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -39,7 +42,11 @@ def check_writable(folder: Path) -> None:
 def save_student(
     model: Detector, history: pd.DataFrame, trainer: dict[str, Any], path: Path
 ) -> None:
-    """Keep what training changed, history and what trained them; written aside and then renamed."""
+    """Save what training changed, with its history and the environment that trained it.
+
+    trainer: the answer of `provenance.environment` at training. The file is written under another
+    name and then renamed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     state = {k: v.contiguous().cpu() for k, v in model.kept().state_dict().items()}
@@ -49,9 +56,9 @@ def save_student(
 
 
 def load_student(model: Detector, path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Load what training changed; return its history and what trained it.
+    """Load what training changed into a model; return its history and what trained it.
 
-    ValueError if the file does not fit.
+    Raises ValueError where the file is damaged or does not fit.
     """
     try:
         with safe_open(path, framework="pt") as file:

@@ -1,4 +1,4 @@
-"""The last cell of a run notebook: whether row, metrics, maps and figures are what they must be."""
+"""Checks of a finished run's row, metrics, maps and figures, for the last cell of a notebook."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,17 +12,17 @@ from rdrepro.runs.rows import check_row
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ROUNDING = 1e-3  # of cosines computed in float32
+ROUNDING = 1e-3  # the error of cosines computed in float32
 FEW_EPOCHS = 10
 
 
 def check_run(
     row: dict[str, Any], predictions: Predictions, figures: Sequence["Figure"], expected: int
 ) -> str:
-    """Check a finished run, row, metrics, maps and figures; return a sentence.
+    """Check a finished run's row, metrics, maps and figures; return a sentence for the reader.
 
-    ValueError or AssertionError says what is wrong. A collapse on real data is a result, and its
-    row says so; on embedded data it is a fault.
+    Raises ValueError or AssertionError, saying what is wrong. A collapse on real data is a result,
+    and its row says so; on embedded data it is an error.
     """
     check_row(row)
     config = RunConfig(**row["config"])
@@ -53,10 +53,10 @@ def check_maps(predictions: Predictions, config: RunConfig) -> None:
 
 
 def check_metrics(metrics: dict[str, float | None], config: RunConfig) -> None:
-    """Assert that metrics are fractions and, where the truth is known, better than chance.
+    """Assert that metrics are fractions and, on embedded data, that maps are better than chance.
 
-    On embedded data a teacher with weights, after a few epochs, ranks defect pixels above the
-    others, whatever the seed.
+    There a teacher with weights, after a few epochs, ranks defect pixels above the others, whatever
+    the seed.
     """
     for name, value in metrics.items():
         assert value is None or np.isnan(value) or 0 <= value <= 1, f"{name}={value} is no fraction"

@@ -1,6 +1,6 @@
-"""From what somebody typed to a RunConfig, before anything heavy is loaded or looked for.
+"""From what a user typed to a RunConfig, before torch is loaded or anything is read from disk.
 
-Weights keep the name or path that was given, and nothing is read from disk.
+Weights keep the name or path that was given.
 """
 
 import re
@@ -22,7 +22,7 @@ from rdrepro.config import (
 from rdrepro.presets import PATIENCE, SHARE, USUAL
 from rdrepro.text import nearest
 
-# Parameters that are no settings, and what a notebook says beside each.
+# Parameters that are not settings, and the comment that notebooks put beside each.
 PLACES = {
     "study": "name of the study; rows go to results/runs/<study>",
     "preset": "",  # each notebook has its own
@@ -37,10 +37,10 @@ AUTO_PRECISION = "auto"
 
 
 def separate(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Part parameters, those that are None left out, into places and chosen settings.
+    """Separate parameters into places and chosen settings, without those that are None.
 
-    Settings in `overrides` are among the chosen ones. ValueError, in one sentence, for an unknown
-    name, a setting given twice or a place of another type.
+    Settings in `overrides` are among the chosen ones. Raises ValueError, with a message of one
+    sentence, for an unknown name, a setting given twice or a place of another type.
     """
     given = {k: v for k, v in parameters.items() if v is not None}
     for name in given:
@@ -55,7 +55,7 @@ def separate(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
     if twice:
         raise ValueError(f"{twice[0]} is given twice, by itself and in overrides; keep one")
     chosen |= overrides
-    for name in ("dataset", "method", "backbone"):  # which other settings depend on
+    for name in ("dataset", "method", "backbone"):  # other settings depend on these
         if name in chosen:
             chosen[name] = parse(name, chosen[name])
     return places | {"keep_maps": keep_maps}, chosen
@@ -69,7 +69,7 @@ def _flag(name: str, value: Any) -> bool:
 
 def _text(name: str, value: Any) -> str:
     if name == "study" and isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)  # papermill makes a number of 2024
+        value = str(value)  # papermill turns 2024 into a number
     if not isinstance(value, str | Path):
         raise ValueError(f"{name}={value!r} must be text")
     if not str(value) and name != "overrides":
@@ -78,6 +78,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def check_study(study: str | None) -> str | None:
+    """The name of a study; ValueError where it cannot be a folder's name."""
     if study is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", study):
         raise ValueError(
             f"study={study!r} must be a folder's name: up to 64 letters, digits, '.', '_', '-'"
@@ -86,10 +87,10 @@ def check_study(study: str | None) -> str | None:
 
 
 def configure(preset: dict[str, Any], chosen: dict[str, Any], precision: str) -> RunConfig:
-    """The configuration of a preset's settings and those chosen; `weights` as they were named.
+    """The configuration of a preset's settings, overridden by the chosen ones.
 
-    precision: what "auto" means on the device at hand. ValueError, in one sentence, for anything
-    that is off.
+    `weights` keeps the name that was given. precision: what "auto" means on the device at hand.
+    Raises ValueError, with a message of one sentence, for any parameter that is wrong.
     """
     dataset = (preset | chosen).get("dataset", RunConfig.dataset)
     known = registry.DATASETS.get(dataset)
@@ -112,12 +113,12 @@ def configure(preset: dict[str, Any], chosen: dict[str, Any], precision: str) ->
 
 
 def _settings_of_method(preset: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
-    """A preset's settings and those chosen, without the fields that the method does not have.
+    """A preset's settings, overridden by the chosen ones, without fields that the method lacks.
 
-    ValueError where such a field was chosen.
+    Raises ValueError where such a field was chosen.
     """
     method = (preset | chosen).get("method", RunConfig.method)
-    if method not in METHODS:  # RunConfig names the nearest
+    if method not in METHODS:  # RunConfig raises, with the nearest name
         return preset | chosen
     others = foreign_fields(method)
     for name in sorted(others & set(chosen)):
@@ -136,7 +137,7 @@ def _check_width(config: RunConfig) -> None:
 
 
 def _class_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Class, its name and normalisation of a novelty run, where they are not given."""
+    """Normal class, category and normalisation of a novelty run, where they are not given."""
     entry = registry.DATASETS[settings["dataset"]]
     number = parse("normal_class", settings.get("normal_class", 0))
     classes = entry.categories

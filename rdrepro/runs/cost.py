@@ -1,4 +1,4 @@
-"""What testing one image costs, in seconds and in memory (Table 3; D27)."""
+"""The time and memory that testing one image takes (Table 3; D27)."""
 
 import threading
 import time
@@ -19,19 +19,19 @@ from rdrepro.precision import full_precision_kernels
 from rdrepro.progress import progress
 from rdrepro.runs.schema import MIB
 
-WARM_UP, TIMED = 5, 30  # images; the first ones pay for kernels that are chosen once
-SAMPLING = 0.002  # seconds between looks at resident memory
+WARM_UP, TIMED = 5, 30  # images; the first ones are slower, since kernels are chosen then
+SAMPLING = 0.002  # seconds between readings of resident memory
 SECONDS_DIGITS, MIB_DIGITS = 6, 3
 
 
 def measure_cost(
     model: Detector, data: ImageData, config: RunConfig, device: torch.device | str = "cpu"
 ) -> dict[str, Any]:
-    """The `cost` of testing, as a row holds it (schema.json): seconds at batch 1, MiB.
+    """Measure the cost of testing, for a row (schema.json): seconds at batch 1, and MiB.
 
-    Quartiles over TIMED images after WARM_UP more, image decoding left out, of each stage and of
-    all together. The peak is the process's whole resident memory, with what earlier work in it left
-    behind, or on a GPU what torch held.
+    Seconds are quartiles over TIMED images, after WARM_UP more, of each stage and of all together.
+    Image decoding is left out. The peak is the process's whole resident memory, including what
+    earlier work in it left behind. On a GPU it is the memory that torch held.
     """
     device = torch.device(device)
     model.to(device).eval()
@@ -39,7 +39,7 @@ def measure_cost(
     images = [data[i]["image"][None].to(device) for i in indices]  # (1, 3, H, W) each
     with full_precision_kernels(), torch.inference_mode():
         times = [_timed(model, image, config) for image in progress(images, "timing", leave=False)]
-        with peak_memory(device) as peak:  # apart, since looking takes time
+        with peak_memory(device) as peak:  # measured apart, since reading memory takes time
             for image in images[:WARM_UP]:
                 _timed(model, image, config)
     seconds = {name: [t[name] for t in times[WARM_UP:]] for name in times[0]}
@@ -67,7 +67,7 @@ def _quartiles(values: list[float]) -> list[float]:
 
 @contextmanager
 def peak_memory(device: torch.device) -> Iterator:
-    """Yield a function that returns, once the block has ended, its peak memory in MiB."""
+    """Yield a function that returns the block's peak memory in MiB, once the block has ended."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         yield lambda: round(torch.cuda.max_memory_allocated(device) / MIB, MIB_DIGITS)

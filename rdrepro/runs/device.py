@@ -1,4 +1,4 @@
-"""The device that runs, and the precision that it computes fast."""
+"""The device that runs are computed on, and the precision that is fast there."""
 
 import torch
 
@@ -6,7 +6,10 @@ from rdrepro.presets import AUTO
 
 
 def find_device(name: str | None) -> torch.device:
-    """The device of that name, by default a CUDA GPU where there is one, else the CPU."""
+    """The device of that name; by default a CUDA GPU where there is one, else the CPU.
+
+    Raises ValueError for a device that this machine does not have.
+    """
     if name is None or name == AUTO:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -20,7 +23,10 @@ def find_device(name: str | None) -> torch.device:
 
 
 def fast_precision(device: torch.device) -> str:
-    """ "bfloat16" where the device computes it natively, else "float32"."""
+    """The precision that is fast on a device.
+
+    "bfloat16" where the device computes it natively, else "float32".
+    """
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:

@@ -1,4 +1,4 @@
-"""One run, from a resolved configuration to its row: train or find a student, test it."""
+"""One run, from a resolved configuration to its row: train or load a student, and test it."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -27,22 +27,23 @@ METRIC_DIGITS = 6
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model, and what a row says of its training."""
+    """A trained model, with what a row records about its training."""
 
     model: Detector
     history: pd.DataFrame  # empty where nothing is trained
     environment: dict[str, Any]  # code, libraries and machine that trained it
     images: int
     data_hash: str  # of the training data
-    reused: bool  # whether the student was kept by an earlier run
+    reused: bool  # whether the student was saved by an earlier run
     seconds: float  # of the epochs, or of filling a memory bank
 
 
 def train(run: Run, data: ImageData, look: Look | None = None) -> Trained:
-    """Train the run's model, or find its student where an earlier run has kept it.
+    """Train the run's model, or load its student where an earlier run has saved it.
 
-    `look` is given the model every `eval_every` epochs, and its answer goes into the history: such
-    a curve needs training, whatever is kept. PermissionError where no result can be written.
+    `look` is called with the model every `eval_every` epochs, and its metrics go into the history.
+    Such a curve needs training, so no saved student is loaded then. Raises PermissionError where no
+    result can be written.
     """
     model, validation = build_model(run.config, run.weights), run.validation()
     data_hash, keeps = training_hash(data, validation), model.kept() is not None
@@ -64,7 +65,7 @@ def train(run: Run, data: ImageData, look: Look | None = None) -> Trained:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run: what it saw of the test images, and its row."""
+    """A finished run: its history, its predictions on the test images, and its row."""
 
     run: Run
     history: pd.DataFrame
@@ -73,12 +74,15 @@ class Outcome:
 
 
 def execute(run: Run) -> dict[str, Any]:
-    """Train a run (or find its student), test it and return its row: 01_mvtec in one call."""
+    """Train a run (or load its student), test it and return its row: 01_mvtec in one call."""
     return carry_out(run).row
 
 
 def carry_out(run: Run, timed: bool = False) -> Outcome:
-    """Train a run (or find its student) and test it. timed: measure what testing costs, too."""
+    """Train a run (or load its student) and test it.
+
+    timed: whether the cost of testing is measured, too.
+    """
     started, test_set = now(), run.dataset("test")
 
     def look(model: Detector) -> dict[str, float]:
@@ -147,7 +151,10 @@ def _rounded(value: float, digits: int) -> float | int | None:
 def provenance(
     run: Run, trained: Trained, predictions: Predictions, started: str
 ) -> dict[str, Any]:
-    """Where a result comes from. It is dirty where its testing or its training was."""
+    """What a row records about the origin of its result.
+
+    `dirty` is true where tracked files had uncommitted changes at testing or at training.
+    """
     train_data, test_data = trained.data_hash, predictions.data_hash
     chosen = selection(run.preset, run.config.dataset, run.config.normal_class)
     here = environment(run.device)

@@ -1,4 +1,4 @@
-"""Anomaly maps kept beside a row, so that figures need no second training."""
+"""Anomaly maps saved beside a row, so that figures need no second training."""
 
 import os
 import re
@@ -13,18 +13,24 @@ from rdrepro.backbones import default_weights, usual_weights
 from rdrepro.config import FIELD_NAMES, RunConfig, foreign_fields
 from rdrepro.evaluation import Predictions
 
-# What a file of kept maps says beside arrays; files from before groups lack the last.
+# The lists and numbers in a file of maps. The last may be missing.
 TOLD = ("defects", "paths", "data_hash", "seconds", "groups")
 
 
 def maps_file(row_file: Path) -> Path:
-    """Where the maps of a row lie; rows that differ in their number only share them."""
+    """The file of a row's maps.
+
+    Rows whose file names differ only by a final number share it.
+    """
     stem = re.sub(r"-\d{1,7}$", "", row_file.stem)  # a key has eight digits, a number fewer
     return row_file.with_name(f"{stem}.maps.npz")
 
 
 def save_maps(predictions: Predictions, row_file: Path) -> Path:
-    """Keep maps (float16), masks, labels and scores beside a row, whole or not; return the file."""
+    """Save maps (float16), masks, labels and scores beside a row; return the file.
+
+    The file is written under another name and then renamed, so that it is never incomplete.
+    """
     p, target = predictions, maps_file(row_file)
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     masks = [] if p.gt_masks is None else np.packbits(p.gt_masks)
@@ -36,9 +42,9 @@ def save_maps(predictions: Predictions, row_file: Path) -> Path:
 
 
 def load_maps(row_file: Path) -> Predictions | None:
-    """Return what `save_maps` kept of a row, the maps to float16's three digits; None if nothing.
+    """The predictions that `save_maps` saved of a row; None where there are none.
 
-    ValueError where the file is damaged.
+    Maps have the three digits of float16. Raises ValueError where the file is damaged.
     """
     file = maps_file(row_file)
     if not file.is_file():
@@ -60,7 +66,7 @@ def load_maps(row_file: Path) -> Predictions | None:
 
 
 def keep_maps_command(row: pd.Series) -> str:
-    """The sentence that says which command makes the maps of a row of `load_runs`."""
+    """A sentence with the command that makes the maps of a row of `load_runs`."""
     config = RunConfig(**row[list(FIELD_NAMES)])
     preset, study = row["provenance.preset"], row["provenance.study"]
     given = {"preset": preset, "category": config.category, "seed": config.seed}
@@ -75,9 +81,9 @@ def keep_maps_command(row: pd.Series) -> str:
 
 
 def _overrides(config: RunConfig) -> str:
-    """Every setting of a row that its method has, and that may differ from a preset's.
+    """The settings of a row, all that its method has, as text for `overrides`.
 
-    The hash by which a row names a weights file cannot be given as `weights`.
+    A row names a weights file by its hash, which cannot be given as `weights`. FILE replaces it.
     """
     weights = config.weights.partition(":")[0]
     if config.weights == usual_weights(config.backbone):

@@ -1,4 +1,4 @@
-"""Parameters of run notebooks, which cannot be misspelt."""
+"""Parameters of run notebooks, checked so that a misspelt one is an error."""
 
 import ast
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,9 @@ INJECTED = "# Parameters"  # how papermill begins the cell that it adds
 def resolve_notebook(namespace: dict[str, Any], own: Sequence[str] = (), **changes: Any) -> "Run":
     """Resolve a notebook's parameters, the variables of its namespace that `resolve` knows.
 
-    own: parameters of the notebook itself; changes: what it sets, over its parameters. ValueError,
-    with the nearest name, for a parameter that was given and is unknown: papermill
-    itself only warns of it.
+    own: names of parameters that only this notebook has. changes: settings that the notebook makes
+    itself, in place of its parameters. Raises ValueError, with the nearest name, for a parameter
+    that was given and is unknown; papermill itself only warns of it.
     """
     known = (*PARAMETERS, *own)
     for name in _given_names(namespace):
@@ -37,7 +37,10 @@ def resolve_notebook(namespace: dict[str, Any], own: Sequence[str] = (), **chang
 
 
 def _given_names(namespace: dict[str, Any]) -> list[str]:
-    """The names that papermill injected; outside IPython, every plain variable."""
+    """The names that papermill injected, read from its cell in IPython's history.
+
+    Outside IPython, every variable of a plain type.
+    """
     if "In" not in namespace:
         return [n for n, v in namespace.items() if not n.startswith("_") and isinstance(v, PLAIN)]
     injected = [cell for cell in namespace["In"] if cell.startswith(INJECTED)]
@@ -56,7 +59,7 @@ def resolve_variants(
 ) -> dict[str, "Run"]:
     """Resolve a notebook's parameters once per variant.
 
-    A variant that needs a fourth stage which the weights have not is left out, and said so.
+    A variant is left out, with a message, where it needs a fourth stage that the weights lack.
     """
     runs = {}
     for name, changes in variants.items():

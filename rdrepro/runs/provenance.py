@@ -1,4 +1,4 @@
-"""Which code, libraries and machine a result comes from; no path of the machine is in it."""
+"""The code, libraries and machine that a result comes from, without any path of the machine."""
 
 import datetime
 import platform
@@ -19,7 +19,7 @@ def now() -> str:
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Return code, libraries and machine as they are now, and the time."""
+    """Code, libraries and machine as they are now, and the time."""
     commit, dirty = git_state()
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
@@ -35,7 +35,10 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def git_state() -> tuple[str | None, bool | None]:
-    """The commit, and whether a tracked file outside results/ differs; None without git."""
+    """The commit, and whether a tracked file outside results/ differs from it.
+
+    Both are None without git.
+    """
     commit = _git("rev-parse", "HEAD")
     changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
     return (commit, bool(changes)) if commit else (None, None)

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 def resolve(**parameters: Any) -> "Run":
-    """Resolve parameters (None = as the preset says) to a Run.
+    """Resolve parameters to a Run; None means what the preset says.
 
-    Parameters are RunConfig's fields and `study, preset, data_root, results_dir, device,
-    keep_maps, overrides`. ValueError or FileNotFoundError, in one sentence, for anything that is
-    off.
+    Parameters are RunConfig's fields and `study, preset, data_root, results_dir, device, keep_maps,
+    overrides`. Raises ValueError or FileNotFoundError, with a message of one sentence, for a
+    parameter that is wrong.
     """
     places, chosen = separate(parameters)
     preset, settings = check_parameters(places, chosen)
-    # Loaded only now, so that a mistake in a parameter is answered at once.
+    # Loaded only now, so that a mistake in a parameter is reported at once.
     from rdrepro.methods import DETECTORS
     from rdrepro.models.teacher import check_teacher
     from rdrepro.runs.device import fast_precision, find_device
@@ -44,7 +44,7 @@ def resolve(**parameters: Any) -> "Run":
 
 
 def check_parameters(places: dict[str, Any], chosen: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The preset that was meant and its settings; ValueError where something typed is wrong."""
+    """The preset's name and its settings; ValueError where a parameter is wrong."""
     preset = places.get("preset", AUTO)
     if preset == AUTO:
         preset = _usual_preset(chosen.get("dataset"), places.get("data_root"))
@@ -63,7 +63,7 @@ def _usual_preset(dataset: str | None, data_root: str | None) -> str:
 
 
 def _has_data(data_root: str | None) -> bool:
-    """Whether a data root was named, right or wrong, or MVTec AD is found without."""
+    """Whether a data root was named, right or wrong, or else MVTec AD is found."""
     if data_root or os.environ.get("RDREPRO_DATA"):
         return True
     root = paths.data_dir()
@@ -76,7 +76,8 @@ def _has_data(data_root: str | None) -> bool:
 def find_data(config: RunConfig, data_root: str | None = None, results: Path | None = None) -> Path:
     """The folder from which the images are opened, or in which embedded ones will be drawn.
 
-    FileNotFoundError, with where to get them, where real ones are not there.
+    Raises FileNotFoundError, saying where to get them, where real images are missing. Raises
+    ValueError where a folder is given for embedded data.
     """
     from rdrepro.data.medical import find_medical
     from rdrepro.data.mvtec import find_mvtec

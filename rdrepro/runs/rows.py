@@ -17,12 +17,12 @@ from rdrepro import paths, registry
 from rdrepro.config import LATER_FIELDS
 from rdrepro.runs.schema import row_schema
 
-MOST_SCORES = 2000  # in the row itself; more lie in a compressed file beside it
+MOST_SCORES = 2000  # in the row itself; more are in a compressed file beside it
 
 
 @cache
 def _validate() -> Callable[[dict[str, Any]], Any]:
-    """A function that raises where a row does not fit the schema, generated once."""
+    """The function that raises where a row does not fit the schema. It is generated once."""
     return fastjsonschema.compile(row_schema())
 
 
@@ -35,7 +35,10 @@ def check_row(row: dict[str, Any]) -> None:
 
 
 def _best_reason(row: dict[str, Any]) -> str:
-    """What is wrong with a row, in the words of jsonschema, which is thirty times as slow."""
+    """What is wrong with a row, in the words of jsonschema.
+
+    It validates thirty times as slowly as fastjsonschema, so it only words errors.
+    """
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
@@ -47,7 +50,8 @@ def _best_reason(row: dict[str, Any]) -> str:
 def save_row(row: dict[str, Any], folder: Path) -> Path:
     """Write a row to a new file of `folder`, whole or not at all; return the file.
 
-    No run overwrites another's row: a second one of the same configuration gets a number.
+    No row is overwritten: a second run of the same configuration gets a number. Raises ValueError
+    where the row does not fit the schema.
     """
     check_row(row)
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +73,7 @@ def save_row(row: dict[str, Any], folder: Path) -> Path:
 
 
 def _save_scores(scores: dict[str, list], folder: Path, stem: str) -> str:
-    """Write scores to a compressed file and return its name, which tells what it holds."""
+    """Write scores to a compressed file; return its name, which includes a hash of its content."""
     content = lzma.compress(json.dumps(scores).encode(), preset=9)
     name = f"{stem}.scores-{hashlib.sha256(content).hexdigest()[:8]}.json.xz"
     aside = folder / f".{name}.{os.getpid()}.tmp"
@@ -79,9 +83,10 @@ def _save_scores(scores: dict[str, list], folder: Path, stem: str) -> str:
 
 
 def read_scores(row: dict[str, Any] | pd.Series, folder: Path | None = None) -> dict[str, list]:
-    """Return path, label and score of each test image of a line of `load_runs`.
+    """Path, label and score of each test image, for a line of `load_runs`.
 
-    folder: that of `load_runs`. ValueError where the file beside the row is missing or damaged.
+    folder: that of `load_runs`. Raises ValueError where the file beside the row is missing or
+    damaged.
     """
     scores = row["scores"]
     if "file" not in scores:
@@ -100,7 +105,7 @@ def _rename_to_free_name(aside: Path, folder: Path, stem: str) -> Path:
         if target.exists():
             continue
         try:
-            os.link(aside, target)  # unlike a rename, it fails where another was first
+            os.link(aside, target)  # unlike a rename, this fails where the name is taken
         except FileExistsError:
             continue
         except OSError:  # a file system without hard links
@@ -118,9 +123,9 @@ def _to_json(row: dict[str, Any]) -> str:
 def load_runs(folder: Path | None = None) -> pd.DataFrame:
     """All rows below `folder` (default: results/runs), one per line, newest last.
 
-    Columns are the configuration's fields, the metrics, and `counts.*`, `cost.*`, `provenance.*`;
-    `history` and `scores` hold each run's own dict; `file` is relative to the folder, `study` its
-    first part. ValueError names a file that is no row.
+    Columns are the configuration's fields, the metrics, and `counts.*`, `cost.*`, `provenance.*`.
+    `history` and `scores` hold each run's own dict. `file` is relative to the folder, and `study`
+    is its first part. Raises ValueError, naming the file, where one is not a row.
     """
     folder = folder or paths.results_dir() / "runs"
     rows = []

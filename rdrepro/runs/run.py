@@ -1,4 +1,4 @@
-"""Run: a resolved configuration and where things are, from which its images are opened."""
+"""Run: a resolved configuration and the places of its data and results; it opens its images."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,23 +34,26 @@ class Run:
 
     @property
     def banner(self) -> str:
-        """A warning where the data are embedded, else nothing."""
+        """A warning where the data are embedded, else an empty text."""
         return registry.DATASETS[self.config.dataset].banner
 
     @property
     def caution(self) -> str:
-        """A warning where tested images choose the student, else nothing."""
+        """A warning where tested images choose the student, else an empty text."""
         return LEAKY if self.config.early_stopping == "leaky" else ""
 
     @property
     def rows_dir(self) -> Path:
-        """Where the run's row goes: embedded data without a named study stay apart."""
+        """The folder of the run's row.
+
+        Rows of embedded data without a named study are kept apart from the others.
+        """
         if self.study is None and self.banner:
             return self.results_dir / "demo"
         return self.results_dir / "runs" / (self.study or self.preset)
 
     def settings(self) -> pd.DataFrame:
-        """Every field that the method has, and the paper's protocol where it differs."""
+        """Every field that the method has, with the paper's value where it differs."""
         differs, foreign = protocol_differences(self.config), foreign_fields(self.config.method)
         rows = [
             (name, _plain(value), _plain(differs[name][1]) if name in differs else "")
@@ -61,7 +64,7 @@ class Run:
         return pd.DataFrame(rows, columns=columns).set_index("setting")
 
     def dataset(self, split: str) -> ImageData:
-        """The run's images of a split, "train" or "test"; embedded ones are drawn once."""
+        """The run's images of a split, "train" or "test". Embedded ones are drawn once."""
         self._draw()
         return open_split(self.config, self.data_root, split)
 
@@ -71,7 +74,10 @@ class Run:
         return open_validation(self.config, self.data_root)
 
     def whole(self, split: str) -> ImageData:
-        """All images of a split, upright, those to validate on included."""
+        """All images of a split, "train" or "test".
+
+        Test images are not rotated, and training images include those to validate on.
+        """
         self._draw()
         return open_whole(self.config, self.data_root, split)
 

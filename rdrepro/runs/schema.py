@@ -180,6 +180,7 @@ def _scores() -> dict[str, Any]:
 
 
 def main() -> None:
+    """Write the schema to schema.json."""
     FILE.write_text(json.dumps(row_schema(), indent=2) + "\n", encoding="utf-8")
 
 

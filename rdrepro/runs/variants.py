@@ -1,4 +1,4 @@
-"""Several runs one after the other, as the notebooks of the ablations make them."""
+"""Several runs one after the other, as in the notebooks of the ablations."""
 
 from collections.abc import Mapping
 
@@ -10,10 +10,10 @@ from rdrepro.runs.run import Run
 
 
 def run_variants(runs: Mapping[str, Run], timed: bool = False) -> dict[str, Outcome]:
-    """Train or find, test and save the row of each variant, one after the other."""
+    """Train (or load) and test each variant, and save its row. Returns outcomes by name."""
     outcomes = {}
     for number, (name, run) in enumerate(runs.items(), 1):
-        say(f"{name} ({number} of {len(runs)})")  # a bar around the runs' own would garble them
+        say(f"{name} ({number} of {len(runs)})")  # a progress bar would garble those of the runs
         outcomes[name] = outcome = carry_out(run, timed)
         file = save_row(outcome.row, run.rows_dir)
         if run.keep_maps:

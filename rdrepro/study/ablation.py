@@ -59,7 +59,7 @@ def layer_variants(reading: str = "test") -> dict[str, dict[str, Any]]:
 
 
 def backbone_variants(backbones: str | None, synthetic: bool) -> dict[str, dict[str, Any]]:
-    """Return a variant per backbone, of names separated by commas, each perhaps NAME=WEIGHTS.
+    """A variant per backbone, of names separated by commas, each perhaps NAME=WEIGHTS.
 
     Without any, Table 6's three; on embedded data, which download nothing, the shipped one and the
     same network with random weights. ValueError for an empty name or one given twice.
@@ -101,7 +101,7 @@ def limitations_runs(runs: Mapping[str, "Run"]) -> dict[str, "Run"]:
 
 
 def variants_table(outcomes: Mapping[str, "Outcome"], table: str) -> pd.DataFrame:
-    """Return each variant's metrics in percent, and on real data what a printed table has for it.
+    """Each variant's metrics in percent, and on real data what a printed table has for it.
 
     The print is an average over fifteen categories with its own teacher: a direction, no equal.
     """
@@ -186,7 +186,7 @@ def _readings(rows: pd.DataFrame, table: str) -> Iterator[tuple[str, pd.DataFram
 
 
 def _column(row: Mapping[str, Any], table: str) -> str:
-    """Return the printed column that a row stands for, or what it is where print has none."""
+    """The printed column that a row stands for, or what it is where print has none."""
     if table == "7":
         return "M" + ",".join(map(str, row["map_layers"]))
     if table == "5":
@@ -204,7 +204,7 @@ def printed_backbone(backbone: str, weights: str) -> str:
 
 
 def _balanced(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Return the repetitions that count, and what they are: "seeds" or "categories".
+    """The repetitions that count, and what they are: "seeds" or "categories".
 
     Seeds that have every category; where fewer than two have, the categories of the fullest seed.
     """

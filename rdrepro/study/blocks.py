@@ -38,7 +38,7 @@ def generated_blocks(runs_dir: Path) -> dict[str, str]:
 
 
 def medical_block(runs: pd.DataFrame) -> str:
-    """Return the extension's Table 3 in short, what is larger than noise, and what came again."""
+    """The extension's Table 3 in short, what is larger than noise, and what came again."""
     wide = ["five folds anew", "folds"]
     table = readable_columns(columns_table(runs)).drop(columns=wide, errors="ignore")
     told = f"{steps_verdict(steps_table(runs))} {again_verdict(again_table(runs))}".strip()
@@ -46,14 +46,14 @@ def medical_block(runs: pd.DataFrame) -> str:
 
 
 def usual_protocol(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the lines of `beside_table` that are no variant of an ablation."""
+    """The lines of `beside_table` that are no variant of an ablation."""
     if "differs in" not in table:
         return table
     return table[table["differs in"] == ""].drop(columns="differs in")
 
 
 def fill_block(text: str, name: str, content: str) -> str:
-    """Return a text with what stands between the marks of a block replaced."""
+    """A text with what stands between the marks of a block replaced."""
     marks = f"<!-- {name}: made by `make tables` -->\n", f"\n<!-- end of {name} -->"
     before, _, rest = text.partition(marks[0])
     _, _, after = rest.partition(marks[1])

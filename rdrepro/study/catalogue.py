@@ -108,7 +108,7 @@ OWN_READINGS = [how for how in READ if how["preset"] != "mkd"]
 MKD_RUN = {"preset": "mkd", "weights": VGG_FEATURES, "split": "kfold", "seed": 1, "data_seed": 1}
 CLASSES = each("normal_class", range(10))
 CHOSEN = [{"dataset": n, "normal_class": k} for n, k in CHOSEN_CLASSES.items()]
-NOVELTY_SETS = each("dataset", CHOSEN_CLASSES)
+FASHION_AND_CIFAR = each("dataset", ("fashion_mnist", "cifar10"))
 TURNED_CATEGORIES = ("wood", "carpet", "bottle", "screw", "transistor", "hazelnut")
 
 STUDIES = (
@@ -289,11 +289,11 @@ STUDIES = (
             ),
             Batch(
                 {"preset": "novelty_official", "seed": 1, **RESNET18},
-                (each("dataset", ("fashion_mnist", "cifar10")), CLASSES),
+                (FASHION_AND_CIFAR, CLASSES),
             ),
             Batch(
                 {"preset": "novelty_official", "seed": 2, **RESNET18},
-                (each("dataset", ("fashion_mnist", "cifar10")), CLASSES[:4]),
+                (FASHION_AND_CIFAR, CLASSES[:4]),
             ),
             Batch(
                 {"preset": "novelty_tuned", "dataset": "mnist", **RESNET18},
@@ -301,7 +301,7 @@ STUDIES = (
             ),
             Batch(
                 {"preset": "novelty_tuned", "seed": 1, **RESNET18},
-                (each("dataset", ("fashion_mnist", "cifar10")), CLASSES),
+                (FASHION_AND_CIFAR, CLASSES),
             ),
         ),
         ("table4", "novelty"),

@@ -20,7 +20,7 @@ BESIDE_PRINT = {
 
 
 def claims_table(runs: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Return each claim of both papers, the print that bears on it, and what our runs say."""
+    """Each claim of both papers, the print that bears on it, and what our runs say."""
     results = compare(printed_cells(), runs)
     names = pd.Series([_name(line) for line in results.to_dict("records")])
     claims = load_print("claims").fillna("")
@@ -43,7 +43,7 @@ def claims_table(runs: pd.DataFrame | None = None) -> pd.DataFrame:
 
 
 def _name(line: dict) -> str:
-    """Return a cell's name as evidence writes it: paper/table/dataset/.../metric."""
+    """A cell's name as evidence writes it: paper/table/dataset/.../metric."""
     size = line["image_size"]
     keys = line | {"image_size": "" if pd.isna(size) else f"{size:.0f}"}
     return "/".join(keys[k] for k in KEYS)
@@ -71,7 +71,7 @@ def _evidence(words: str, cells: dict[str, Cell], numbers: Mapping, most: int = 
 
 
 def _said(evidence: str, names: pd.Series, verdicts: pd.Series) -> pd.Series:
-    """Return how many of the cells that evidence names have each verdict of our runs."""
+    """How many of the cells that evidence names have each verdict of our runs."""
     patterns = _patterns(evidence)
     fits = names.map(lambda name: any(fnmatchcase(name, pattern) for pattern in patterns))
     return verdicts[fits & (verdicts != "not printed")].value_counts()

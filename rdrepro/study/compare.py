@@ -38,7 +38,7 @@ KEYS = ("paper", "table", "dataset", "category", "method", "image_size", "metric
 
 
 def compare(cells: Iterable[Cell], runs: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Return one line per printed cell of our method or of a baseline that we run.
+    """One line per printed cell of our method or of a baseline that we run.
 
     runs: lines of `load_runs` (default: all). Columns: the cell's keys, `printed` and `ours`
     (percent; seconds or MiB for costs), `delta`, `n_seeds`, `low` and `high` (95 % t-interval over
@@ -63,7 +63,7 @@ _COLUMNS += ["footnotes", "collapsed"]
 
 
 def _told(cell: Cell, rows: pd.DataFrame) -> str:
-    """Return a cell's footnote: what ran, in the fields that no verdict depends on."""
+    """A cell's footnote: what ran, in the fields that no verdict depends on."""
     if rows.empty:
         return ""
     ran = (", ".join(sorted(set(rows[name]))) for name in ("precision", "provenance.device"))
@@ -90,7 +90,7 @@ def _line(cell: Cell, matcher: Matcher) -> dict[str, Any]:
 
 
 def _repetitions(cell: Cell, rows: pd.DataFrame) -> tuple[list[float], str]:
-    """Return the cell's value per repetition, in its unit, or what is missing for one.
+    """The cell's value per repetition, in its unit, or what is missing for one.
 
     A repetition is a seed (and fold) that has every unit; its value is the mean over them.
     """
@@ -124,7 +124,7 @@ def _verdict(cell: Cell, values: Sequence[float], missing: str) -> str:
 
 
 def _order(group: pd.DataFrame) -> str:
-    """Return whether our means stand in the printed order; printed ties bind nothing."""
+    """Whether our means stand in the printed order; printed ties bind nothing."""
     if group["ours"].isna().any():
         return "not run"
     pairs = combinations(zip(group["printed"], group["ours"], strict=True), 2)
@@ -133,7 +133,7 @@ def _order(group: pd.DataFrame) -> str:
 
 
 def left_out(runs: pd.DataFrame | None = None, cells: Iterable[Cell] | None = None) -> pd.DataFrame:
-    """Return the rows that fit a cell (default: any) and do not count: row, study, reason.
+    """The rows that fit a cell (default: any) and do not count: row, study, reason.
 
     Without cells, also every other row that is not from a clean tree.
     """
@@ -185,14 +185,14 @@ SHOWN = ("dataset", "category", "backbone", "epochs", "image_size")
 
 
 def departures(row: pd.Series) -> dict[str, Any]:
-    """Return where a row leaves its teacher's form of the paper's protocol, beside SHOWN fields."""
+    """Where a row leaves its teacher's form of the paper's protocol, beside SHOWN fields."""
     usual = protocol_defaults() | _own_settings(row["backbone"])
     skipped = {*SHOWN, *foreign_fields(row["method"])}
     return {k: row[k] for k, v in usual.items() if k not in skipped and not admits(v, row[k])}
 
 
 def _beside(group: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the lines of one protocol, one per metric that a paper prints."""
+    """The lines of one protocol, one per metric that a paper prints."""
     first = group.iloc[-1]
     runs = newest(group, *IDENTITY)
     place = {name: first[name] for name in ("dataset", "category", "image_size")}

@@ -38,7 +38,7 @@ BANK_SIZES = (224, 256)
 def complexity_variants(
     methods: str | None, image_sizes: str | None, weights: str | None, epochs: int | None
 ) -> dict[str, dict[str, Any]]:
-    """Return a variant per method and resolution (Table 3), names and numbers between commas.
+    """A variant per method and resolution (Table 3), names and numbers between commas.
 
     Without any, all three methods at 224 and 256 pixels. A random teacher serves time and memory
     only, so it is trained for one epoch unless told otherwise. ValueError for an unknown method.
@@ -75,7 +75,7 @@ def cost_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
 
 
 def memory_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
-    """Return each kind of memory in MiB (2^20 bytes) and in MB (10^6), NaN where there is none."""
+    """Each kind of memory in MiB (2^20 bytes) and in MB (10^6), NaN where there is none."""
     lines = {}
     for name, outcome in outcomes.items():
         mib = {title: outcome.row["cost"].get(key) for key, title in MEMORY.items()}

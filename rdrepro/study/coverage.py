@@ -48,7 +48,7 @@ def delong_interval(
 
 
 def _auroc_of(normal: np.ndarray, anomalous: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Return the AUROC along an axis, for resamples drawn together."""
+    """The AUROC along an axis, for resamples drawn together."""
     pairs = normal.shape[axis] * anomalous.shape[axis]
     return stats.mannwhitneyu(anomalous, normal, axis=axis, method="asymptotic").statistic / pairs
 
@@ -60,7 +60,7 @@ def stratified_bootstrap(
     seed: int = 0,
     level: float = LEVEL,
 ) -> tuple[float, float]:
-    """Return the percentile interval of an AUROC, normal and anomalous images redrawn apart.
+    """The percentile interval of an AUROC, normal and anomalous images redrawn apart.
 
     It collapses at an AUROC of 1, where `auroc_interval` does not.
     """
@@ -84,7 +84,7 @@ def coverage(
     draws: int = 2000,
     seed: int = 0,
 ) -> pd.Series:
-    """Return how often an interval of an AUROC holds the true one, over binormal draws.
+    """How often an interval of an AUROC holds the true one, over binormal draws.
 
     interval: of (scores, labels). Both kinds of score have SD 1, and means apart by what gives
     `true`. Index: coverage, too high, too low (shares of draws), width (mean).

@@ -37,12 +37,12 @@ PROTOCOL = ["dataset", "backbone", "epochs"]
 
 
 def measured_effects(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return every measured effect: of study *deviations*, the novelty grid, medical habits."""
+    """Every measured effect: of study *deviations*, the novelty grid, medical habits."""
     if runs.empty:
         return runs
     own = effects(runs[runs["study"] == "deviations"])
     found = [t for t in (own, grid_deviations(runs), habit_deviations(runs)) if len(t)]
-    return pd.concat(found, ignore_index=True)
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
 def effects(runs: pd.DataFrame) -> pd.DataFrame:
@@ -91,7 +91,7 @@ def _lines(
 def _with(
     runs: pd.DataFrame, switches: dict[str, tuple[str, Any]], entry: str | None
 ) -> pd.DataFrame:
-    """Return the rows in which this switch, and no other, has its other value."""
+    """The rows in which this switch, and no other, has its other value."""
     chosen = pd.Series(True, index=runs.index)
     for name, (field, value) in switches.items():
         chosen &= (runs[field] == value) == (name == entry)
@@ -99,7 +99,7 @@ def _with(
 
 
 def effect_text(line: pd.Series) -> str:
-    """Return an effect as the register states it."""
+    """An effect as the register states it."""
     if np.isnan(line["low"]):
         return "not measured yet" if np.isnan(line["mean"]) else f"{line['mean']:+.2f} (one run)"
     if line["low"] <= 0 <= line["high"] and line["base"] >= SATURATED and line["mean"]:
@@ -110,7 +110,7 @@ def effect_text(line: pd.Series) -> str:
 
 
 def effects_table(measured: pd.DataFrame) -> pd.DataFrame:
-    """Return the measured effects with a column per metric."""
+    """The measured effects with a column per metric."""
     lines = measured.assign(text=measured.apply(effect_text, axis="columns"))
     keys = ["entry", "switch", "data", "seeds"]
     table = lines.pivot_table(index=keys, columns="metric", values="text", aggfunc="first")
@@ -125,7 +125,7 @@ def _entry_order(column: pd.Series) -> pd.Series:
 
 
 def register(measured: pd.DataFrame, part: str) -> pd.DataFrame:
-    """Return a part of the register (see REGISTER_PARTS) with the effects of its entries."""
+    """A part of the register (see REGISTER_PARTS) with the effects of its entries."""
     table = pd.read_csv(REGISTER, dtype=str).fillna("")
     table = table[table["id"].str.startswith(REGISTER_PARTS[part])].copy()
     table["effect, in points"] = [
@@ -136,7 +136,7 @@ def register(measured: pd.DataFrame, part: str) -> pd.DataFrame:
 
 
 def _stated(measured: pd.DataFrame, entry: str, otherwise: str) -> str:
-    """Return an entry's effects by data, or else what the register says for want of a measure."""
+    """An entry's effects by data, or else what the register says for want of a measure."""
     lines = measured[measured["entry"] == entry] if len(measured) else measured
     stated = []
     several = len(lines) > 0 and lines["switch"].nunique() > 1

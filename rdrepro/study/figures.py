@@ -44,7 +44,7 @@ RULES = ("defect", "smallest", "best and worst")
 def new_figure(
     rows: int = 1, columns: int = 1, size: tuple[float, float] = (5, 3)
 ) -> tuple[Figure, Axes | np.ndarray]:
-    """Return a figure and its axes: one, or an array (rows, columns). size: inches of each."""
+    """A figure and its axes: one, or an array (rows, columns). size: inches of each."""
     # This loads the backend. A notebook's turns interactive drawing on as it is loaded; inside the
     # style's context that would be undone, and no later cell would show its figure.
     plt.draw_if_interactive()
@@ -418,7 +418,7 @@ def plot_stages(ax: Axes, table: pd.DataFrame) -> Axes:
 
 
 def _dashes(ax: Axes) -> str:
-    """Return the style of the next line: dashed once every colour has been used."""
+    """The style of the next line: dashed once every colour has been used."""
     return "-" if len(ax.lines) < len(COLOURS) else "--"
 
 
@@ -430,7 +430,7 @@ def _plain_numbers(axis: Axis) -> None:
 
 
 def scale_scores(scores: ArrayLike) -> np.ndarray:
-    """Return scores moved and stretched to [0, 1], all 0 where they have no spread (Fig. 5)."""
+    """Scores moved and stretched to [0, 1], all 0 where they have no spread (Fig. 5)."""
     scores = np.asarray(scores, dtype=float)
     return (scores - scores.min()) / (np.ptp(scores) or 1.0)
 

@@ -13,7 +13,7 @@ Scores = Mapping[str, Sequence]  # path, label, score and perhaps group, as a ro
 
 
 def fold_resamples(folds: Sequence[Scores], resamples: int = 2000, seed: int = 0) -> np.ndarray:
-    """Return the mean of the folds' AUROCs, (resamples,), images redrawn within each fold.
+    """The mean of the folds' AUROCs, (resamples,), images redrawn within each fold.
 
     Scores of different folds are never compared. Normal images are redrawn in their own fold;
     anomalous ones, the same in every fold (ValueError otherwise), once for all folds. Copies of
@@ -52,7 +52,7 @@ def split_resamples(
 
 
 def split_noise(*drawn: np.ndarray, level: float = LEVEL) -> float:
-    """Return the half-width of a sum of independent values of single splits, (folds, resamples).
+    """The half-width of a sum of independent values of single splits, (folds, resamples).
 
     The variance within folds and, unbiased, that between them; Student's quantile at the degrees of
     freedom that folds leave (Satterthwaite).
@@ -75,7 +75,7 @@ class _Side(NamedTuple):
 
 
 def _sides(scores: Scores) -> tuple[_Side, _Side]:
-    """Return the normal and the anomalous images of a fold, by their paths."""
+    """The normal and the anomalous images of a fold, by their paths."""
     paths, labels = scores["path"], scores["label"]
     groups = scores["group"] if "group" in scores else range(len(paths))
     sides = []
@@ -90,7 +90,7 @@ def _sides(scores: Scores) -> tuple[_Side, _Side]:
 # The draws of one seed depend on counts alone, so that most results of a study share them.
 @lru_cache(maxsize=8)
 def _draws(seed: int, resamples: int, groups: tuple[int, ...]) -> list[np.ndarray]:
-    """Return how often each group stands in each resample, (resamples, groups), side by side."""
+    """How often each group stands in each resample, (resamples, groups), side by side."""
     rng = np.random.default_rng(seed)
     return [_redraw(n, resamples, rng) for n in groups]
 
@@ -99,26 +99,26 @@ def _draws(seed: int, resamples: int, groups: tuple[int, ...]) -> list[np.ndarra
 def _split_draws(
     seed: int, number: int, resamples: int, normal: int, anomalous: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a random order of a fold's normal images, and how often its other groups stand."""
+    """A random order of a fold's normal images, and how often its other groups stand."""
     rng = np.random.default_rng([seed, number])
     order = rng.random((resamples, normal)).argsort(axis=1)
     return order, _redraw(anomalous, resamples, rng)
 
 
 def _redraw(groups: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Return how often each of so many groups stands in each resample, (resamples, groups)."""
+    """How often each of so many groups stands in each resample, (resamples, groups)."""
     drawn = rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples)
     return drawn.astype(float)  # so that no product has to convert it
 
 
 def percentiles(drawn: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """Return the percentile interval of what was drawn."""
+    """The percentile interval of what was drawn."""
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 def fold_interval(folds: Sequence[Scores], level: float = LEVEL) -> tuple[float, float]:
-    """Return the percentile interval over images of the mean of the folds' AUROCs.
+    """The percentile interval over images of the mean of the folds' AUROCs.
 
     Where no resample moves it (an AUROC of 1) it is `auroc_interval` at the counts of all folds.
     """

@@ -28,7 +28,7 @@ def html_table(
     empty: str = "No rows.",
     fold: bool = False,
 ) -> HTML:
-    """Return a table with a caption, or the sentence `empty`.
+    """A table with a caption, or the sentence `empty`.
 
     prose: cells of text, to the left; fold: a long table opens on a click.
     """
@@ -46,7 +46,7 @@ def html_table(
 
 
 def interval(low: float, high: float, digits: int = 1) -> str:
-    """Return an interval as text; nothing where there is none."""
+    """An interval as text; nothing where there is none."""
     return "" if np.isnan(low) else f"[{low:.{digits}f}, {high:.{digits}f}]"
 
 
@@ -72,7 +72,7 @@ def save_table(table: pd.DataFrame, name: str, folder: Path | None = None) -> li
 
 
 def rounded(table: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
-    """Return a table with its numbers as text of so many digits, and nothing where one lacks."""
+    """A table with its numbers as text of so many digits, and nothing where one lacks."""
 
     def text(value: object) -> str:
         if pd.isna(value):
@@ -84,7 +84,7 @@ def rounded(table: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
 
 
 def flattened(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose two column levels are one."""
+    """A table whose two column levels are one."""
     if table.columns.nlevels == 1:
         return table
     names = [tail if head == "printed" else f"{head}: {tail}" for head, tail in table.columns]
@@ -92,7 +92,7 @@ def flattened(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Return a table in Markdown."""
+    """A table in Markdown."""
     lines = [list(table.columns), ["---"] * table.shape[1], *table.values.tolist()]
     cells = [[str(value).replace("|", "\\|") for value in line] for line in lines]
     return "\n".join("| " + " | ".join(line) + " |" for line in cells)

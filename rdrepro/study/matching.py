@@ -21,7 +21,7 @@ COST_CONDITIONS = ["category", "precision", "provenance.device", "provenance.thr
 
 
 def cell_matches(row: dict[str, Any], cell: Any) -> bool:
-    """Return whether a row ran the whole protocol of a printed cell.
+    """Whether a row ran the whole protocol of a printed cell.
 
     row: a result row, or a line of `load_runs`; cell: a `cells.Cell`, whose `protocol` names every
     field that affects the result. Device and precision are footnotes, the seed is free.
@@ -34,7 +34,7 @@ def cell_matches(row: dict[str, Any], cell: Any) -> bool:
 
 
 def admits(wanted: Any, value: Any) -> bool:
-    """Return whether a protocol's entry (a value, ANY, or a frozenset of values) admits a value."""
+    """Whether a protocol's entry (a value, ANY, or a frozenset of values) admits a value."""
     value = tuple(value) if isinstance(value, list) else value
     value = None if value != value else value  # pandas makes NaN of null
     if isinstance(wanted, frozenset):
@@ -52,7 +52,7 @@ class Matcher:
         self.reasons: dict[str, str] = {}  # of rows that fit a cell and do not count there
 
     def admitted(self, cell: Cell) -> pd.DataFrame:
-        """Return the clean rows of a cell's protocol and units, the newest of each repetition."""
+        """The clean rows of a cell's protocol and units, the newest of each repetition."""
         if self.runs.empty or cell.row_metric not in self.runs:
             return self.runs.iloc[:0]
         key = tuple(sorted((k, str(v)) for k, v in cell.protocol.items()))
@@ -90,7 +90,7 @@ class Matcher:
         return self._without(rows, own, OPEN) if own.any() else rows
 
     def _without(self, rows: pd.DataFrame, kept: pd.Series, reason: str) -> pd.DataFrame:
-        """Return the rows that are kept, and remember why the others are not."""
+        """The rows that are kept, and remember why the others are not."""
         if kept.all():
             return rows
         self.reasons |= dict.fromkeys(rows["file"][~kept], reason)
@@ -102,7 +102,7 @@ def _open_fields(cell: Cell) -> list[str]:
 
 
 def footnotes(cell: Cell, rows: pd.DataFrame) -> pd.Series:
-    """Return the values of the fields that the print leaves open, as text, per row."""
+    """The values of the fields that the print leaves open, as text, per row."""
     skipped = {"fold", *foreign_fields(cell.protocol["method"])}
     names = [name for name in _open_fields(cell) if name not in skipped]
     names += COST_CONDITIONS if cell.metric in COSTS else []
@@ -117,7 +117,7 @@ def settings_text(values: dict[str, Any]) -> str:
 
 
 def _largest_group(cell: Cell, rows: pd.DataFrame) -> pd.Series:
-    """Return which rows are of one protocol: where print leaves fields open, that of most runs.
+    """Which rows are of one protocol: where print leaves fields open, that of most runs.
 
     Runs that differ in an open field are no repetitions of each other; among equals the newest.
     """

@@ -115,7 +115,7 @@ def fold_name(run: "Run") -> str:
 
 
 def split_table(runs: Mapping[str, "Run"]) -> pd.DataFrame:
-    """Return how many images each fold trains on, validates on and tests, by kind."""
+    """How many images each fold trains on, validates on and tests, by kind."""
     lines = {}
     for name, run in runs.items():
         validation = run.validation()
@@ -127,7 +127,7 @@ def split_table(runs: Mapping[str, "Run"]) -> pd.DataFrame:
 
 
 def copies_table(run: "Run") -> pd.DataFrame:
-    """Return how many pictures of the run's data set are copies of others."""
+    """How many pictures of the run's data set are copies of others."""
     copies = run.whole("test").copies()
     return pd.DataFrame.from_dict(copies, orient="index", columns=[run.config.dataset])
 
@@ -157,7 +157,7 @@ def folds_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
 
 
 def best_epoch(history: Mapping[str, list]) -> int:
-    """Return the epoch whose student counts: of the lowest validation loss, else the last.
+    """The epoch whose student counts: of the lowest validation loss, else the last.
 
     0 where nothing is trained.
     """
@@ -168,7 +168,7 @@ def best_epoch(history: Mapping[str, list]) -> int:
 
 
 def printed_columns(dataset: str) -> pd.DataFrame:
-    """Return the extension's Table 3 for a data set: column, printed, low and high, in percent.
+    """The extension's Table 3 for a data set: column, printed, low and high, in percent.
 
     The interval is the usual approximation at the counts of its split; NaN where there are none.
     """
@@ -183,7 +183,7 @@ def printed_columns(dataset: str) -> pd.DataFrame:
 
 
 def stopping_runs(run: "Run") -> dict[str, "Run"]:
-    """Return a run with and without early stopping (Fig. 7 of the extension); itself among them.
+    """A run with and without early stopping (Fig. 7 of the extension); itself among them.
 
     Itself alone where its method has no early stopping.
     """
@@ -200,7 +200,7 @@ def stopping_runs(run: "Run") -> dict[str, "Run"]:
 
 
 def stopping_histories(run: "Run") -> dict[str, pd.DataFrame]:
-    """Return the loss curves of a run with and without early stopping, trained where not kept."""
+    """The loss curves of a run with and without early stopping, trained where not kept."""
     from rdrepro.runs.execute import train  # loads torch
 
     pairs = stopping_runs(run).items()

@@ -69,7 +69,7 @@ def _usual_dataset(preset: str | None, data_root: str | None) -> str:
 
 
 def gradient_steps(row: Mapping[str, Any]) -> int:
-    """Return how many steps a run's training took, from a row or a line of `load_runs`."""
+    """How many steps a run's training took, from a row or a line of `load_runs`."""
     config, images = row.get("config", row), row.get("counts.train")
     images = row["counts"]["train"] if images is None else images
     return int(config["epochs"]) * math.ceil(images / config["batch_size"])
@@ -97,7 +97,7 @@ def classes_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
 
 
 def hardest(outcomes: Mapping[str, "Outcome"]) -> str:
-    """Return the normal class whose image AUROC is lowest."""
+    """The normal class whose image AUROC is lowest."""
     return min(outcomes, key=lambda name: outcomes[name].row["metrics"]["image_auroc"])
 
 
@@ -107,7 +107,7 @@ def printed_average(dataset: str) -> float | None:
 
 
 def beside_average(table: pd.DataFrame, run: "Run") -> str:
-    """Return a sentence: the average of `classes_table`, and what Table 4 prints."""
+    """A sentence: the average of `classes_table`, and what Table 4 prints."""
     dataset, average = run.config.dataset, table.loc["average", "sum (Sec. 4.2)"]
     classes, printed = len(table) - 1, printed_average(dataset)
     said = (
@@ -180,7 +180,7 @@ def _average_line(group: pd.DataFrame, folder: Path | None) -> dict[str, object]
 
 
 def _over_images(whole: pd.DataFrame, folder: Path | None) -> tuple[float, float]:
-    """Return the interval of the newest seed's average, NaN where classes had other test images."""
+    """The interval of the newest seed's average, NaN where classes had other test images."""
     last = whole[whole["seed"] == whole.iloc[-1]["seed"]]
     kept = [read_scores(row, folder) for _, row in last.iterrows()]
     if any(k["path"] != kept[0]["path"] for k in kept):
@@ -189,7 +189,7 @@ def _over_images(whole: pd.DataFrame, folder: Path | None) -> tuple[float, float
 
 
 def predictions_table(runs: pd.DataFrame, preset: str = "novelty_official") -> pd.DataFrame:
-    """Return each class's image AUROC (percent), its seeds, and where one more seed will lie.
+    """Each class's image AUROC (percent), its seeds, and where one more seed will lie.
 
     Of each data set the protocol of that preset with most rows. The last column is the 95 %
     prediction interval of `stats.prediction_intervals`.

@@ -35,7 +35,7 @@ def chosen_class(dataset: str) -> str:
 
 
 def grid_effects(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return each switch's effect on each class, in points: columns switch, dataset, seed, effect.
+    """Each switch's effect on each class, in points: columns switch, dataset, seed, effect.
 
     Paired by class and seed with `novelty_official`, where the switch changes its settings.
     """
@@ -54,7 +54,7 @@ def grid_effects(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def chosen_switches(runs: pd.DataFrame) -> list[str]:
-    """Return the switches that help on each class that they change, on average over its seeds."""
+    """The switches that help on each class that they change, on average over its seeds."""
     effects = grid_effects(runs)
     if effects.empty:
         return []
@@ -75,12 +75,12 @@ def _usual(name: str) -> dict[str, object]:
 
 
 def _is_own(name: str, changes: dict[str, object]) -> bool:
-    """Return whether a switch leaves a data set's official settings as they are."""
+    """Whether a switch leaves a data set's official settings as they are."""
     return changes.items() <= _usual(name).items()
 
 
 def _row_of(group: pd.DataFrame, changes: dict[str, object]) -> pd.Series | None:
-    """Return the newest row of a grid's line, one data set and seed."""
+    """The newest row of a grid's line, one data set and seed."""
     wanted = _usual(group.iloc[0]["dataset"]) | changes
     fits = group[np.logical_and.reduce([group[k] == wanted[k] for k in SWITCHES])]
     return fits.iloc[-1] if len(fits) else None
@@ -119,7 +119,7 @@ ENTRIES = {
 
 
 def grid_deviations(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the grid's effects as lines of `deviations.effects`, by data set."""
+    """The grid's effects as lines of `deviations.effects`, by data set."""
     effects = grid_effects(runs)
     lines = []
     for (switch, name), group in effects.groupby(["switch", "dataset"]) if len(effects) else ():

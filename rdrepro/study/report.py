@@ -221,7 +221,7 @@ def medical_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
 
 
 def medical_misses(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the readings of the extension's Table 3 whose intervals do not overlap print's."""
+    """The readings of the extension's Table 3 whose intervals do not overlap print's."""
     table = medical.readable_columns(medical.columns_table(runs))
     if table.empty:
         return table
@@ -293,7 +293,7 @@ def footnotes(runs: pd.DataFrame, paper: str, number: str) -> pd.DataFrame:
 
 
 def compact(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a printed table for reading: a block without any run is one column that says so."""
+    """A printed table for reading: a block without any run is one column that says so."""
     columns = {}
     for head in dict.fromkeys(table.columns.get_level_values(0)):
         block = table[head]
@@ -307,7 +307,7 @@ def compact(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdicts(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return how many cells of each printed table have each verdict, misses first."""
+    """How many cells of each printed table have each verdict, misses first."""
     results = compare(printed_cells(), runs)
     results["verdict"] = results["verdict"].str.replace(r" \(.*", "", regex=True)
     counts = results.groupby(["paper", "table"])["verdict"].value_counts().unstack(fill_value=0)
@@ -317,7 +317,7 @@ def verdicts(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def misses(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells that differ from print or stand in another order, widest first."""
+    """The cells that differ from print or stand in another order, widest first."""
     results = compare(printed_cells(), runs)
     missed = results[results["verdict"].isin(FAILED) | (results["order"] == "differs")].copy()
     missed = missed.sort_values("delta", key=abs, ascending=False)
@@ -394,7 +394,7 @@ def newest(runs: pd.DataFrame, name: str, column: str) -> list[pd.Series]:
 
 
 def row_counts(runs: pd.DataFrame) -> HTML:
-    """Return how many rows each study has."""
+    """How many rows each study has."""
     if runs.empty:
         return html_table(runs, "Result rows")
     counts = runs["study"].value_counts(sort=False).reset_index(name="rows")
@@ -433,7 +433,7 @@ def curves(rows: list[pd.Series]) -> Figure | str:
 def kept_maps(
     rows: list[pd.Series], runs_dir: Path
 ) -> tuple[list[tuple[pd.Series, "Predictions"]], Markdown]:
-    """Return the rows that have kept their maps, and a sentence on those that have not."""
+    """The rows that have kept their maps, and a sentence on those that have not."""
     from rdrepro.runs.maps import keep_maps_command, load_maps  # loads torch
 
     found = [(row, load_maps(runs_dir / row["file"])) for row in rows]
@@ -485,7 +485,7 @@ def _overlay(row: pd.Series, p: "Predictions", results_dir: Path) -> Figure | st
 
 
 def single_intervals(rows: list[pd.Series]) -> pd.DataFrame:
-    """Return the image AUROC of each row with its 95 % interval over images, in percent."""
+    """The image AUROC of each row with its 95 % interval over images, in percent."""
     lines = []
     for row in rows:
         counts = row["counts.test_normal"], row["counts.test_anomalous"]
@@ -496,7 +496,7 @@ def single_intervals(rows: list[pd.Series]) -> pd.DataFrame:
 
 
 def coverage_table() -> pd.DataFrame:
-    """Return the simulated coverage of intervals, those outside 93-97 % named."""
+    """The simulated coverage of intervals, those outside 93-97 % named."""
     table = pd.read_csv(paths.ROOT / "results" / "coverage.csv")
     inside = table["coverage"].between(0.93, 0.97)
     return table.assign(**{"outside 93-97 %": np.where(inside, "", "outside")})

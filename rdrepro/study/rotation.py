@@ -40,7 +40,7 @@ def protocols(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def means(group: pd.DataFrame) -> pd.DataFrame:
-    """Return each metric's mean over repetitions in percent, a line per angle in degrees.
+    """Each metric's mean over repetitions in percent, a line per angle in degrees.
 
     group: of `protocols`. NaN where the data have no masks.
     """
@@ -58,7 +58,7 @@ def named(group: pd.DataFrame) -> dict[str, object]:
 
 
 def rotation_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the metrics by data set and angle, means over seeds and folds, in percent.
+    """The metrics by data set and angle, means over seeds and folds, in percent.
 
     Below each data set's angles stand, in points, the range over them, and the drop from 0 degrees
     to the lowest angle of each metric. The test set itself chooses that angle, so that chance alone
@@ -121,7 +121,7 @@ def _effect(part: pd.DataFrame) -> dict[str, object]:
 
 
 def quarter_turns_in_words(effects: pd.DataFrame) -> str:
-    """Return which data quarter turns change, of `rotation_effects`, and by how many points."""
+    """Which data quarter turns change, of `rotation_effects`, and by how many points."""
     if effects.empty:
         return ""
     exact = effects[effects["turns"] == "quarter turns"]

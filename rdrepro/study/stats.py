@@ -44,7 +44,7 @@ def summary(values: Sequence[float], level: float = LEVEL) -> Summary:
 def auroc_interval(
     value: float, normal: int, anomalous: int, level: float = LEVEL
 ) -> tuple[float, float]:
-    """Return the interval of one AUROC from its value and counts; it has a width at 0 and 1 too.
+    """The interval of one AUROC from its value and counts; it has a width at 0 and 1 too.
 
     Score interval with Hanley and McNeil's variance at the bound (Newcombe 2006, method 5).
     ValueError for no counts or no fraction.
@@ -67,7 +67,7 @@ def auroc_interval(
 def hanley_mcneil_interval(
     value: float, normal: int, anomalous: int, level: float = LEVEL
 ) -> tuple[float, float]:
-    """Return the usual approximation of an AUROC's interval, symmetric and cut to [0, 1].
+    """The usual approximation of an AUROC's interval, symmetric and cut to [0, 1].
 
     Hanley and McNeil 1982; what the extension's printed values are given, whose scores nobody has.
     """
@@ -76,7 +76,7 @@ def hanley_mcneil_interval(
 
 
 def hanley_mcneil_deviation(value: float, normal: int, anomalous: int) -> float:
-    """Return the standard deviation of an AUROC from its value and counts (their Eq. 1)."""
+    """The standard deviation of an AUROC from its value and counts (their Eq. 1)."""
     q1, q2 = value / (2 - value), 2 * value**2 / (1 + value)
     extra = (anomalous - 1) * (q1 - value**2) + (normal - 1) * (q2 - value**2)
     return float(np.sqrt((value * (1 - value) + extra) / (normal * anomalous)))
@@ -90,7 +90,7 @@ def placements(scores: np.ndarray, mine: np.ndarray) -> np.ndarray:
 def average_interval(
     scores: Sequence[Sequence[float]], labels: Sequence[Sequence[int]], level: float = LEVEL
 ) -> tuple[float, float]:
-    """Return the interval over images of the mean AUROC of several classes tested on one test set.
+    """The interval over images of the mean AUROC of several classes tested on one test set.
 
     scores, labels: (K, N), one line per normal class, whose own images are labelled 0. Each image
     stands in all K problems: what it adds to each AUROC (DeLong's placement values) is summed
@@ -138,7 +138,7 @@ def prediction_intervals(
 def weighted_auroc(
     normal: np.ndarray, anomalous: np.ndarray, w_n: np.ndarray, w_a: np.ndarray
 ) -> np.ndarray:
-    """Return the AUROC of each resample, (R,); w_n (R, normal), w_a (R, anomalous): how often."""
+    """The AUROC of each resample, (R,); w_n (R, normal), w_a (R, anomalous): how often."""
     pairs = anomalous[:, None] - normal
     above = (pairs > 0) + 0.5 * (pairs == 0)  # (anomalous, normal)
     return ((w_a @ above) * w_n).sum(axis=1) / (w_a.sum(axis=1) * w_n.sum(axis=1))
@@ -191,14 +191,14 @@ def paired_bootstrap(
 
 
 def _how_often(drawn: np.ndarray) -> np.ndarray:
-    """Return how often each of N numbers was drawn, from N draws per line: both (R, N)."""
+    """How often each of N numbers was drawn, from N draws per line: both (R, N)."""
     count, n = drawn.shape
     places = drawn.astype(int) + n * np.arange(count)[:, None]
     return np.bincount(places.ravel(), minlength=count * n).reshape(count, n).astype(float)
 
 
 def collapsed(values: Sequence[float]) -> np.ndarray:
-    """Return which repetitions lie more than COLLAPSE points below the median of all."""
+    """Which repetitions lie more than COLLAPSE points below the median of all."""
     v = np.asarray(values, float)
     return v < np.median(v) - COLLAPSE
 
@@ -220,7 +220,7 @@ def verdict(values: Sequence[float], printed: float, margin: float | None) -> st
 
 
 def overlap_verdict(values: Sequence[float], printed: float, normal: int, anomalous: int) -> str:
-    """Return whether our 95 % t-interval overlaps a printed AUROC's, approximated at its counts."""
+    """Whether our 95 % t-interval overlaps a printed AUROC's, approximated at its counts."""
     if len(values) < FEWEST_SEEDS:
         return "no verdict"
     ours = summary(values)

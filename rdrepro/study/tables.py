@@ -50,7 +50,7 @@ def title_of(name: str) -> str:
 
 
 def printed_table(paper: str, table: str, runs: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Return a printed table in its layout, our columns beside the paper's.
+    """A printed table in its layout, our columns beside the paper's.
 
     Columns have two levels: ("printed", column) holds the cells as printed, and each block
     ("ours: column", ...) holds `ours` (percent, seconds or MiB), `delta`, `n_seeds`, `interval`
@@ -80,7 +80,7 @@ def printed_table(paper: str, table: str, runs: pd.DataFrame | None = None) -> p
 def _printed(
     cells: Sequence[Cell], row_key: str, column_keys: Sequence[str], rows: Sequence[str]
 ) -> pd.DataFrame:
-    """Return the cells as printed; metrics that share a cell are joined as the papers join them."""
+    """The cells as printed; metrics that share a cell are joined as the papers join them."""
     table: dict[str, dict[str, str]] = {}
     for cell in cells:
         column = table.setdefault(_title([getattr(cell, k) for k in column_keys]), {})
@@ -141,7 +141,7 @@ EXTENSION_COLUMNS = {"extension": "Ours", "extension_mkd": "Ours+L_MKD"}
 
 
 def beside_print(metrics: dict[str, float], run: "Run") -> pd.DataFrame:
-    """Return every metric in percent, beside the paper's number where it prints one.
+    """Every metric in percent, beside the paper's number where it prints one.
 
     Beside the extension's where a preset of it ran, whose "PRO" is `recall_at_youden`. Embedded
     data have no number beside them. A difference is no verdict: one seed gives none.
@@ -172,7 +172,7 @@ def _printed_metrics(run: "Run") -> dict[str, float]:
 
 
 def protocol_table(run: "Run") -> pd.DataFrame:
-    """Return each setting in which a run leaves the paper's protocol; empty where none does."""
+    """Each setting in which a run leaves the paper's protocol; empty where none does."""
     rows = [(name, *map(str, values)) for name, values in protocol_differences(run.config).items()]
     return pd.DataFrame(rows, columns=["setting", "this run", "paper"]).set_index("setting")
 
@@ -181,7 +181,7 @@ EMBEDDED_METRICS = ("image_auroc", "pixel_auroc", "pixel_aupro")
 
 
 def embedded_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the metrics of the embedded benchmark, in percent, by category and on average."""
+    """The metrics of the embedded benchmark, in percent, by category and on average."""
     table = newest(clean(runs), "category").set_index("category")
     table = 100 * table.loc[list(registry.MVTEC_CATEGORIES), list(EMBEDDED_METRICS)]
     table.loc["mean"] = table.mean()
@@ -189,7 +189,7 @@ def embedded_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def row_table(row: pd.Series) -> pd.DataFrame:
-    """Return the metrics of one row of `load_runs` that it has, in percent."""
+    """The metrics of one row of `load_runs` that it has, in percent."""
     names = [metric.name for metric in METRICS if metric.name in row]
     table = (100 * row[names].astype(float)).dropna().round(1).to_frame("%")
     table.index.name = f"{row['category']} ({row['dataset']})"
@@ -197,7 +197,7 @@ def row_table(row: pd.Series) -> pd.DataFrame:
 
 
 def latest_row() -> pd.DataFrame:
-    """Return the metrics, in percent, of the newest row on embedded data."""
+    """The metrics, in percent, of the newest row on embedded data."""
     rows = load_runs(paths.results_dir() / "demo")
     rows = rows[rows["normal_class"].isna()] if len(rows) else rows  # digits are none
     if rows.empty:

@@ -17,7 +17,7 @@ from rdrepro.synthetic.defects import Fault
 from rdrepro.synthetic.drawing import Array, Drawn, Frame, Rng, paint, photograph
 from rdrepro.text import nearest
 
-# Raised whenever the same seed would draw other images, so that no older ones are taken for them.
+# To be raised whenever the same seed would draw other images, so that older ones are not reused.
 DRAWING_VERSION = 1
 DEVELOPMENT_SEED = 1
 REPORT_SEED = 2
@@ -27,7 +27,7 @@ SPLITS = ("train", "test")
 _STRENGTH = (0.3, 1.0)
 # A pixel belongs to the mask where the scene changes by more than this share of full scale.
 _VISIBLE = 6 / 255
-# Changed places below this share of the image (13 pixels at 256) are no regions of their own.
+# Changed places below this share of the image (13 pixels at 256) do not count as regions.
 _SPECK = 0.0002
 # Every third test image is good, which makes 14 good ones in 40.
 _GOOD_EVERY = 3
@@ -40,7 +40,7 @@ def _category(name: str) -> Category:
 
 
 def _kind(category: str, index: int) -> str:
-    """Return "good" or the kind of defect of the test image `index`, whatever their number."""
+    """ "good" or the kind of defect of test image `index`, whatever the number of images."""
     if index % _GOOD_EVERY == 0:
         return "good"
     kinds = _category(category).defects
@@ -48,13 +48,13 @@ def _kind(category: str, index: int) -> str:
 
 
 def _pose(size: int, turn: float, rng: Rng) -> Frame:
-    """The frame of a part as it comes to lie: nearly centred, turned at most by `turn`."""
+    """The frame of a part as it happens to lie: nearly centred, rotated by `turn` rad at most."""
     shift = rng.uniform(-0.02, 0.02, 2)
     return Frame.upright(size).move(*shift, rng.uniform(-turn, turn), rng.uniform(0.96, 1.04))
 
 
 def _site(frame: Frame, region: Array, rng: Rng) -> tuple[float, float]:
-    """A place inside the region, away from its edge and the image's, in the frame."""
+    """A random place (u, v) inside the region, away from its edge and from the image's."""
     size = region.shape[0]
     margin = size // 12
     inner = binary_erosion(region > 0.9, iterations=max(size // 50, 1))
@@ -67,7 +67,7 @@ def _site(frame: Frame, region: Array, rng: Rng) -> tuple[float, float]:
 def _spoil(spec: Category, name: str, frame: Frame, good: Drawn, replay: Rng, rng: Rng) -> Array:
     """The scene of the same specimen with the named defect.
 
-    `replay` starts where the good part's generator started, so that nothing else changes.
+    `replay` is in the state in which the good part's generator began, so that nothing else changes.
     """
     strength = float(rng.uniform(*_STRENGTH))
     if name in spec.faults:
@@ -80,8 +80,9 @@ def _spoil(spec: Category, name: str, frame: Frame, good: Drawn, replay: Rng, rn
 def _mask(scene: Array, good: Array, redrawn: bool) -> Array:
     """Where two scenes differ visibly, (H, W) bool, without specks.
 
-    A redrawn part lays texture on texture: where both happen to agree the difference has pores,
-    which are closed up to 1/32 of the image width. A mark has none and is taken as it is.
+    The texture of a redrawn part lies over its old texture. Where the two happen to agree, the
+    difference has pores, which are closed up to 1/32 of the image width. A mark leaves no pores,
+    and its difference is taken as it is.
     """
     size = scene.shape[0]
     mask = np.abs(np.clip(scene, 0, 1) - np.clip(good, 0, 1)).max(axis=2) > _VISIBLE
@@ -98,7 +99,7 @@ def _mask(scene: Array, good: Array, redrawn: bool) -> Array:
 def draw(
     category: str, seed: int, split: str, index: int, image_size: int = 256
 ) -> tuple[Array, Array, str]:
-    """Return image (H, W, 3) uint8, defect mask (H, W) bool and "good" or the defect's name.
+    """Draw an image (H, W, 3) uint8, its defect mask (H, W) bool and its defect's name, or "good".
 
     Raises ValueError for an unknown category or a split other than "train" and "test".
     """
@@ -146,8 +147,8 @@ def write_category(
 ) -> Path:
     """Write a category below `root` in the MVTec AD layout and return its folder.
 
-    Images are square, `image_size` pixels wide, 8-bit RGB; masks are 0 or 255. A folder that is
-    there already is returned as it is. Raises ValueError for an unknown category.
+    Images are square, `image_size` pixels wide, 8-bit RGB; masks are 0 or 255. An existing folder
+    is returned as it is. Raises ValueError for an unknown category.
     """
     _category(category)
     target = Path(root) / category
@@ -163,10 +164,10 @@ def write_category(
 
 
 def write_whole(target: Path, fill: Callable[[Path], None]) -> None:
-    """Let `fill` write into a folder aside, which is then renamed to `target`.
+    """Let `fill` write into a temporary folder, which is then renamed to `target`.
 
-    So a folder of the final name is always complete. Where another process was first, its folder
-    stays; OSError where something else is in the way.
+    A folder of the final name is therefore always complete. Where another process was first, its
+    folder is kept. Raises OSError where something else is in the way.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -176,7 +177,7 @@ def write_whole(target: Path, fill: Callable[[Path], None]) -> None:
         try:
             os.rename(aside, target)
         except OSError:
-            # A full folder cannot be renamed over.
+            # A rename cannot replace a folder that is not empty.
             if not target.is_dir():
                 raise
     finally:

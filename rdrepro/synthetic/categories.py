@@ -1,4 +1,4 @@
-"""The table of the fifteen drawn categories: the part, how far it turns, its defects."""
+"""The table of the fifteen drawn categories: the part, how far it may rotate, its defects."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rdrepro.synthetic import defects as d
 from rdrepro.synthetic import objects, textures
 from rdrepro.synthetic.drawing import Drawn, Frame, Rng
 
-# Free parts turn at will; screws and nuts less, as 60 images cannot cover their circle the way
-# MVTec's 220 to 320 do; the rest was laid or fixed by hand.
+# The largest rotation either way, in rad. Free parts lie at any angle. Screws and nuts rotate less,
+# as 60 images cannot cover all angles as MVTec's 220 to 320 do. The rest was laid or fixed by hand.
 _FREE, _PART, _LYING, _FIXED = np.pi, 0.6, 0.1, 0.03
 
 
 @dataclass(frozen=True)
 class Category:
-    """What to draw, how far it may turn (rad), and its defects: marks and faults."""
+    """What to draw, how far it may rotate (rad), and its defects: marks and faults."""
 
     part: Callable[[Frame, Rng, d.Fault | None], Drawn]
     turn: float

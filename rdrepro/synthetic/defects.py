@@ -15,7 +15,7 @@ Mark = Callable[[Frame, Array, Site, float, Rng], Array]
 
 @dataclass(frozen=True)
 class Fault:
-    """A flaw of the part itself: its MVTec-like name, strength in (0, 1], and own chance."""
+    """A flaw of the part itself: its MVTec-like name, its strength in (0, 1], its own generator."""
 
     name: str
     strength: float
@@ -30,7 +30,10 @@ def is_fault(fault: Fault | None, name: str) -> bool:
 def press(
     frame: Frame, fault: Fault | None, name: str, centre: Site, spread: Site, reach: float
 ) -> Frame:
-    """The frame pushed aside around a chance place if that is the fault, else as it is."""
+    """The frame, pushed aside around a random place if the fault has this name.
+
+    centre, spread: the place is within `spread` of `centre`. reach: how far the push is felt.
+    """
     if not is_fault(fault, name):
         return frame
     site = np.asarray(centre) + fault.rng.uniform(-1, 1, 2) * spread
@@ -40,7 +43,7 @@ def press(
 
 
 def _lay(image: Array, coverage: Array, colour: object, strength: float) -> Array:
-    """Lay a colour over the scene; one too close to what lies under it is moved away from it."""
+    """Lay a colour over the scene, made lighter or darker if it is too close to what it covers."""
     weight = coverage[..., None] / max(float(coverage.sum()), 1e-6)
     local = (image * weight).sum((0, 1))
     colour = np.asarray(colour, np.float32)
@@ -56,7 +59,7 @@ def _against(frame: Frame, image: Array, site: Site) -> float:
 
 
 def _walk(rng: Rng, site: Site, length: float, steps: int, turn: float) -> Array:
-    """A polyline (steps + 1, 2) centred at the site whose heading turns at random."""
+    """A polyline (steps + 1, 2), centred at the site, whose direction changes at random."""
     heading = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, turn, steps))
     step = length / steps * np.stack([np.cos(heading), np.sin(heading)], axis=1)
     path = np.concatenate([np.zeros((1, 2)), np.cumsum(step, axis=0)])
@@ -160,7 +163,7 @@ def imprint(frame: Frame, image: Array, site: Site, strength: float, rng: Rng) -
 
 
 def rough(frame: Frame, image: Array, site: Site, strength: float, rng: Rng) -> Array:
-    """A rubbed patch whose surface has turned coarse."""
+    """A rubbed patch whose surface has become coarse."""
     ink = blob(frame, rng, site, rng.uniform(0.04, 0.09))
     grit = 0.5 + 0.5 * np.tanh(2 * frame.noise(rng, 70))
     tone = 0.25 + 0.6 * np.repeat(grit[..., None], 3, axis=2)

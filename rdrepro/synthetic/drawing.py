@@ -41,13 +41,13 @@ class Frame:
         return cls(u, v, 1.0 / size)
 
     def move(self, du: float, dv: float, angle: float = 0.0, scale: float = 1.0) -> Frame:
-        """The frame of a thing moved by (du, dv), turned by `angle` rad and scaled."""
+        """The frame of an object moved by (du, dv), rotated by `angle` rad and scaled."""
         c, s = np.float32(np.cos(angle) / scale), np.float32(np.sin(angle) / scale)
         x, y = self.u - np.float32(du), self.v - np.float32(dv)
         return Frame(c * x + s * y, c * y - s * x, self.pixel / scale)
 
     def bend(self, site: tuple[float, float], reach: float, du: float, dv: float) -> Frame:
-        """The frame with the surroundings (`reach`) of `site` pushed by (du, dv)."""
+        """The frame in which the surroundings (`reach`) of `site` are pushed by (du, dv)."""
         near = np.exp(-((self.u - site[0]) ** 2 + (self.v - site[1]) ** 2) / (2 * reach**2))
         return Frame(self.u - near * np.float32(du), self.v - near * np.float32(dv), self.pixel)
 
@@ -76,7 +76,7 @@ class Frame:
         return self.cover(outside + np.minimum(np.maximum(x, y), 0) - corner)
 
     def stroke(self, points: Array, width: float) -> Array:
-        """The coverage (H, W) of the polyline through `points` (N, 2)."""
+        """The coverage (H, W) of the polyline through `points` (N, 2), of this width."""
         distance = np.full_like(self.u, np.inf)
         points = np.asarray(points, np.float32)
         for (u0, v0), (u1, v1) in pairwise(points):
@@ -98,7 +98,7 @@ class Frame:
         return ink
 
     def noise(self, rng: Rng, cells_u: float, cells_v: float | None = None) -> Array:
-        """Return smooth value noise (H, W), zero mean, with so many cells per image width."""
+        """Smooth value noise (H, W) of zero mean, with so many cells per image width."""
         cells_v = cells_u if cells_v is None else cells_v
         lattice = rng.standard_normal((128, 128), dtype=np.float32)
         x, y = self.u * np.float32(cells_u), self.v * np.float32(cells_v)
@@ -118,7 +118,7 @@ def flat(frame: Frame, colour: object) -> Array:
 
 
 def paint(image: Array, coverage: Array, colour: object) -> Array:
-    """The image (H, W, 3) with a colour or image laid over it where covered (H, W)."""
+    """The image (H, W, 3) with a colour or image laid over it by `coverage` (H, W)."""
     return image + coverage[..., None] * (np.asarray(colour, np.float32) - image)
 
 
@@ -138,14 +138,15 @@ def bump(distance: Array, width: float) -> Array:
 
 
 def vary(rng: Rng, colour: object, amount: float = 0.03) -> Array:
-    """A colour (3,) of the same kind, as another specimen would have it."""
+    """A colour (3,) varied at random, as between specimens."""
     change = rng.normal(0, amount) + rng.normal(0, amount / 3, 3)
     return np.clip(np.asarray(colour) + change, 0.02, 0.98).astype(np.float32)
 
 
 def photograph(image: Array, rng: Rng) -> Array:
-    """The uint8 picture (H, W, 3) of a scene in [0, 1] under chance light and noise."""
-    # Strong enough that raw colours say little, weak enough that a person looks past it.
+    """The uint8 picture (H, W, 3) of a scene in [0, 1] under random light and noise."""
+    # Light and noise are strong enough that raw colours say little, and weak enough that a person
+    # looks past them.
     size = image.shape[0]
     frame = Frame.upright(size)
     direction = rng.uniform(0, 2 * np.pi)

@@ -1,4 +1,4 @@
-"""Which embedded data set is drawn where, and drawing it once."""
+"""The folders of drawn data sets, and drawing them where they are missing."""
 
 from pathlib import Path
 

@@ -39,7 +39,8 @@ def cable(frame: Frame, rng: Rng, fault: Fault | None) -> Drawn:
     for i, colour in enumerate(colours):
         angle = 2 * np.pi * i / 3
         core = frame.move(0.19 * np.cos(angle), 0.19 * np.sin(angle), rng.uniform(0, 6))
-        # A missing conductor is drawn with no coverage: the next ones keep their chance.
+        # A missing conductor is drawn with no coverage, so that the next ones keep their random
+        # numbers.
         there = np.float32(not (is_fault(fault, "missing_cable") and i == chosen))
         if is_fault(fault, "cable_swap") and i == chosen:
             colour = colour + fault.strength * (colours[(i + 1) % 3] - colour)

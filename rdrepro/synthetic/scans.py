@@ -17,13 +17,13 @@ from rdrepro.synthetic.defects import blob
 from rdrepro.synthetic.drawing import Array, Frame, Rng, bump, flat, paint
 from rdrepro.text import nearest
 
-# Raised whenever the same seed would draw other scans, so that no older ones are taken for them.
+# To be raised whenever the same seed would draw other scans, so that older ones are not reused.
 SCANS_VERSION = 1
 
 N_NORMAL = 60
 N_ANOMALOUS = 40
-# Head CT and Brain MRI hold the same picture under several names, so these do too. Pairs of a
-# scan and its copy, counted among the normal scans or among the anomalous ones.
+# Head CT and Brain MRI hold some pictures under several names, so these scans do too. Each pair is
+# a scan and its copy, by their numbers among the normal or among the anomalous scans.
 NORMAL_COPIES = ((3, 31), (17, 52))
 ANOMALOUS_COPIES = ((6, 29),)
 # One more normal pair shows the same picture at another size.
@@ -32,8 +32,8 @@ RESCALED = 1.5
 
 # From hard to see to plain.
 _STRENGTH = (0.45, 1.0)
-# What is more alike than this (correlation of thumbnails) is drawn anew: by chance two heads in
-# four thousand pairs come near 0.99, from which the package calls pictures the same.
+# A scan is redrawn where its thumbnail correlates more than this with another's. By chance, two
+# heads in four thousand pairs come near 0.99, above which the package takes them for copies.
 _ALIKE = 0.97
 _THUMBNAIL = (32, 32)
 
@@ -53,13 +53,13 @@ class Head:
         return self.frame.cover((self.radius - radius) * np.float32(self.width))
 
     def site(self, rng: Rng) -> tuple[float, float]:
-        """A place in the brain, away from its surface."""
+        """A random place (u, v) in the brain, away from its surface."""
         reach, angle = rng.uniform(0.15, 0.65), rng.uniform(0, 2 * np.pi)
         return reach * self.width * np.cos(angle), reach * np.sin(angle)
 
 
 def _head(size: int, rng: Rng) -> Head:
-    """A head as one patient has it, cut at one height and lying a little askew."""
+    """A random head, cut at a random height and lying a little askew."""
     level = float(rng.uniform())
     length = rng.uniform(0.36, 0.44) * (1 - 0.12 * level**2)
     shift = rng.uniform(-0.03, 0.03, 2)
@@ -77,7 +77,7 @@ def _head(size: int, rng: Rng) -> Head:
 
 
 def _ventricle(head: Head, side: int, size: float, width: float) -> Array:
-    """The coverage (H, W) of a lateral ventricle: a bow whose frontal horn is the wider."""
+    """The coverage (H, W) of a lateral ventricle: a bow that is wider at its frontal horn."""
     along = (head.frame.v - 0.02) / (0.42 * size)
     half = width * (1 - 0.35 * along) * np.sqrt(np.clip(1 - along**2, 0, 1))
     # Measured from the wall between the two, so that a wider one grows away from it.
@@ -114,7 +114,7 @@ def _tissue(head: Head, rng: Rng) -> Array:
 
 
 def _bright_spots(head: Head, rng: Rng) -> Array:
-    """Return what shines in healthy brains too (H, W): the falx, chalk at the ventricles."""
+    """What is bright in healthy brains too (H, W): the falx, chalk deposits at the ventricles."""
     frame = head.frame
     ends = np.clip((np.abs(frame.v) - 0.45 * (1 - head.level)) * 6, 0, 1)
     shine = rng.uniform(0, 0.25) * bump(frame.u, 0.012) * ends
@@ -127,7 +127,7 @@ def _bright_spots(head: Head, rng: Rng) -> Array:
 
 
 def _slice(head: Head, widening: tuple[float, float], rng: Rng) -> Array:
-    """The scene (H, W, 1) in [0, 1] of a healthy head, but for widened ventricles."""
+    """The scene (H, W, 1) in [0, 1] of a head that is healthy but for widened ventricles."""
     brain = _tissue(head, rng)
     brain = brain + _fluid(head, widening, rng) * (rng.uniform(0.12, 0.2) - brain)
     brain = brain + _bright_spots(head, rng)
@@ -195,8 +195,8 @@ def _scan(scene: Array, rng: Rng) -> Array:
 def draw_scan(rng: Rng, size: int, lesion: str | None) -> Array:
     """A made-up slice of a head, uint8 (size, size), with one of LESIONS or None.
 
-    Generators of equal state draw the same head with and without a lesion. ValueError for a
-    lesion that is none of them.
+    Generators in the same state draw the same head with and without a lesion. Raises ValueError for
+    an unknown lesion.
     """
     if lesion is not None and lesion not in LESIONS:
         raise ValueError(
@@ -222,7 +222,7 @@ def _thumbnail(picture: Image.Image) -> Array:
 
 
 def _draw_unlike(key: list[int], size: int, lesion: str | None, seen: list[Array]) -> Image.Image:
-    """A scan unlike those whose thumbnails were `seen`, and add its own to them."""
+    """Draw a scan unlike those whose thumbnails are in `seen`; add its own thumbnail to them."""
     for attempt in count():
         rng = np.random.default_rng([*key, attempt])
         picture = Image.fromarray(draw_scan(rng, size, lesion))
@@ -250,12 +250,12 @@ def _labelled_scans(data_seed: int, size: int) -> list[tuple[Image.Image, int]]:
 
 
 def write_scans(root: Path, data_seed: int, image_size: int) -> Path:
-    """Write the scans to the folder `root` as Head CT lies on Kaggle, and return it.
+    """Write the scans to the folder `root`, laid out as Head CT on Kaggle, and return it.
 
-    `head_ct/NNN.png` are 8-bit grey squares, all but one `image_size` pixels wide; `labels.csv`
-    has the line `id, hemorrhage` and one line a scan, 1 = anomalous. Numbers are shuffled. The file
-    DRAWN keeps readers of real data away. A folder that holds labels.csv already is returned as it
-    is; FileExistsError where `root` holds something else.
+    `head_ct/NNN.png` are 8-bit grey squares, all but one `image_size` pixels wide. `labels.csv` has
+    the line `id, hemorrhage` and one line per scan, 1 = anomalous. The numbers are shuffled. The
+    file DRAWN keeps the scans from being read as real ones. A folder that already holds labels.csv
+    is returned as it is. Raises FileExistsError where `root` holds something else.
     """
     root = Path(root)
     if (root / "labels.csv").is_file():

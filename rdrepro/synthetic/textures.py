@@ -9,7 +9,7 @@ from rdrepro.synthetic.drawing import Drawn, Frame, Rng, flat, paint, shade, tin
 
 
 def carpet(frame: Frame, rng: Rng, fault: Fault | None) -> Drawn:
-    """Plain weave: at every crossing the warp or the weft lies on top, in turn."""
+    """Plain weave: the warp and the weft lie on top alternately, from crossing to crossing."""
     wander = 0.12 * frame.noise(rng, 9)
     x, y = 24 * frame.u + wander, 24 * frame.v - wander
     over = np.sin(np.pi * x) * np.sin(np.pi * y) > 0

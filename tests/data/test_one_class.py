@@ -155,7 +155,7 @@ def test_a_class_without_images_is_named(tmp_path):
     write_mnist(tmp_path, arrays)
     with pytest.raises(ValueError, match="mnist has no image of class 3 in its train set"):
         OneClass(tmp_path, "mnist", 3)
-    with pytest.raises(ValueError, match="mnist has no image but of class 4 in its test set"):
+    with pytest.raises(ValueError, match="mnist has only images of class 4 in its test set"):
         OneClass(tmp_path, "mnist", 4, "test")
 
 

@@ -1,12 +1,12 @@
-"""Table 4: a run per class, and the averages over classes."""
+"""03_novelty: a run per class, and the table of the classes that ran."""
 
 from types import SimpleNamespace
 
-import numpy as np
 import pandas as pd
 import pytest
 import torchvision
-from builders import load, make_row
+from builders import load
+from study_rows import aurocs, class_row
 
 from rdrepro.registry import DATASETS
 from rdrepro.study import novelty
@@ -86,59 +86,12 @@ def test_the_table_of_classes_ends_with_the_average():
     assert "99.3 %: -0.30 points" in said
 
 
-# --- averages from rows
+# --- averages from rows, of which tests/study/test_novelty_tables.py has more
 
 
-OFFICIAL = {"dataset": "mnist", "image_size": 32, "epochs": 5, "score": "sum"}
-OFFICIAL |= {"backbone": "resnet18", "oce_width": 64, "normalise": "none"}
-
-
-def class_row(number, seed, auroc, preset="novelty_official", **changes):
-    """A row of a class of MNIST, with the scores of twenty test images."""
-    scores = np.random.default_rng([number, seed]).random(20).round(6)
-    labels = np.repeat([0, 1], 10)
-    return make_row(
-        **OFFICIAL | {"normal_class": number, "category": str(number), "seed": seed} | changes,
-        metrics={"image_auroc": auroc, "image_auroc_sum": auroc, "image_auroc_max": auroc - 0.1},
-        scores={
-            "path": [f"test/{i:05d}" for i in range(20)],
-            "label": labels.tolist(),
-            "score": (scores + labels).tolist(),
-        },
-        provenance={"preset": preset},
-    )
-
-
-def test_averages_are_over_the_classes_of_seeds_that_have_them_all(tmp_path):
-    rows = [class_row(n, 1, 0.90 + n / 100) for n in range(10)]
-    rows += [class_row(n, 2, 0.92 + n / 100) for n in range(7)] + [class_row(5, 3, 0.1)]
-    runs = load(rows, tmp_path, novelty.STUDY)
-    line = novelty.averages_table(runs, tmp_path).iloc[0]
-    assert (line["seeds"], line["classes"]) == (1, "10/10")
+def test_an_average_is_also_given_without_the_class_that_settings_were_chosen_by(tmp_path):
+    made = [class_row(n, metrics=aurocs(0.9 + n / 100)) for n in range(10)]
+    line = novelty.averages_table(load(made, tmp_path, novelty.STUDY), tmp_path).iloc[0]
     assert line["ours"] == pytest.approx(94.5)
-    assert line["maximum"] == pytest.approx(84.5)
-    assert line["printed"] == novelty.printed_average("mnist") == 99.3
-    assert line["delta"] == pytest.approx(94.5 - 99.3)
-    others = [90 + n for n in range(10) if n != 5]  # the class that settings were chosen by
-    assert line["without the chosen class"] == pytest.approx(np.mean(others))
-    low, high = map(float, line["over images"].strip("[]").split(","))
-    assert low < high <= 100
-
-
-def test_rows_of_other_protocols_are_lines_of_their_own(tmp_path):
-    rows = [class_row(n, 1, 0.9) for n in range(10)]
-    rows += [class_row(n, 1, 0.8, image_size=64) for n in range(3)]
-    rows += [class_row(0, 1, 0.7, split="validation")]  # in the table of the grid
-    table = novelty.averages_table(load(rows, tmp_path, novelty.STUDY), tmp_path)
-    assert dict(zip(table["px"], table["classes"], strict=True)) == {32: "10/10", 64: "3/10"}
-    assert table.set_index("px").loc[64, "seeds"] == 0
-
-
-def test_each_class_has_an_interval_for_one_more_seed(tmp_path):
-    rows = [class_row(n, s, 0.9 + n / 100 + s / 1000) for n in range(3) for s in (1, 2, 3)]
-    table = novelty.predictions_table(load(rows, tmp_path, novelty.STUDY))
-    assert table["class"].tolist() == [0, 1, 2] and set(table["seeds"]) == {3}
-    assert table["image AUROC"].tolist() == pytest.approx([90.2, 91.2, 92.2])
-    for value, text in zip(table["image AUROC"], table["one more seed"], strict=True):
-        low, high = map(float, text.strip("[]").split(","))
-        assert low < value < high
+    others = [90 + n for n in range(10) if n != 5]
+    assert line["without the chosen class"] == pytest.approx(sum(others) / 9)

@@ -1,28 +1,18 @@
 """The choice of the preset `novelty_tuned` on training images of three classes."""
 
 import pytest
-from builders import load, make_row
+from builders import load
+from study_rows import grid_row
 
 import rdrepro as rd
 from rdrepro.presets import CHOSEN_CLASSES
-from rdrepro.registry import DATASETS
 from rdrepro.study.novelty_choice import (
     GRID,
     GRID_EPOCHS,
     GRID_STUDY,
     chosen_switches,
     grid_effects,
-    grid_table,
 )
-
-
-def grid_row(dataset, auroc, seed=1, **changes):
-    """A row of the grid: the official settings of a data set, but for what is named."""
-    number, entry = CHOSEN_CLASSES[dataset], DATASETS[dataset]
-    settings = {"image_size": 32, "epochs": GRID_EPOCHS, "score": "sum", "split": "validation"}
-    settings |= {"normalise": "imagenet" if entry.normalised else "none", "normal_class": number}
-    settings |= {"category": entry.categories[number], "dataset": dataset, "seed": seed}
-    return make_row(metrics={"image_auroc": auroc}, **settings | changes)
 
 
 @pytest.fixture
@@ -32,10 +22,10 @@ def effects_of(tmp_path):
 
 
 def test_a_switch_is_chosen_that_helps_on_each_of_the_three_classes(effects_of):
-    rows = [grid_row(name, 0.9) for name in CHOSEN_CLASSES]
-    rows += [grid_row(name, 0.92, image_size=64) for name in CHOSEN_CLASSES]
+    rows = [grid_row(name, 1, 0.9) for name in CHOSEN_CLASSES]
+    rows += [grid_row(name, 1, 0.92, image_size=64) for name in CHOSEN_CLASSES]
     smoothing = dict(zip(CHOSEN_CLASSES, (0.99, 0.99, 0.89), strict=True))  # worse on one of them
-    rows += [grid_row(name, auroc, sigma=0.0) for name, auroc in smoothing.items()]
+    rows += [grid_row(name, 1, auroc, sigma=0.0) for name, auroc in smoothing.items()]
     runs = effects_of(rows)
     assert chosen_switches(runs) == ["64 pixels"]
     effects = grid_effects(runs).set_index(["switch", "dataset"])["effect"]
@@ -46,28 +36,9 @@ def test_a_switch_is_chosen_that_helps_on_each_of_the_three_classes(effects_of):
 
 
 def test_a_switch_counts_only_where_it_changes_the_settings(effects_of):
-    rows = [grid_row(name, 0.9) for name in CHOSEN_CLASSES]
-    rows += [grid_row("cifar10", 0.95, normalise="none")]
+    rows = [grid_row(name, 1, 0.9) for name in CHOSEN_CLASSES]
+    rows += [grid_row("cifar10", 1, 0.95, normalise="none")]
     assert chosen_switches(effects_of(rows)) == ["not normalised"]
-
-
-def test_effects_are_paired_by_seed(effects_of):
-    rows = [grid_row("mnist", 0.9 + seed / 100, seed) for seed in (1, 2)]
-    rows += [grid_row("mnist", 0.95 + seed / 100, seed, image_size=64) for seed in (1, 2, 3)]
-    effects = grid_effects(effects_of(rows))
-    sized = effects[effects["switch"] == "64 pixels"]
-    assert sized["seed"].tolist() == [1, 2]
-    assert sized["effect"].tolist() == pytest.approx([5, 5])
-
-
-def test_the_table_of_the_grid_has_percents_first_and_then_points(effects_of):
-    rows = [grid_row(name, 0.9) for name in CHOSEN_CLASSES]
-    rows += [grid_row(name, 0.92, image_size=64) for name in CHOSEN_CLASSES]
-    table = grid_table(effects_of(rows)).set_index("switch")
-    assert list(table.index) == list(GRID)
-    assert table.loc["novelty_official", "average"] == pytest.approx(90)
-    assert table.loc["64 pixels", "MNIST, 5"] == pytest.approx(2)
-    assert table.loc["64 pixels", "pairs"] == 3 and table.loc["no smoothing", "pairs"] == 0
 
 
 def test_the_tuned_preset_is_what_the_committed_grid_chose(committed_runs):
