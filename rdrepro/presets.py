@@ -22,8 +22,7 @@ PATIENCE, SHARE = 15, 0.25
 MEDICAL = {**EXTENSION, "dataset": "head_ct"}
 
 # MKD as its authors' code runs it (rohban-lab/Knowledge_Distillation_AD: train.py, config.yaml).
-# The betas are Adam's defaults. The batch size is that of its configurations before the one for
-# the species data.
+# The betas are Adam's defaults; 64 is the batch size of its first configurations.
 MKD = {"backbone": "vgg16", "batch_size": 64, "lr": 0.001, "beta1": 0.9, "beta2": 0.999}
 # The same by data set. Drawn categories have MVTec AD's settings; data sets that are not listed
 # train for 201 epochs.

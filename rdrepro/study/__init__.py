@@ -1,1 +1,1 @@
-"""Many runs: from rows to tables, verdicts, figures and the report. Nothing here needs torch."""
+"""The study of many runs: tables, verdicts, figures and the report. No import loads torch."""

@@ -15,6 +15,7 @@ EPILOG = "NAME is a study or a printed table (table1 to table7, medical1 to medi
 
 
 def parser() -> argparse.ArgumentParser:
+    """The parser of the command's arguments."""
     p = argparse.ArgumentParser(
         prog="python -m rdrepro.study",
         description="List the studies, or make the rows of one that are missing.",
@@ -36,12 +37,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def say(sentence: str) -> None:
+    """Print a sentence at once."""
     sys.stdout.write(f"{sentence}\n")
     sys.stdout.flush()
 
 
 def catalogue_table() -> pd.DataFrame:
-    """Every study: how many runs, on how many threads, hours of training, what it feeds."""
+    """Every study: its number of runs and threads, hours of training, what it feeds."""
     lines = {
         study.name: {
             "runs": len(study.runs()),
@@ -56,7 +58,10 @@ def catalogue_table() -> pd.DataFrame:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0 where nothing is missing at the end, 1 otherwise, 2 for a wrong name."""
+    """Run the command and return its exit code.
+
+    The code is 0 if nothing is missing at the end, 1 if something is, and 2 for a wrong name.
+    """
     given = parser().parse_args(arguments)
     if given.name == "list":
         say(catalogue_table().to_string())
@@ -88,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def report(study: Study, absent: list) -> None:
-    """Say how many rows of a study there are, and name the first of the missing runs."""
+    """Say how many runs of a study have a row, and name the first of the missing ones."""
     whole = len(study.runs())
     say(f"{study.name}: {whole - len(absent)} of {whole} runs have a row")
     for run in absent[:SHOWN]:
@@ -100,6 +105,6 @@ def report(study: Study, absent: list) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (BrokenPipeError, KeyboardInterrupt):  # `| head`, Ctrl-C: rows that are made stay
+    except (BrokenPipeError, KeyboardInterrupt):  # `| head` or Ctrl-C; finished rows stay
         sys.stderr.close()
         sys.exit(130)

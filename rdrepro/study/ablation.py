@@ -1,4 +1,4 @@
-"""Tables 5-7: the variants that a notebook runs, and from rows each step with its interval."""
+"""Tables 5-7: the variants that notebooks run, and from rows each step with its interval."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 BOTTLENECK_VARIANTS = {name: {"bottleneck": value} for name, value in BOTTLENECKS.items()}
 TABLE_7 = {"M1": "1", "M2": "2", "M3": "3", "M2,3": "2,3", "M1,2,3": "1,2,3"}
 READINGS = ("test", "train", "both")  # of Table 7
-TRAINED = " (trained)"  # on these layers, beside the printed name
+TRAINED = " (trained)"  # follows the printed name where these layers were trained
 LIMITATIONS_SIZE = 128  # pixels; Sec. 4.1, "Limitations"
 # The fields in which the columns of a table differ.
 VARIED = {
@@ -41,9 +41,10 @@ PAIR = ["category", "seed"]
 
 
 def layer_variants(reading: str = "test") -> dict[str, dict[str, Any]]:
-    """Return Table 7's columns by how they are read (D25): maps chosen when testing, or training.
+    """The columns of Table 7 as variants, by how the table is read (D25).
 
-    ValueError for a reading that is not in READINGS.
+    reading: "test" chooses the maps of one trained model when testing, "train" trains a model on
+    the layers, "both" gives both. ValueError for another reading.
     """
     if reading not in READINGS:
         raise ValueError(f"reading={reading!r} is not {one_of(READINGS)}")
@@ -59,10 +60,11 @@ def layer_variants(reading: str = "test") -> dict[str, dict[str, Any]]:
 
 
 def backbone_variants(backbones: str | None, synthetic: bool) -> dict[str, dict[str, Any]]:
-    """A variant per backbone, of names separated by commas, each perhaps NAME=WEIGHTS.
+    """A variant per backbone, from names separated by commas, each NAME or NAME=WEIGHTS.
 
-    Without any, Table 6's three; on embedded data, which download nothing, the shipped one and the
-    same network with random weights. ValueError for an empty name or one given twice.
+    The default is Table 6's three backbones. On embedded data, which need no download, it is the
+    shipped backbone with its own and with random weights. ValueError for an empty name or one given
+    twice.
     """
     usual = f"{LITE0},{LITE0}={RANDOM}" if synthetic else ",".join(BACKBONES.values())
     variants = {}
@@ -70,13 +72,16 @@ def backbone_variants(backbones: str | None, synthetic: bool) -> dict[str, dict[
         name, _, weights = (part.strip() for part in word.partition("="))
         label = f"{name}, {Path(weights).name}" if weights else name
         if not name or label in variants:
-            raise ValueError(f"backbones={backbones!r} names {name!r} twice or not at all")
+            raise ValueError(
+                f"backbones={backbones!r}: the name {label!r} is empty or repeated; "
+                "give each backbone once, with commas between"
+            )
         variants[label] = {"backbone": name} | ({"weights": weights} if weights else {})
     return variants
 
 
 def resolve_backbones(namespace: dict[str, Any]) -> dict[str, "Run"]:
-    """Resolve 05_backbones' parameters once per teacher; see `backbone_variants`."""
+    """The runs of 05_backbones' parameters, one per teacher; see `backbone_variants`."""
     places = {name: namespace.get(name) for name in ("preset", "category", "data_root")}
     synthetic = resolve(**places, weights=RANDOM).config.dataset == "synthetic"
     variants = backbone_variants(namespace.get("backbones"), synthetic)
@@ -84,16 +89,17 @@ def resolve_backbones(namespace: dict[str, Any]) -> dict[str, "Run"]:
 
 
 def limitations_runs(runs: Mapping[str, "Run"]) -> dict[str, "Run"]:
-    """Return what the check of Sec. 4.1, "Limitations", adds to Table 7's runs: one at 128 pixels.
+    """The run that the check of Sec. 4.1, "Limitations", adds to those of Table 7.
 
-    For transistor only, and where the runs themselves have another resolution.
+    runs: those of Table 7. The added run has 128 pixels. It exists only for transistor, and only if
+    the others have another resolution.
     """
     whole = runs["M1,2,3"]
     if whole.config.category != "transistor" or whole.config.image_size == LIMITATIONS_SIZE:
         return {}
     smaller = replace(whole, config=replace(whole.config, image_size=LIMITATIONS_SIZE))
     if whole.config.dataset == "synthetic":
-        from rdrepro.synthetic.drawing_up import drawing_name  # loads what draws
+        from rdrepro.synthetic.drawing_up import drawing_name  # loads the drawing code
 
         root = whole.data_root.with_name(drawing_name(whole.config.data_seed, LIMITATIONS_SIZE))
         smaller = replace(smaller, data_root=root)
@@ -101,9 +107,10 @@ def limitations_runs(runs: Mapping[str, "Run"]) -> dict[str, "Run"]:
 
 
 def variants_table(outcomes: Mapping[str, "Outcome"], table: str) -> pd.DataFrame:
-    """Each variant's metrics in percent, and on real data what a printed table has for it.
+    """The metrics of each variant in percent and, on real data, its column of a printed table.
 
-    The print is an average over fifteen categories with its own teacher: a direction, no equal.
+    Printed values are averages over fifteen categories with the paper's teacher. They show a
+    direction and are not comparable as numbers.
     """
     cells = printed_values("rd4ad", table, "method", "metric")
     shown = {**PRINTED_TITLES, BY_NAME["pixel_aupro"].title: "pixel_aupro"}
@@ -126,9 +133,9 @@ def _percent(value: float | None) -> float | None:
 
 
 def limitations_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
-    """Return pixel AUROC of the transistor check in percent, and what the paper prints for it.
+    """The pixel AUROC of the transistor check in percent, ours and printed.
 
-    outcomes: Table 7's and that of `limitations_runs`; without a check none of them is shown.
+    outcomes: those of Table 7 and of `limitations_runs`. For other categories the table is empty.
     """
     if all(outcome.run.config.category != "transistor" for outcome in outcomes.values()):
         return pd.DataFrame(columns=["pixel AUROC", "printed"])
@@ -148,18 +155,21 @@ def limitations_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
 
 
 def steps(runs: pd.DataFrame, table: str) -> pd.DataFrame:
-    """Return Tables 5, 6 or 7 in shape: one line per protocol, column and metric, in percent.
+    """Tables 5, 6 or 7 in shape: how our metrics change from column to column, in percent.
 
-    runs: lines of `load_runs`. Only clean rows count, paired by category and seed, wherever one
-    protocol has two columns of the table or more. Columns: data, reading, column, metric, printed
-    (an average over fifteen categories with its own teacher), n, over (seeds or categories), ours,
-    low, high, and the change from the column before: change, change_low, change_high.
+    runs: lines of `load_runs`. Only clean rows count, paired by category and seed, of each protocol
+    that ran at least two columns of the table.
+
+    There is a line per protocol, column and metric, with these columns: data, reading, column,
+    metric; printed (an average over fifteen categories with the paper's teacher); n and over (how
+    many seeds or categories); ours, low, high; and the change from the column before: change,
+    change_low, change_high.
     """
     if runs.empty:
         return pd.DataFrame()
     rows = clean(runs)
     rows = rows[rows["method"].eq(OURS)]
-    # Medical data sets' folds and columns stand in tables of their own.
+    # Medical data sets have tables of their own.
     rows = rows[~rows["dataset"].isin(registry.of_family(registry.MEDICAL))]
     rows = rows.assign(
         map_layers=rows["map_layers"].map(tuple), train_layers=rows["train_layers"].map(tuple)
@@ -175,7 +185,7 @@ def steps(runs: pd.DataFrame, table: str) -> pd.DataFrame:
 
 
 def _readings(rows: pd.DataFrame, table: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the rows of each reading of a table; only Table 7 has two (D25)."""
+    """Yield the name and the rows of each reading of a table; only Table 7 has two (D25)."""
     if rows.empty:
         return
     if table != "7":
@@ -186,7 +196,7 @@ def _readings(rows: pd.DataFrame, table: str) -> Iterator[tuple[str, pd.DataFram
 
 
 def _column(row: Mapping[str, Any], table: str) -> str:
-    """The printed column that a row stands for, or what it is where print has none."""
+    """The printed column to which a row belongs, or a name for it if the paper prints none."""
     if table == "7":
         return "M" + ",".join(map(str, row["map_layers"]))
     if table == "5":
@@ -198,15 +208,16 @@ def _column(row: Mapping[str, Any], table: str) -> str:
 
 
 def printed_backbone(backbone: str, weights: str) -> str:
-    """Return Table 6's column of a teacher with the paper's weights, else nothing."""
+    """Table 6's column for a teacher with the paper's weights; empty for any other teacher."""
     names = {value: name for name, value in BACKBONES.items()}
     return names.get(backbone, "") if weights == RunConfig.weights else ""
 
 
 def _balanced(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The repetitions that count, and what they are: "seeds" or "categories".
+    """The values that count, and what they repeat over: "seeds" or "categories".
 
-    Seeds that have every category; where fewer than two have, the categories of the fullest seed.
+    The seeds that have every category count. If fewer than two have, the categories of the seed
+    with the most categories count instead.
     """
     sizes = values.groupby("seed").size()
     full = sizes.index[sizes == values.index.get_level_values("category").nunique()]
@@ -216,7 +227,7 @@ def _balanced(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 def _lines(group: pd.DataFrame, table: str, reading: str) -> Iterator[dict]:
-    """Yield a protocol's lines, in the order of print and then of name."""
+    """Yield a protocol's lines: printed columns in their order, then the others by name."""
     cells = printed_values("rd4ad", table, "method", "metric")
     printed_order = list(dict.fromkeys(method for method, _ in cells))
     present = set(group["column"])
@@ -254,7 +265,7 @@ def _three(s: Summary) -> tuple[float, float, float]:
 
 
 def _data(group: pd.DataFrame, values: pd.DataFrame) -> str:
-    """Return what a group of rows ran on."""
+    """A text that describes the data, the teacher and the epochs of a group of rows."""
     first, categories = group.iloc[-1], values.index.get_level_values("category").unique()
     named = categories[0] if len(categories) == 1 else f"{len(categories)} categories"
     backbone = first["backbone"] if group["backbone"].nunique() == 1 else "teachers as named"
@@ -262,7 +273,7 @@ def _data(group: pd.DataFrame, values: pd.DataFrame) -> str:
 
 
 def ablation_table(runs: pd.DataFrame, table: str) -> pd.DataFrame:
-    """Return `steps` for reading: a line per protocol and column, each metric with its change."""
+    """`steps` for reading: a line per protocol and column, each metric with its change."""
     lines = steps(runs, table)
     if lines.empty:
         return lines
@@ -291,10 +302,11 @@ def _with_interval(value: float, low: float, high: float, sign: str = "") -> str
 
 
 def orders(runs: pd.DataFrame, table: str) -> pd.DataFrame:
-    """Return, per protocol and metric, whether our columns order as printed, and how surely.
+    """Whether our columns order as printed, per protocol and metric, and how certain each step is.
 
-    "tied": no pair is turned and some of ours are equal; printed ties bind nothing. A step, from
-    one printed column to the next, is sure where its 95 % interval leaves out 0.
+    "tied": no pair is reversed, but some of our values are equal. Columns with equal printed values
+    may come in any order. A step leads from one printed column to the next. It is resolved if its
+    95 % interval excludes 0.
     """
     lines = steps(runs, table)
     found = []

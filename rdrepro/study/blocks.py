@@ -1,4 +1,4 @@
-"""What README.md and DEVIATIONS.md generate from rows, between their marks."""
+"""The parts of README.md and DEVIATIONS.md that are generated from rows, between their marks."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from rdrepro.study.tables import beside_table, embedded_table, row_table
 
 
 def generated_blocks(runs_dir: Path) -> dict[str, str]:
-    """Return what README.md and DEVIATIONS.md generate from rows, by the name of its block."""
+    """The generated text of each block of README.md and DEVIATIONS.md, by the block's name."""
     runs = load_runs(runs_dir)
     demo = runs[runs["study"] == "readme"].iloc[-1]
     measured = measured_effects(runs)
@@ -38,7 +38,7 @@ def generated_blocks(runs_dir: Path) -> dict[str, str]:
 
 
 def medical_block(runs: pd.DataFrame) -> str:
-    """The extension's Table 3 in short, what is larger than noise, and what came again."""
+    """The extension's Table 3 in short, its steps above noise, and how repetitions came out."""
     wide = ["five folds anew", "folds"]
     table = readable_columns(columns_table(runs)).drop(columns=wide, errors="ignore")
     told = f"{steps_verdict(steps_table(runs))} {again_verdict(again_table(runs))}".strip()
@@ -46,14 +46,17 @@ def medical_block(runs: pd.DataFrame) -> str:
 
 
 def usual_protocol(table: pd.DataFrame) -> pd.DataFrame:
-    """The lines of `beside_table` that are no variant of an ablation."""
+    """The lines of `beside_table` that are not variants of an ablation."""
     if "differs in" not in table:
         return table
     return table[table["differs in"] == ""].drop(columns="differs in")
 
 
 def fill_block(text: str, name: str, content: str) -> str:
-    """A text with what stands between the marks of a block replaced."""
+    """The text with the content between the marks of a block replaced.
+
+    A text without these marks is returned unchanged.
+    """
     marks = f"<!-- {name}: made by `make tables` -->\n", f"\n<!-- end of {name} -->"
     before, _, rest = text.partition(marks[0])
     _, _, after = rest.partition(marks[1])

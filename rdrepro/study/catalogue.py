@@ -1,7 +1,7 @@
-"""Every study and every printed table as data: which runs, which seeds, what they feed, how long.
+"""The catalogue: every study and printed table as data, with runs, seeds and training hours.
 
-A study is a folder of results/runs; its runs are parameters of `resolve`, the weights by the name
-that a row gives them. `python -m rdrepro.study list` prints it.
+A study is a folder of results/runs. Its runs are given as parameters of `resolve`, with weights
+named as in a row. `python -m rdrepro.study list` prints the catalogue.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,13 +24,13 @@ from rdrepro.text import nearest
 Changes = Mapping[str, Any]
 SEEDS = (1, 2, 3)
 DEVELOPMENT, REPORT = {"data_seed": 1}, {"data_seed": 2}  # of the embedded benchmark
-# VGG-16's convolutions that were never a classifier (amdegroot's), as lpips ships them.
+# VGG-16's convolutions that never belonged to a classifier (amdegroot's), as lpips ships them.
 VGG_FEATURES = "sha256:c6202c684b82fdf2"
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Runs that share settings and combine one choice of each axis."""
+    """Runs that share settings: one run for each combination of choices along the axes."""
 
     settings: Changes
     axes: Sequence[Sequence[Changes]] = ()
@@ -45,18 +45,18 @@ class Batch:
 
 @dataclass(frozen=True)
 class Study:
-    """One folder of rows: the runs that belong into it, and what they are for."""
+    """One folder of rows: the runs that belong in it, and what they are for."""
 
     name: str
     question: str
     batches: tuple[Batch, ...]
     feeds: tuple[str, ...]  # printed tables, or parts of the report
-    hours: float | None  # that training took where rows are committed; None: not run yet
-    threads: int | None = 1  # of torch, on which the last digits depend; None: the machine's
+    hours: float | None  # of training behind the committed rows; None: not run yet
+    threads: int | None = 1  # of torch; last digits depend on them. None: the machine's
     timed: bool = False  # whether testing one image is timed as well
 
     def runs(self) -> list[dict[str, Any]]:
-        """The parameters of every run, in the order in which they are made, none twice."""
+        """The parameters of every run, in the order in which they are made, without duplicates."""
         distinct: dict[tuple[str, ...], dict[str, Any]] = {}
         for run in (run for batch in self.batches for run in batch):
             distinct.setdefault(identity(vars(configuration(run)), "precision" in run), run)
@@ -64,9 +64,9 @@ class Study:
 
 
 def configuration(run: Changes) -> RunConfig:
-    """The configuration of a catalogue's run, without looking for data or weights.
+    """The configuration of a run in the catalogue, without looking for data or weights.
 
-    A precision that nobody named is float32 here, though the device may choose another.
+    Where the run names no precision, it is float32 here, although the device may choose another.
     """
     places, chosen = separate(run)
     config = configure(preset_settings(places["preset"]), chosen, RunConfig.precision)
@@ -76,18 +76,22 @@ def configuration(run: Changes) -> RunConfig:
 
 
 def identity(config: Mapping[str, Any], with_precision: bool) -> tuple[str, ...]:
-    """What a configuration and a row have in common where the one is a run of the other."""
+    """A key that is equal for a configuration and for the rows of its runs.
+
+    with_precision: whether the precision is part of the key. A run that names none may have any.
+    """
     left_open = () if with_precision else ("precision",)
     values = {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()}
     return tuple(f"{name}={values[name]}" for name in FIELD_NAMES if name not in left_open)
 
 
 def each(name: str, values: Sequence[Any]) -> list[dict[str, Any]]:
-    """An axis along one field."""
+    """An axis along one field, with a choice for each value."""
     return [{name: value} for value in values]
 
 
 def seeds(*values: int) -> list[dict[str, Any]]:
+    """An axis along the seeds, by default SEEDS."""
     return each("seed", values or SEEDS)
 
 
@@ -95,13 +99,13 @@ ALL = each("category", MVTEC_CATEGORIES)
 DEMO = {"preset": "demo", **REPORT}
 RESNET18 = {"backbone": "resnet18", "weights": IMAGENET}
 BOTTLE = {"category": "bottle", "epochs": 40}
-# What the teacher's batch norms do (E4) is part of medical-habits.
+# The teacher's batch norms (E4) are switched in medical-habits instead.
 SWITCHED = [{}, *({f: value} for f, value in SWITCHES.values() if f != "teacher_bn")]
 CHOICES_OF_LAYERS = list(layer_variants("test").values())
-PARTS_OF_LAYERS = CHOICES_OF_LAYERS[:-1]  # without the whole, which the bottlenecks have already
+PARTS_OF_LAYERS = CHOICES_OF_LAYERS[:-1]  # without M1,2,3: it is one of the bottleneck runs
 SETS = each("dataset", ("head_ct", "brain_mri"))
 KFOLD = each("fold", range(FOLDS))
-# The extension's small form: a frozen teacher (E4) and fewer epochs than the 199 of its code.
+# A small form of the extension: a frozen teacher (E4) and fewer epochs than its code's 199.
 REDUCED = {"split": "kfold", "teacher_bn": "frozen", "epochs": 60}
 READ = [how for column in READINGS.values() for how in column.values()]
 OWN_READINGS = [how for how in READ if how["preset"] != "mkd"]
@@ -112,7 +116,7 @@ FASHION_AND_CIFAR = each("dataset", ("fashion_mnist", "cifar10"))
 TURNED_CATEGORIES = ("wood", "carpet", "bottle", "screw", "transistor", "hazelnut")
 
 STUDIES = (
-    # the printed protocols
+    # studies at the printed protocols
     Study(
         "paper",
         "Do Tables 1 and 2 reproduce at the paper's main resolution?",
@@ -191,7 +195,7 @@ STUDIES = (
         None,
         None,
     ),
-    # what was run
+    # studies at smaller protocols, which were run
     Study(
         "readme",
         "What does the demo print?",
@@ -222,7 +226,7 @@ STUDIES = (
             Batch(
                 {"preset": "quick", "category": "bottle", "seed": 1, **RESNET18},
                 (
-                    # This file ends at the third stage.
+                    # The file of ResNet-18's weights ends at the third stage.
                     [{"method": "padim"}, {"method": "spade", "pooled_layer": 3}, {"epochs": 40}],
                 ),
             ),
@@ -426,16 +430,16 @@ TABLES = {
 
 
 def studies_of(name: str) -> list[Study]:
-    """The studies that a name stands for: one study, or those of a printed table.
+    """The studies with this name: one study, or all studies of a printed table.
 
-    ValueError, with the nearest name, for any other.
+    ValueError, with the nearest known name, for any other name.
     """
     if name in TABLES:
         return [BY_NAME[study] for study in TABLES[name]]
     if name not in BY_NAME:
         known = [*BY_NAME, *TABLES]
         raise ValueError(
-            f"{name!r} is no study and no table.{nearest(name, known)} "
+            f"{name!r} is neither a study nor a table.{nearest(name, known)} "
             "`python -m rdrepro.study list` shows all"
         )
     return [BY_NAME[name]]

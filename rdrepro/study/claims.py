@@ -1,4 +1,4 @@
-"""The claims of both papers, the printed cells that bear on each, and what our runs say of them."""
+"""The claims of both papers, the printed cells that bear on each, and what our runs show."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from rdrepro.study.printed import Cell, load_print, printed_cells
 from rdrepro.study.tables import FAILED, title_of
 
 UNTESTED, NOT_YET = "untested by the paper", "not tested yet"
-# Tables and figures of the report that stand beside print without a verdict, and their studies.
+# Tables and figures that show printed values without a verdict, and their studies.
 BESIDE_PRINT = {
     **dict.fromkeys(("medical_columns", "medical_steps", "medical_stopping"), "medical-table3"),
     "rotation": "rotation",
@@ -20,7 +20,7 @@ BESIDE_PRINT = {
 
 
 def claims_table(runs: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Each claim of both papers, the print that bears on it, and what our runs say."""
+    """Each claim of both papers, the printed values that bear on it, and what our runs show."""
     results = compare(printed_cells(), runs)
     names = pd.Series([_name(line) for line in results.to_dict("records")])
     claims = load_print("claims").fillna("")
@@ -43,7 +43,7 @@ def claims_table(runs: pd.DataFrame | None = None) -> pd.DataFrame:
 
 
 def _name(line: dict) -> str:
-    """A cell's name as evidence writes it: paper/table/dataset/.../metric."""
+    """The name of a cell in the evidence column: paper/table/dataset/.../metric."""
     size = line["image_size"]
     keys = line | {"image_size": "" if pd.isna(size) else f"{size:.0f}"}
     return "/".join(keys[k] for k in KEYS)
@@ -54,7 +54,7 @@ def _patterns(evidence: str) -> list[str]:
 
 
 def _evidence(words: str, cells: dict[str, Cell], numbers: Mapping, most: int = 6) -> str:
-    """Return evidence as a reader wants it: where, and the printed values where they are few."""
+    """Evidence for readers: tables and sections, with the printed values if they are few."""
     patterns, texts = _patterns(words), []
     sections = [word.removeprefix("text:") for word in words.split() if word.startswith("text:")]
     if not patterns and not sections:
@@ -71,14 +71,14 @@ def _evidence(words: str, cells: dict[str, Cell], numbers: Mapping, most: int = 
 
 
 def _said(evidence: str, names: pd.Series, verdicts: pd.Series) -> pd.Series:
-    """How many of the cells that evidence names have each verdict of our runs."""
+    """How many of the cells named in the evidence have each verdict of our runs."""
     patterns = _patterns(evidence)
     fits = names.map(lambda name: any(fnmatchcase(name, pattern) for pattern in patterns))
     return verdicts[fits & (verdicts != "not printed")].value_counts()
 
 
 def _claim_verdict(evidence: str, said: pd.Series) -> str:
-    """Return what our runs make of a claim, all of its cells together."""
+    """The verdict of our runs on a claim, from all of its cells together."""
     if evidence == UNTESTED:
         return evidence
     if all(verdict.startswith(("not run", "incomplete")) for verdict in said.index):

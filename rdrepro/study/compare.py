@@ -1,4 +1,4 @@
-"""Result rows compared with printed cells: value, delta, interval, verdict; what is left out."""
+"""Result rows compared with printed cells: value, difference, interval, verdict; rows left out."""
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
@@ -38,12 +38,14 @@ KEYS = ("paper", "table", "dataset", "category", "method", "image_size", "metric
 
 
 def compare(cells: Iterable[Cell], runs: pd.DataFrame | None = None) -> pd.DataFrame:
-    """One line per printed cell of our method or of a baseline that we run.
+    """A line for each printed cell of the paper's methods that we run, with our value and verdict.
 
-    runs: lines of `load_runs` (default: all). Columns: the cell's keys, `printed` and `ours`
-    (percent; seconds or MiB for costs), `delta`, `n_seeds`, `low` and `high` (95 % t-interval over
-    seeds), `verdict`, `order`, `footnotes` (precision, device, open fields), `collapsed` (how many
-    repetitions).
+    runs: lines of `load_runs` (default: all).
+
+    Columns: the cell's keys; `printed` and `ours` (percent; for costs, seconds or MiB); `delta`,
+    ours minus printed; `n_seeds`; `low` and `high` (95 % t-interval over seeds); `verdict`;
+    `order`, in Tables 5-7; `footnotes` (precision, device, settings that the paper leaves open);
+    `collapsed`, the number of collapsed repetitions (O10).
     """
     cells = [cell for cell in cells if cell.protocol is not None]
     runs = load_runs() if runs is None else runs
@@ -52,7 +54,7 @@ def compare(cells: Iterable[Cell], runs: pd.DataFrame | None = None) -> pd.DataF
     ordered = table[table["table"].isin(ORDERED_TABLES)]
     for _, group in ordered.groupby(["table", "metric"]):
         table.loc[group.index, "order"] = _order(group)
-    # To reproduce Tables 5-7 takes their printed order too.
+    # Tables 5-7 count as reproduced only in their printed order.
     turned = (table["order"] == "differs") & (table["verdict"] == "reproduced")
     table.loc[turned, "verdict"] = "close"
     return table
@@ -63,7 +65,10 @@ _COLUMNS += ["footnotes", "collapsed"]
 
 
 def _told(cell: Cell, rows: pd.DataFrame) -> str:
-    """A cell's footnote: what ran, in the fields that no verdict depends on."""
+    """A cell's footnote: the precision, device and open settings that ran.
+
+    No verdict depends on them.
+    """
     if rows.empty:
         return ""
     ran = (", ".join(sorted(set(rows[name]))) for name in ("precision", "provenance.device"))
@@ -80,7 +85,7 @@ def _line(cell: Cell, matcher: Matcher) -> dict[str, Any]:
         matcher.used |= set(rows["file"])
     s = summary(values)
     line = {key: getattr(cell, key) for key in KEYS} | {"printed": cell.value, "ours": s.mean}
-    # The printed banks are MB of 10^6 bytes, ours MiB: no difference of theirs means anything.
+    # Printed banks are in MB (10^6 bytes) and ours in MiB, so their difference has no meaning.
     delta = np.nan if cell.row_metric == "cost.bank_mib" else s.mean - cell.value
     line |= {"delta": delta, "n_seeds": s.n, "low": s.low, "high": s.high}
     fallen = int(collapsed(values).sum()) if s.n else 0
@@ -90,9 +95,10 @@ def _line(cell: Cell, matcher: Matcher) -> dict[str, Any]:
 
 
 def _repetitions(cell: Cell, rows: pd.DataFrame) -> tuple[list[float], str]:
-    """The cell's value per repetition, in its unit, or what is missing for one.
+    """The cell's value in each complete repetition, and what is missing if there is none.
 
-    A repetition is a seed (and fold) that has every unit; its value is the mean over them.
+    A repetition is a seed (and fold) that has every unit. Its value, in the cell's unit, is the
+    mean over its units.
     """
     if rows.empty:
         return [], "not run"
@@ -116,7 +122,7 @@ def _verdict(cell: Cell, values: Sequence[float], missing: str) -> str:
     if not values:
         return missing
     if cell.metric == "memory_mb" and cell.method == "Ours":
-        # A count of weights, rounded as printed: no seed changes it (D3).
+        # The size follows from the count of weights, which no seed changes (D3).
         return "reproduced" if round(values[-1]) == cell.value else "differs"
     if cell.table == "3" and cell.dataset in SPLITS:
         return overlap_verdict(values, cell.value, *SPLITS[cell.dataset])
@@ -124,7 +130,7 @@ def _verdict(cell: Cell, values: Sequence[float], missing: str) -> str:
 
 
 def _order(group: pd.DataFrame) -> str:
-    """Whether our means stand in the printed order; printed ties bind nothing."""
+    """Whether our means are in the printed order; printed ties may come in any order."""
     if group["ours"].isna().any():
         return "not run"
     pairs = combinations(zip(group["printed"], group["ours"], strict=True), 2)
@@ -133,9 +139,9 @@ def _order(group: pd.DataFrame) -> str:
 
 
 def left_out(runs: pd.DataFrame | None = None, cells: Iterable[Cell] | None = None) -> pd.DataFrame:
-    """The rows that fit a cell (default: any) and do not count: row, study, reason.
+    """The rows that fit a cell but do not count, as a table: row, study, reason.
 
-    Without cells, also every other row that is not from a clean tree.
+    cells: by default all; then every other row that is not from a clean tree is listed too.
     """
     runs = load_runs() if runs is None else runs
     matcher = _matched(runs, printed_cells() if cells is None else cells)
@@ -155,11 +161,13 @@ def _matched(runs: pd.DataFrame, cells: Iterable[Cell]) -> Matcher:
 
 
 def other_protocols(runs: pd.DataFrame | None = None, study: str | None = None) -> pd.DataFrame:
-    """Return clean rows on real data beside the paper's numbers, without verdicts.
+    """Clean rows of other protocols on real data, with the paper's numbers but no verdicts.
 
-    With a study all of its rows; without, those of every protocol that no cell has. One line per
-    protocol, category and metric: mean and 95 % t-interval over seeds, in percent. Printed is the
-    paper's own number for the category and size, got by its own protocol; NaN where there is none.
+    study: if given, all rows of this study; otherwise, the rows of every protocol that no cell has.
+
+    There is a line per protocol, category and metric, with the mean and the 95 % t-interval over
+    seeds, in percent. `printed` is the paper's number for this category and size, measured at its
+    own protocol. It is NaN where the paper prints none.
     """
     runs = load_runs() if runs is None else runs
     if runs.empty:
@@ -177,7 +185,7 @@ def other_protocols(runs: pd.DataFrame | None = None, study: str | None = None) 
 
 
 def _own_settings(backbone: str) -> dict[str, Any]:
-    """What the paper's protocol means for another teacher: its own width and weights."""
+    """The settings of the paper's protocol that depend on the teacher: width and weights."""
     return {"oce_width": base_width(backbone), "weights": usual_weights(backbone)}
 
 
@@ -185,14 +193,17 @@ SHOWN = ("dataset", "category", "backbone", "epochs", "image_size")
 
 
 def departures(row: pd.Series) -> dict[str, Any]:
-    """Where a row leaves its teacher's form of the paper's protocol, beside SHOWN fields."""
+    """The settings, other than SHOWN, in which a row departs from the paper's protocol.
+
+    The protocol is taken with the width and weights of the row's own teacher.
+    """
     usual = protocol_defaults() | _own_settings(row["backbone"])
     skipped = {*SHOWN, *foreign_fields(row["method"])}
     return {k: row[k] for k, v in usual.items() if k not in skipped and not admits(v, row[k])}
 
 
 def _beside(group: pd.DataFrame) -> list[dict[str, Any]]:
-    """The lines of one protocol, one per metric that a paper prints."""
+    """The lines of one protocol, one for each metric that a paper prints."""
     first = group.iloc[-1]
     runs = newest(group, *IDENTITY)
     place = {name: first[name] for name in ("dataset", "category", "image_size")}

@@ -1,4 +1,4 @@
-"""Table 3: seconds and memory of testing an image, of each method."""
+"""Table 3: the seconds and the memory that each method needs to test an image."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ MEMORY = {
 }
 
 
-# WideResNet-50-2: channels of the three maps, and of the mean that SPADE's image level compares.
+# WideResNet-50-2: channels of its three maps, and of the mean that SPADE compares for an image.
 WIDE_CHANNELS, WIDE_POOLED = (256, 512, 1024), 2048
 BANK_SIZES = (224, 256)
 
@@ -38,10 +38,11 @@ BANK_SIZES = (224, 256)
 def complexity_variants(
     methods: str | None, image_sizes: str | None, weights: str | None, epochs: int | None
 ) -> dict[str, dict[str, Any]]:
-    """A variant per method and resolution (Table 3), names and numbers between commas.
+    """A variant per method and resolution (Table 3).
 
-    Without any, all three methods at 224 and 256 pixels. A random teacher serves time and memory
-    only, so it is trained for one epoch unless told otherwise. ValueError for an unknown method.
+    methods, image_sizes: separated by commas; by default all three methods, at 256 and 224 pixels.
+    epochs: by default one for random weights, because such a teacher only serves to measure time
+    and memory. ValueError for an unknown method.
     """
     names = {method: name for name, method in TABLE_3.items()}
     variants = {}
@@ -62,7 +63,7 @@ def complexity_variants(
 
 
 def cost_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
-    """Return seconds per image by stage: median, and first and third quartile of the whole."""
+    """Seconds per image: median and quartiles of the whole, and the median of each stage."""
     lines = {}
     for name, outcome in outcomes.items():
         cost = outcome.row["cost"]
@@ -75,7 +76,7 @@ def cost_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
 
 
 def memory_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
-    """Each kind of memory in MiB (2^20 bytes) and in MB (10^6), NaN where there is none."""
+    """Each kind of memory in MiB (2^20 bytes) and in MB (10^6 bytes); NaN where there is none."""
     lines = {}
     for name, outcome in outcomes.items():
         mib = {title: outcome.row["cost"].get(key) for key, title in MEMORY.items()}
@@ -90,7 +91,7 @@ def memory_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
 
 
 def performance_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
-    """Return image AUROC, pixel AUROC and PRO in percent; "not run" where the teacher is random."""
+    """Image AUROC, pixel AUROC and PRO in percent; "not run" where the teacher is random."""
     lines = {}
     for name, outcome in outcomes.items():
         known = outcome.run.config.weights != RANDOM
@@ -103,10 +104,11 @@ def performance_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
 
 
 def printed_memory() -> pd.DataFrame:
-    """Return what Table 3's banks weigh by arithmetic, at two resolutions, beside the print.
+    """The size of Table 3's memory banks by arithmetic, at two resolutions, and as printed.
 
-    WideResNet-50-2 in float32: PaDiM's mean and covariance of 550 channels at each location, and
-    SPADE's features of the mean number of training images.
+    All for WideResNet-50-2 in float32. PaDiM stores the mean and covariance of 550 channels at each
+    location. SPADE stores the features of its training images, whose number here is the mean over
+    categories.
     """
     text = load_print("text")
     whole = text[(text["section"] == "4.1-dataset") & (text["metric"] == "train_images")]
@@ -125,11 +127,11 @@ def printed_memory() -> pd.DataFrame:
 
 
 def complexity_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return seconds and memory per image of every clean row that measured them, newest each.
+    """Seconds and memory per tested image, from clean rows that measured them, the newest of each.
 
-    Seconds are medians; MiB are 2^20 bytes, MB 10^6. Performance, in percent, is empty where the
-    teacher's weights are random. The peak of a process that ran several methods is none of one
-    method's, and is left to the rows.
+    Seconds are medians, MiB are 2^20 bytes, and MB are 10^6. Performance, in percent, is empty
+    where the teacher's weights are random. The peak memory of a process is not shown: if it ran
+    several methods, the peak belongs to none of them.
     """
     if runs.empty or "cost.image_seconds" not in runs:
         return pd.DataFrame()

@@ -1,7 +1,8 @@
-"""How often 95 % intervals of an AUROC hold the true one: `make coverage` (five minutes).
+"""How often 95 % intervals of an AUROC contain the true one: `make coverage` (five minutes).
 
-Simulates the regimes below, 2,000 draws each, and writes results/coverage.csv, which the report
-shows. They are MVTec's bottle, the extension's two splits of ten normal images, and a small set.
+Simulates the regimes below with 2,000 draws each and writes results/coverage.csv, which the report
+shows. The regimes are those of MVTec's bottle, of the extension's two splits with ten normal
+images, and of a small set.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from rdrepro.study.stats import LEVEL, auroc_interval, placements
 def score_interval(
     scores: Sequence[float], labels: Sequence[int], level: float = LEVEL
 ) -> tuple[float, float]:
-    """Return `auroc_interval` of image scores. Labels: 1 = anomalous."""
+    """The interval `auroc_interval` of image scores, as fractions. Labels: 1 = anomalous."""
     anomalous = int(np.sum(np.asarray(labels) == 1))
     return auroc_interval(auroc(scores, labels), len(labels) - anomalous, anomalous, level)
 
@@ -29,9 +30,9 @@ def score_interval(
 def delong_interval(
     scores: Sequence[float], labels: Sequence[int], level: float = LEVEL
 ) -> tuple[float, float]:
-    """Return DeLong's interval on the logit scale, with Welch's degrees of freedom.
+    """DeLong's interval of an AUROC, on the logit scale with Welch's degrees of freedom.
 
-    Where its variance is 0 (an AUROC of 0 or 1) it is `auroc_interval`. Labels: 1 = anomalous.
+    Where the variance is 0 (an AUROC of 0 or 1), it is `auroc_interval`. Labels: 1 = anomalous.
     """
     scores, labels = np.asarray(scores, float), np.asarray(labels) == 1
     value, parts, freedom = auroc(scores, labels), [], []
@@ -48,7 +49,7 @@ def delong_interval(
 
 
 def _auroc_of(normal: np.ndarray, anomalous: np.ndarray, axis: int = -1) -> np.ndarray:
-    """The AUROC along an axis, for resamples drawn together."""
+    """The AUROC along an axis, for all resamples at once."""
     pairs = normal.shape[axis] * anomalous.shape[axis]
     return stats.mannwhitneyu(anomalous, normal, axis=axis, method="asymptotic").statistic / pairs
 
@@ -60,9 +61,9 @@ def stratified_bootstrap(
     seed: int = 0,
     level: float = LEVEL,
 ) -> tuple[float, float]:
-    """The percentile interval of an AUROC, normal and anomalous images redrawn apart.
+    """The percentile interval of an AUROC, with both kinds of images resampled separately.
 
-    It collapses at an AUROC of 1, where `auroc_interval` does not.
+    Labels: 1 = anomalous. At an AUROC of 1 its width is 0, unlike that of `auroc_interval`.
     """
     scores, labels = np.asarray(scores, float), np.asarray(labels)
     result = stats.bootstrap(
@@ -84,10 +85,11 @@ def coverage(
     draws: int = 2000,
     seed: int = 0,
 ) -> pd.Series:
-    """How often an interval of an AUROC holds the true one, over binormal draws.
+    """How often an interval of an AUROC contains the true one, over binormal draws.
 
-    interval: of (scores, labels). Both kinds of score have SD 1, and means apart by what gives
-    `true`. Index: coverage, too high, too low (shares of draws), width (mean).
+    interval: a function of (scores, labels). true: the true AUROC as a fraction. Both kinds of
+    score have SD 1, and their means differ by what gives `true`. The result has coverage, too high
+    and too low (shares of draws), and width (mean).
     """
     rng = np.random.default_rng(seed)
     labels = np.repeat([0, 1], [normal, anomalous])

@@ -1,4 +1,4 @@
-"""The register of DEVIATIONS.md: where paper and code part, and the measured effect of each."""
+"""The register of DEVIATIONS.md: where paper and code differ, and the effect of each entry."""
 
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,9 @@ SWITCHES: dict[str, tuple[str, Any]] = {
     "E4": ("teacher_bn", "train"),
     "O1": ("precision", "float32"),
 }
-FORMULA = "D16"  # the official formula for the exact one, on the same maps
+FORMULA = "D16"  # the official formula instead of the exact one, on the same maps
 EFFECT_METRICS = {n: BY_NAME[n].title for n in ("image_auroc", "pixel_auroc", "pixel_aupro")}
-SATURATED = 99.0  # percent: above it an interval that holds 0 says nothing of harder data
+SATURATED = 99.0  # percent; above it an interval that contains 0 says nothing about harder data
 REGISTER_PARTS = {"register": "D", "extension": "E", "choices": "O"}
 REGISTER_TITLES = {
     "register": "The paper and the authors' code",
@@ -37,7 +37,7 @@ PROTOCOL = ["dataset", "backbone", "epochs"]
 
 
 def measured_effects(runs: pd.DataFrame) -> pd.DataFrame:
-    """Every measured effect: of study *deviations*, the novelty grid, medical habits."""
+    """Every measured effect: of the study "deviations", the novelty grid and the medical habits."""
     if runs.empty:
         return runs
     own = effects(runs[runs["study"] == "deviations"])
@@ -46,16 +46,16 @@ def measured_effects(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def effects(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return what each switch changes, one line per entry, data and metric, in points.
+    """The effect of each switch in points, one line per entry, data and metric.
 
-    runs: rows that differ in one switch at a time, paired by category and seed; categories are
-    averaged before seeds are compared. Columns: entry, switch, data, metric, seeds, base (percent),
-    mean, low, high (95 % t-interval).
+    runs: rows that differ in one switch at a time. They are paired by category and seed, and
+    categories are averaged before seeds are compared. Columns: entry, switch, data, metric, seeds,
+    base (percent), and mean, low and high (95 % t-interval).
     """
     lines = []
     runs = clean(runs)
     for protocol, group in runs.groupby(PROTOCOL) if len(runs) else ():
-        # A field that does not vary here was not measured here.
+        # A switch whose field does not vary was not measured on these data.
         varied = {k: v for k, v in SWITCHES.items() if group[v[0]].nunique() > 1}
         base = _with(group, varied, None)
         for entry, (field, value) in varied.items():
@@ -91,7 +91,10 @@ def _lines(
 def _with(
     runs: pd.DataFrame, switches: dict[str, tuple[str, Any]], entry: str | None
 ) -> pd.DataFrame:
-    """The rows in which this switch, and no other, has its other value."""
+    """The rows in which this entry's switch, and no other, has its other value.
+
+    entry: None for the rows in which no switch has.
+    """
     chosen = pd.Series(True, index=runs.index)
     for name, (field, value) in switches.items():
         chosen &= (runs[field] == value) == (name == entry)
@@ -99,7 +102,7 @@ def _with(
 
 
 def effect_text(line: pd.Series) -> str:
-    """An effect as the register states it."""
+    """An effect as text for the register."""
     if np.isnan(line["low"]):
         return "not measured yet" if np.isnan(line["mean"]) else f"{line['mean']:+.2f} (one run)"
     if line["low"] <= 0 <= line["high"] and line["base"] >= SATURATED and line["mean"]:
@@ -110,7 +113,7 @@ def effect_text(line: pd.Series) -> str:
 
 
 def effects_table(measured: pd.DataFrame) -> pd.DataFrame:
-    """The measured effects with a column per metric."""
+    """The measured effects, with a column for each metric."""
     lines = measured.assign(text=measured.apply(effect_text, axis="columns"))
     keys = ["entry", "switch", "data", "seeds"]
     table = lines.pivot_table(index=keys, columns="metric", values="text", aggfunc="first")
@@ -120,12 +123,12 @@ def effects_table(measured: pd.DataFrame) -> pd.DataFrame:
 
 
 def _entry_order(column: pd.Series) -> pd.Series:
-    """Return what sorts D2 before D14."""
+    """Entries in a form that sorts D2 before D14."""
     return column.str.replace(r"^([DEO])(\d+)$", lambda m: f"{m[1]}{int(m[2]):03d}", regex=True)
 
 
 def register(measured: pd.DataFrame, part: str) -> pd.DataFrame:
-    """A part of the register (see REGISTER_PARTS) with the effects of its entries."""
+    """One part of the register (see REGISTER_PARTS), with the measured effects of its entries."""
     table = pd.read_csv(REGISTER, dtype=str).fillna("")
     table = table[table["id"].str.startswith(REGISTER_PARTS[part])].copy()
     table["effect, in points"] = [
@@ -136,7 +139,7 @@ def register(measured: pd.DataFrame, part: str) -> pd.DataFrame:
 
 
 def _stated(measured: pd.DataFrame, entry: str, otherwise: str) -> str:
-    """An entry's effects by data, or else what the register says for want of a measure."""
+    """The effects of an entry by data, or the register's own text if nothing was measured."""
     lines = measured[measured["entry"] == entry] if len(measured) else measured
     stated = []
     several = len(lines) > 0 and lines["switch"].nunique() > 1

@@ -1,4 +1,4 @@
-"""Figures of runs, drawn into given axes: Figs. 1 and 5-7, curves, and ours beside the paper's."""
+"""Figures of runs, drawn into given axes: Figs. 1 and 5-7, curves, and ours next to the papers'."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,13 +29,13 @@ STYLE = Path(__file__).with_name("style.mplstyle")
 styled = plt.style.context(STYLE)  # as a decorator, it leaves a reader's own style alone
 COLOURS = rc_params_from_file(STYLE)["axes.prop_cycle"].by_key()["color"]
 NORMAL, ANOMALOUS, OUTLINE = COLOURS[:3]
-MAP_COLOURS = "inferno"  # perceptually uniform, and its order survives in grey
+MAP_COLOURS = "inferno"  # perceptually uniform, and its order is kept in grey
 MAP_OPACITY = 0.6
-DELTA_COLOURS = "RdBu"  # blue: ours is higher; ColorBrewer's, told apart by the colour-blind
+DELTA_COLOURS = "RdBu"  # blue: ours is higher; ColorBrewer's, safe for the colour-blind
 NOT_RUN = "0.88"  # grey
 SCORE_BINS = np.linspace(0, 1, 26)
 PRO_LIMIT = 0.3  # Sec. 4.1
-# Where nearly every region is found whole, as at the PRO's own limit, its size says nothing.
+# At the PRO's own limit nearly every region is found whole, whatever its size.
 REGION_FPR = 0.05
 FORMATS = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 RULES = ("defect", "smallest", "best and worst")
@@ -45,8 +45,8 @@ def new_figure(
     rows: int = 1, columns: int = 1, size: tuple[float, float] = (5, 3)
 ) -> tuple[Figure, Axes | np.ndarray]:
     """A figure and its axes: one, or an array (rows, columns). size: inches of each."""
-    # This loads the backend. A notebook's turns interactive drawing on as it is loaded; inside the
-    # style's context that would be undone, and no later cell would show its figure.
+    # This loads the backend. In a notebook, loading it turns interactive drawing on. Inside the
+    # style's context that would be undone, and later cells would not show their figures.
     plt.draw_if_interactive()
     with plt.style.context(STYLE):
         inches = (size[0] * columns, size[1] * rows)
@@ -55,7 +55,7 @@ def new_figure(
 
 
 def share_limits(axes: Iterable[Axes], axis: str) -> None:
-    """Give axes the widest limits of any, along "x" or "y"."""
+    """Give all axes the widest limits of any of them. axis: "x" or "y"."""
     axes = list(np.ravel(axes))
     limits = np.array([getattr(ax, f"get_{axis}lim")() for ax in axes])
     for ax in axes:
@@ -64,9 +64,10 @@ def share_limits(axes: Iterable[Axes], axis: str) -> None:
 
 @styled
 def save_figure(figure: Figure, name: str, folder: Path | None = None) -> list[Path]:
-    """Write a figure as PNG, SVG and PDF to `folder` (default: results/figures); return the files.
+    """Save a figure as PNG, SVG and PDF in `folder` (default: results/figures); return the files.
 
-    Each is written aside and then renamed, and the same figure gives the same bytes.
+    Each file is written under another name first and then renamed. The same figure gives the same
+    bytes.
     """
     folder = folder or paths.results_dir() / "figures"
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +81,7 @@ def save_figure(figure: Figure, name: str, folder: Path | None = None) -> list[P
 
 @styled
 def plot_image(ax: Axes, item: dict) -> Axes:
-    """Draw a test image, an item of a data set, with its ground truth outlined where it has one."""
+    """Draw a test image, an item of a data set, and outline its ground truth if it has one."""
     ax.imshow(item["image"].permute(1, 2, 0).numpy())
     if "gt_mask" in item and item["gt_mask"].any():
         ax.contour(item["gt_mask"].numpy(), levels=[0.5], colors=OUTLINE, linewidths=0.8)
@@ -90,9 +91,9 @@ def plot_image(ax: Axes, item: dict) -> Axes:
 
 @styled
 def plot_samples(axes: np.ndarray, data: "ImageData") -> np.ndarray:
-    """Draw the first images of every kind, good ones first, defects outlined.
+    """Draw the first images of every kind, good ones first, with defects outlined.
 
-    axes: (images of each kind, kinds), as many kinds as `data.counts()` has.
+    axes: (images of each kind, kinds), with as many kinds as `data.counts()` has.
     """
     kinds = {"good": []}
     for index, path in enumerate(data.paths):
@@ -107,11 +108,11 @@ def plot_samples(axes: np.ndarray, data: "ImageData") -> np.ndarray:
 
 
 def choose_cases(predictions: "Predictions", by: str) -> dict[str, int]:
-    """Choose images by rule: {what it is: index}. ValueError for an unknown rule.
+    """Choose images by a rule: {what it is: index}. ValueError for an unknown rule.
 
-    by: "defect", of each kind of defect the image whose score is the (lower) median; "smallest",
-    the image with the smallest defect region (Fig. 7); "best and worst", the four that the score
-    ranks best and worst.
+    by: "defect", for each kind of defect the image with the (lower) median score;
+    "smallest", the image with the smallest defect region (Fig. 7);
+    "best and worst", the four images that the score ranks best and worst.
     """
     p = predictions
     order = np.argsort(p.scores, kind="stable")
@@ -136,7 +137,7 @@ def choose_cases(predictions: "Predictions", by: str) -> dict[str, int]:
 def plot_cases(
     axes: np.ndarray, data: "ImageData", predictions: "Predictions", cases: Mapping[str, int]
 ) -> np.ndarray:
-    """Draw the cases of `choose_cases`, with the score of each; axes as for `plot_overlays`."""
+    """Draw the cases of `choose_cases` with their scores; axes as for `plot_overlays`."""
     p, indices = predictions, list(cases.values())
     items = [data[i] for i in indices]
     assert [item["path"] for item in items] == [p.paths[i] for i in indices], "not the same images"
@@ -151,7 +152,7 @@ def plot_overlays(
 ) -> np.ndarray:
     """Draw input, outlined ground truth and map of N images, all maps on one colour scale.
 
-    axes: any array of 3 N axes, filled row by row; maps: (N, H, W), higher = more anomalous.
+    axes: any array of 3 N axes, filled row by row. maps: (N, H, W), higher = more anomalous.
     """
     scale = {"vmin": float(maps.min()), "vmax": float(np.quantile(maps, 0.999))}
     cases = zip(axes.reshape(-1, 3), items, maps, titles, strict=True)
@@ -170,9 +171,9 @@ def plot_overlays(
 
 @styled
 def plot_history(ax: Axes, history: Mapping | pd.DataFrame, name: str | None = None) -> Axes:
-    """Draw the training loss per epoch, of a row's `history` or `fit`'s; again for a second run.
+    """Draw the training loss per epoch; call it again to add a second run.
 
-    A baseline trains nothing, and the axes say so.
+    history: of a row, or from `fit`. For a baseline that trains nothing, the axes say so.
     """
     if not len(history["epoch"]):
         ax.text(0.5, 0.5, "this method trains nothing", ha="center", va="center")
@@ -190,10 +191,10 @@ def plot_history(ax: Axes, history: Mapping | pd.DataFrame, name: str | None = N
 
 @styled
 def plot_variants(axes: np.ndarray, table: pd.DataFrame) -> np.ndarray:
-    """Draw each metric of variants, a panel each: a dot per variant, hollow where it is printed.
+    """Draw each metric of variants, a panel each: our values as dots, printed ones hollow.
 
-    table: of `studies.variants_table`, in percent; axes: (1, metrics), for columns up to the first
-    that is no metric of ours.
+    table: from `variants_table`, in percent. axes: (1, metrics); the first columns of the table,
+    which are our metrics, are drawn.
     """
     y = np.arange(len(table))
     for panel, (ax, metric) in enumerate(zip(axes.flat, table.columns, strict=False)):
@@ -228,9 +229,9 @@ def plot_variants(axes: np.ndarray, table: pd.DataFrame) -> np.ndarray:
 def plot_variant_maps(
     axes: np.ndarray, data: "ImageData", predictions: Mapping[str, "Predictions"], cases: Mapping
 ) -> np.ndarray:
-    """Draw cases of `choose_cases`, a line each: the outlined image, then each variant's map of it.
+    """Draw cases of `choose_cases`, a line each: the outlined image, then its map by each variant.
 
-    axes: (cases, 1 + variants). Each column has a colour scale of its own, since maps of different
+    axes: (cases, 1 + variants). Every column has its own colour scale, because maps of different
     layers have different ranges.
     """
     indices = list(cases.values())
@@ -256,7 +257,7 @@ def plot_extremes(
 ) -> np.ndarray:
     """Draw the images of lowest and highest score, normal ones above, the others below.
 
-    axes: (4, images of each kind). overlay: lay each image's map over it, all on one colour scale.
+    axes: (4, images of each kind). overlay: draw each image's map over it, all on one colour scale.
     """
     p, wanted = predictions, axes.shape[1]
     scale = {"vmin": float(p.maps.min()), "vmax": float(np.quantile(p.maps, 0.999))}
@@ -264,7 +265,7 @@ def plot_extremes(
     lines = {}
     for label, name in enumerate(("normal", others)):
         ranked = order[p.gt_labels[order] == label]
-        most = min(wanted, (len(ranked) + 1) // 2)  # of few images none stands in both rows
+        most = min(wanted, (len(ranked) + 1) // 2)  # no image is in both rows
         lines |= {f"{name}, lowest": ranked[:most], f"{name}, highest": ranked[most:][::-1][:most]}
     for row, (name, indices) in zip(axes, lines.items(), strict=True):
         for ax, index in zip(row, indices, strict=False):
@@ -291,16 +292,17 @@ def plot_extremes(
 
 @styled
 def plot_stopping(ax: Axes, history: Mapping | pd.DataFrame, name: str, title: str = "") -> Axes:
-    """Draw a run's training loss and, where it stopped early, its validation loss and best epoch.
+    """Draw a run's training loss and, if it was validated, its validation loss and best epoch.
 
-    Again for a second run (Fig. 7 of the extension). The axis ends at twice the highest training
-    loss: before the batch norms' statistics have settled, validation losses lie far above.
+    Call it again to add a second run (Fig. 7 of the extension). The axis ends at twice the highest
+    training loss, because validation losses are far higher before the statistics of the batch norms
+    have settled.
     """
     plot_history(ax, history, f"{name}: training")
     ax.set_title(title)
     if not len(history["epoch"]):
         return ax
-    if len(ax.lines) > 1:  # it may be the first one's very curve
+    if len(ax.lines) > 1:  # it may be the same curve as the first
         ax.lines[-1].set_linestyle("--")
     if "validation_loss" in history:
         epochs, losses = (np.asarray(history[k], float) for k in ("epoch", "validation_loss"))
@@ -317,11 +319,11 @@ def plot_stopping(ax: Axes, history: Mapping | pd.DataFrame, name: str, title: s
 
 @styled
 def plot_columns(ax: Axes, table: pd.DataFrame, title: str, teachers: Sequence[str]) -> Axes:
-    """Draw the columns of the extension's Table 3 for one data set, printed and by each teacher.
+    """Draw the extension's Table 3 for one data set: printed values, and those of each teacher.
 
-    table: reading, printed, printed_low, printed_high, and teacher, ours, low, high, all in
-    percent; a reading's print is drawn once, hollow. teachers: of all panels, so that each has one
-    colour and marker.
+    table: reading, printed, printed_low, printed_high, teacher, ours, low and high, all in percent.
+    The printed value of a reading is drawn once, hollow. teachers: those of all panels, so that
+    each has the same colour and marker everywhere.
     """
     readings = list(dict.fromkeys(table["reading"]))
     first = table.drop_duplicates("reading").set_index("reading").loc[readings]
@@ -362,9 +364,10 @@ def plot_columns(ax: Axes, table: pd.DataFrame, title: str, teachers: Sequence[s
 
 @styled
 def plot_classes(ax: Axes, aurocs: Mapping[str, pd.Series], title: str) -> Axes:
-    """Draw image AUROC by class, a dot per run, a colour per protocol (Table 4).
+    """Draw image AUROC by class, a dot per run and a colour per protocol (Table 4).
 
-    aurocs: fractions by the protocol's name; the index of each holds the classes' names.
+    aurocs: fractions, by the name of the protocol. The index of each series holds the names of the
+    classes.
     """
     places = {
         name: i for i, name in enumerate(dict.fromkeys(n for s in aurocs.values() for n in s.index))
@@ -381,7 +384,7 @@ def plot_classes(ax: Axes, aurocs: Mapping[str, pd.Series], title: str) -> Axes:
 
 @styled
 def plot_tested(ax: Axes, history: Mapping[str, ArrayLike], name: str) -> Axes:
-    """Draw the image AUROC of the looks at the test set in a history, which selected nothing."""
+    """Draw the image AUROC of tests during training, which selected nothing."""
     table = pd.DataFrame({k: history[k] for k in ("epoch", "image_auroc")}).dropna()
     ax.plot(table["epoch"], 100 * table["image_auroc"], marker="o", markersize=3, label=name)
     ax.set(xlabel="epoch", ylabel="image AUROC of the test set (%)")
@@ -391,9 +394,9 @@ def plot_tested(ax: Axes, history: Mapping[str, ArrayLike], name: str) -> Axes:
 
 @styled
 def plot_rotation(ax: Axes, percents: pd.Series, metric: str, name: str) -> Axes:
-    """Draw a metric in percent against the angle of the test images; again for a second data set.
+    """Draw a metric against the angle of the test images; call it again to add a second data set.
 
-    percents: their index is the angle in degrees, counter-clockwise.
+    percents: the metric in percent. The index is the angle in degrees, counter-clockwise.
     """
     marker = "os^D"[len(ax.lines) % 4]
     ax.plot(percents.index, percents, _dashes(ax), marker=marker, markersize=3, label=name)
@@ -404,7 +407,7 @@ def plot_rotation(ax: Axes, percents: pd.Series, metric: str, name: str) -> Axes
 
 @styled
 def plot_stages(ax: Axes, table: pd.DataFrame) -> Axes:
-    """Draw the seconds of each stage end to end, a bar per line of `studies.cost_table`."""
+    """Draw the seconds of each stage end to end, a bar per line of `cost_table`."""
     left = np.zeros(len(table))
     for stage in ("teacher", "student", "search", "map"):
         if stage in table:
@@ -423,14 +426,14 @@ def _dashes(ax: Axes) -> str:
 
 
 def _plain_numbers(axis: Axis) -> None:
-    """Label a logarithmic axis 1, 2, 5, 10, ...; a power per tick would run into the next."""
+    """Label a logarithmic axis 1, 2, 5, 10, ...; labels as powers would overlap."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(ScalarFormatter())
     axis.set_minor_formatter(NullFormatter())
 
 
 def scale_scores(scores: ArrayLike) -> np.ndarray:
-    """Scores moved and stretched to [0, 1], all 0 where they have no spread (Fig. 5)."""
+    """Scores shifted and scaled to [0, 1] (Fig. 5); all 0 if they are all equal."""
     scores = np.asarray(scores, dtype=float)
     return (scores - scores.min()) / (np.ptp(scores) or 1.0)
 
@@ -451,7 +454,7 @@ def plot_scores(ax: Axes, scores: ArrayLike, labels: ArrayLike, title: str = "")
 
 @styled
 def plot_roc(ax: Axes, scores: ArrayLike, labels: ArrayLike, name: str) -> Axes:
-    """Draw the ROC curve of image scores and, in the legend, AUROC; again for a second curve."""
+    """Draw the ROC curve of image scores, with its AUROC in the legend; call again to add one."""
     if not ax.lines:
         ax.axline((0, 0), slope=1, color="0.5", linestyle=":", label="chance")
     fpr, tpr, _ = roc_curve(labels, scores)
@@ -464,7 +467,7 @@ def plot_roc(ax: Axes, scores: ArrayLike, labels: ArrayLike, name: str) -> Axes:
 
 @styled
 def plot_pro(ax: Axes, maps: ArrayLike, gt_masks: ArrayLike, name: str) -> Axes:
-    """Draw the PRO curve of maps (N, H, W) up to the limit and, in the legend, AUPRO (Sec. 4.1)."""
+    """Draw the PRO curve of maps (N, H, W) up to the limit, with AUPRO in the legend (Sec. 4.1)."""
     if not ax.lines:
         ax.axvline(PRO_LIMIT, color="0.5", linestyle=":", label=f"limit, FPR {PRO_LIMIT}")
     fpr, pro = pro_curve(maps, gt_masks, PRO_LIMIT)
@@ -481,10 +484,10 @@ def plot_pro(ax: Axes, maps: ArrayLike, gt_masks: ArrayLike, name: str) -> Axes:
 def region_overlaps(
     maps: ArrayLike, gt_masks: ArrayLike, fpr_limit: float = REGION_FPR
 ) -> pd.DataFrame:
-    """Return, of each 8-connected defect region, its image, `size_px` and `overlap` in [0, 1].
+    """The image, `size_px` and `overlap` in [0, 1] of each 8-connected defect region.
 
-    maps, gt_masks: (N, H, W). The overlap is the share of the region above the threshold that
-    `fpr_limit` of the test set's normal pixels exceed.
+    maps, gt_masks: (N, H, W). The threshold is the value that a share `fpr_limit` of the test set's
+    normal pixels exceeds. The overlap is the share of the region above it.
     """
     maps, gt_masks = np.asarray(maps), np.asarray(gt_masks) > 0
     found = maps > np.quantile(maps[~gt_masks], 1 - fpr_limit)
@@ -499,7 +502,10 @@ def region_overlaps(
 
 @styled
 def plot_region_overlap(ax: Axes, table: pd.DataFrame, name: str | None = None) -> Axes:
-    """Draw each region's overlap against its size, from `region_overlaps`; again for a second."""
+    """Draw the overlap of each region against its size; call it again to add a second run.
+
+    table: from `region_overlaps`.
+    """
     ax.scatter(table["size_px"], table["overlap"], s=12, alpha=0.5, linewidths=0, label=name)
     ax.set(xlabel="size of the defect region (pixels)", xscale="log", ylim=(-0.03, 1.03))
     ax.set(ylabel="share of the region found")
@@ -511,10 +517,10 @@ def plot_region_overlap(ax: Axes, table: pd.DataFrame, name: str | None = None) 
 
 @styled
 def plot_paper_against_ours(ax: Axes, cells: pd.DataFrame) -> Axes:
-    """Draw the paper's numbers and ours with 95 % intervals, a line per cell, verdicts at its end.
+    """Draw the paper's numbers and ours with 95 % intervals, a line per cell with its verdict.
 
-    cells: label, metric, printed, ours, low, high (percent; NaN where not run), verdict. A quarter
-    of an inch of height for each cell keeps the lines apart.
+    cells: label, metric, printed, ours, low, high (percent; NaN where not run) and verdict. The
+    figure needs a quarter of an inch of height per cell to keep the lines apart.
     """
     y = np.arange(len(cells))
     several = cells["metric"].nunique() > 1
@@ -532,9 +538,9 @@ def plot_paper_against_ours(ax: Axes, cells: pd.DataFrame) -> Axes:
 
 @styled
 def plot_deltas(ax: Axes, cells: pd.DataFrame) -> Axes:
-    """Draw ours minus the paper's, in points, by label and metric; grey where there is no delta.
+    """Draw ours minus the paper's in points, by label and metric; grey where one is missing.
 
-    cells: as for `plot_paper_against_ours`, each (label, metric) once.
+    cells: as for `plot_paper_against_ours`, with each (label, metric) once.
     """
     labels, metrics = cells["label"].unique(), cells["metric"].unique()
     table = cells.assign(delta=cells["ours"] - cells["printed"]).set_index(["label", "metric"])

@@ -1,4 +1,4 @@
-"""Resampled test images of k-folds: intervals of their mean AUROC, noise of single splits."""
+"""Resampling the test images of k-folds: intervals of their mean AUROC, noise of single splits."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -9,21 +9,24 @@ from scipy import stats
 
 from rdrepro.study.stats import LEVEL, auroc_interval, weighted_auroc
 
-Scores = Mapping[str, Sequence]  # path, label, score and perhaps group, as a row holds them
+Scores = Mapping[str, Sequence]  # lists path, label, score and perhaps group, as in a row
 
 
 def fold_resamples(folds: Sequence[Scores], resamples: int = 2000, seed: int = 0) -> np.ndarray:
-    """The mean of the folds' AUROCs, (resamples,), images redrawn within each fold.
+    """The mean of the folds' AUROCs in each resample of their images, (resamples,), as fractions.
 
-    Scores of different folds are never compared. Normal images are redrawn in their own fold;
-    anomalous ones, the same in every fold (ValueError otherwise), once for all folds. Copies of
-    one picture, which share a group, are drawn together. The same seed draws the same images of
-    another method's folds, so that the difference of two results is paired.
+    Scores of different folds are never compared. Normal images are resampled within their fold.
+    Anomalous images are the same in every fold (ValueError otherwise) and are resampled once for
+    all folds. Copies of one picture share a group and are resampled together. The same seed
+    resamples the folds of another method in the same way, so that the difference of two results is
+    paired.
     """
     sides = [_sides(scores) for scores in folds]
     anomalous = sides[0][1]
     if any(a.paths != anomalous.paths for _, a in sides):
-        raise ValueError("the folds do not have the same anomalous images")
+        raise ValueError(
+            "the folds do not have the same anomalous images; give the folds of one data set"
+        )
     redrawn = (anomalous, *(n for n, _ in sides))
     drawn = _draws(seed, resamples, tuple(side.groups for side in redrawn))
     w_a, *w_ns = (often[:, side.group] for side, often in zip(redrawn, drawn, strict=True))
@@ -36,10 +39,11 @@ def fold_resamples(folds: Sequence[Scores], resamples: int = 2000, seed: int = 0
 def split_resamples(
     folds: Sequence[Scores], normal: int, resamples: int = 2000, seed: int = 0
 ) -> np.ndarray:
-    """Return AUROCs of single splits that test so many `normal` images, (folds, resamples each).
+    """AUROCs of single test splits with `normal` normal images, (folds, resamples of each).
 
-    Of each fold some of its normal images, all of them where it has no more, and its anomalous ones
-    redrawn. Folds differ in their students too. Paired as `fold_resamples` is.
+    The values are fractions. Each resample takes that many of a fold's normal images, without
+    replacement, or all where it has no more. Its anomalous images are resampled. Folds also differ
+    in the trained student. Results are paired as in `fold_resamples`.
     """
     drawn = []
     for number, scores in enumerate(folds):
@@ -52,10 +56,11 @@ def split_resamples(
 
 
 def split_noise(*drawn: np.ndarray, level: float = LEVEL) -> float:
-    """The half-width of a sum of independent values of single splits, (folds, resamples).
+    """The half-width of the interval of a sum of independent single-split values.
 
-    The variance within folds and, unbiased, that between them; Student's quantile at the degrees of
-    freedom that folds leave (Satterthwaite).
+    drawn: one array (folds, resamples) per term of the sum. The variance is that within folds plus
+    the unbiased variance between them. Student's quantile has the degrees of freedom that the folds
+    leave (Satterthwaite).
     """
     within = sum(d.var(axis=1, ddof=1).mean() for d in drawn)
     between = [d.mean(axis=1).var(ddof=1) for d in drawn]
@@ -75,7 +80,7 @@ class _Side(NamedTuple):
 
 
 def _sides(scores: Scores) -> tuple[_Side, _Side]:
-    """The normal and the anomalous images of a fold, by their paths."""
+    """The normal and the anomalous images of a fold, in the order of their paths."""
     paths, labels = scores["path"], scores["label"]
     groups = scores["group"] if "group" in scores else range(len(paths))
     sides = []
@@ -87,10 +92,10 @@ def _sides(scores: Scores) -> tuple[_Side, _Side]:
     return sides[0], sides[1]
 
 
-# The draws of one seed depend on counts alone, so that most results of a study share them.
+# The resamples of a seed depend only on the counts, so most results of a study share them.
 @lru_cache(maxsize=8)
 def _draws(seed: int, resamples: int, groups: tuple[int, ...]) -> list[np.ndarray]:
-    """How often each group stands in each resample, (resamples, groups), side by side."""
+    """How often each group occurs in each resample: an array (resamples, groups) per side."""
     rng = np.random.default_rng(seed)
     return [_redraw(n, resamples, rng) for n in groups]
 
@@ -99,28 +104,32 @@ def _draws(seed: int, resamples: int, groups: tuple[int, ...]) -> list[np.ndarra
 def _split_draws(
     seed: int, number: int, resamples: int, normal: int, anomalous: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A random order of a fold's normal images, and how often its other groups stand."""
+    """A random order of a fold's normal images, and how often its anomalous groups occur.
+
+    Both have a line per resample.
+    """
     rng = np.random.default_rng([seed, number])
     order = rng.random((resamples, normal)).argsort(axis=1)
     return order, _redraw(anomalous, resamples, rng)
 
 
 def _redraw(groups: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each of so many groups stands in each resample, (resamples, groups)."""
+    """How often each group occurs in each resample, (resamples, groups)."""
     drawn = rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples)
-    return drawn.astype(float)  # so that no product has to convert it
+    return drawn.astype(float)  # floats, so that no product has to convert them
 
 
 def percentiles(drawn: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """The percentile interval of what was drawn."""
+    """The percentile interval of resampled values."""
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 def fold_interval(folds: Sequence[Scores], level: float = LEVEL) -> tuple[float, float]:
-    """The percentile interval over images of the mean of the folds' AUROCs.
+    """The percentile interval over images of the mean of the folds' AUROCs, as fractions.
 
-    Where no resample moves it (an AUROC of 1) it is `auroc_interval` at the counts of all folds.
+    Where no resample changes the mean (an AUROC of 1), it is `auroc_interval` at the counts of all
+    folds.
     """
     drawn = fold_resamples(folds)
     if np.ptp(drawn) > 0:

@@ -9,7 +9,7 @@ from IPython.display import HTML
 
 from rdrepro import paths
 
-FOLDED = 10  # lines; a longer table opens on a click where that is wanted
+FOLDED = 10  # lines; where asked for, a longer table is hidden until a click
 CSS = (
     "<style>.rd{overflow-x:auto;margin:1em 0}.rd table{font-size:11px;border-collapse:collapse}"
     ".rd td,.rd th{padding:2px 6px;text-align:right;border-bottom:1px solid #ddd}"
@@ -28,9 +28,10 @@ def html_table(
     empty: str = "No rows.",
     fold: bool = False,
 ) -> HTML:
-    """A table with a caption, or the sentence `empty`.
+    """A table with a caption as HTML; for an empty table, the caption and the sentence `empty`.
 
-    prose: cells of text, to the left; fold: a long table opens on a click.
+    prose: align the cells to the left, as text. digits: decimals of numbers. fold: hide a table of
+    more than FOLDED lines until a click.
     """
     if table.empty:
         return HTML(f"<p>{caption}: {empty}</p>")
@@ -46,12 +47,15 @@ def html_table(
 
 
 def interval(low: float, high: float, digits: int = 1) -> str:
-    """An interval as text; nothing where there is none."""
+    """An interval as text, "[low, high]"; empty if its bounds are NaN."""
     return "" if np.isnan(low) else f"[{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def save_table(table: pd.DataFrame, name: str, folder: Path | None = None) -> list[Path]:
-    """Write a table as CSV, Markdown and LaTeX (booktabs) to results/tables/; return the files."""
+    """Save a table as NAME.csv, NAME.md and NAME.tex (booktabs); return the files.
+
+    folder: by default results/tables.
+    """
     folder = folder or paths.results_dir() / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     shown = rounded(table)
@@ -72,19 +76,19 @@ def save_table(table: pd.DataFrame, name: str, folder: Path | None = None) -> li
 
 
 def rounded(table: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
-    """A table with its numbers as text of so many digits, and nothing where one lacks."""
+    """A table with its floats as text of so many digits, and missing values as empty text."""
 
     def text(value: object) -> str:
         if pd.isna(value):
             return ""
-        # Adding 0 makes 0 of -0.
+        # Adding 0 turns -0 into 0.
         return f"{round(value, digits) + 0:.{digits}f}" if isinstance(value, float) else str(value)
 
     return table.map(text)
 
 
 def flattened(table: pd.DataFrame) -> pd.DataFrame:
-    """A table whose two column levels are one."""
+    """A table with its two levels of column names joined into one."""
     if table.columns.nlevels == 1:
         return table
     names = [tail if head == "printed" else f"{head}: {tail}" for head, tail in table.columns]
@@ -92,7 +96,7 @@ def flattened(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A table in Markdown."""
+    """A table as Markdown."""
     lines = [list(table.columns), ["---"] * table.shape[1], *table.values.tolist()]
     cells = [[str(value).replace("|", "\\|") for value in line] for line in lines]
     return "\n".join("| " + " | ".join(line) + " |" for line in cells)

@@ -1,4 +1,4 @@
-"""Which runs of a study have a row already, and making those that lack one."""
+"""The runs of a study that have no row yet, and how to make their rows."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ Given = Mapping[str, Any]  # parameters of `resolve`
 def rows_of(study: Study, runs: pd.DataFrame) -> list[dict[str, Any]]:
     """The clean rows of a study, as configurations with the hashes of their data."""
     kept = clean(runs, study.name)
-    # pandas makes floats and NaN of whole numbers and null in a mixed column.
+    # In a mixed column pandas turns whole numbers into floats and null into NaN.
     return [_as_config(row) for row in kept.to_dict("records")]
 
 
@@ -36,10 +36,11 @@ def _as_config(row: Mapping[str, Any]) -> dict[str, Any]:
 def missing(
     study: Study, runs: pd.DataFrame, hashes: Callable[[RunConfig], Sequence[str] | None]
 ) -> list[Given]:
-    """The runs of a study that have no clean row among `runs`, lines of `load_runs`.
+    """The runs of a study that have no clean row.
 
-    hashes: of the training and the test data of a configuration, None where they are not at hand;
-    a row of other data then counts for nothing.
+    runs: lines of `load_runs`. hashes: a function from a configuration to the hashes of its
+    training and test data, or to None if the data are not at hand. If the hashes are known, rows of
+    other data do not count.
     """
     rows = rows_of(study, runs)
     known: dict[tuple[str, ...], list[dict[str, Any]]] = {}
@@ -59,16 +60,17 @@ def missing(
 
 
 def data_hashes(data_root: str | None) -> Callable[[RunConfig], Sequence[str] | None]:
-    """A function from a configuration to the hashes of its real data, where they are at hand.
+    """A function from a configuration to the hashes of its training and test data.
 
-    Embedded data are identified by the configuration: it draws them.
+    It gives None where real data are not at hand. It also gives None for embedded data: they are
+    drawn from the configuration, which identifies them.
     """
     seen: dict[tuple, Sequence[str] | None] = {}
 
     def hashes(config: RunConfig) -> Sequence[str] | None:
         if registry.DATASETS[config.dataset].embedded:
             return None
-        # Nothing else decides which images are read.
+        # Only these settings decide which images are read.
         fields = ("dataset", "category", "normal_class", "inlier_categories", "split", "fold")
         fields += ("data_seed", "early_stopping", "validation_fraction", "seed", "rotation")
         stopped = config.early_stopping == "train"
@@ -100,10 +102,11 @@ def make(
     places: Given,
     say: Callable[[str], None],
 ) -> list[str]:
-    """Make the rows of runs, one after the other; return a sentence for each that failed.
+    """Make the rows of runs, one after the other; return a sentence for each run that failed.
 
-    weights: the file of each backbone whose weights are not found by their name. places: data_root,
-    results_dir and device of `resolve`. A run that fails does not stop the others.
+    weights: the file of each backbone whose weights are not found by name. places: data_root,
+    results_dir and device, as in `resolve`. say: called with a line of progress before each run. A
+    run that fails does not stop the others.
     """
     import torch
 
@@ -131,36 +134,45 @@ def make(
 
 
 def _findable(run: Given) -> Given:
-    """The weights to look for by name; the hash by which a row names a file cannot be found."""
+    """The weights to give for a run: none, since they are found by name.
+
+    FileNotFoundError if the run identifies a file by its hash, which cannot be searched for.
+    """
     named = run.get("weights")
     if named and named.startswith("sha256:"):
         backbone = configuration(run).backbone
         raise FileNotFoundError(
-            f"the weights {named} of {backbone} are a file of its own; give it as "
+            f"the weights {named} of {backbone} cannot be found by name; give their file as "
             f"--weights {backbone}=PATH"
         )
     return {}
 
 
 def _check_weights(wanted: str, found: str) -> None:
-    """Raise ValueError where a file holds other weights than a study's rows have."""
+    """Raise ValueError if a file has other weights than the rows of the study."""
     if ":" in wanted and found != wanted:
-        raise ValueError(f"the file given with --weights is {found}, and the study wants {wanted}")
+        raise ValueError(f"the file given with --weights is {found}, but the study wants {wanted}")
 
 
 def _seconds_left(study: Study, made: int, runs: int, passed: float) -> float:
-    """The seconds that the rest takes: as long as those made, or as those of the committed rows."""
+    """The estimated seconds for the remaining runs; 0 if nothing is known.
+
+    The pace is that of the runs made so far. Before the first, it is that of the committed rows.
+    """
     each = passed / made if made else 3600 * (study.hours or 0) / len(study.runs())
     return each * (runs - made)
 
 
 def describe(run: Given) -> str:
-    """What sets a run apart, in one line."""
+    """The parameters of a run in one line."""
     return " ".join(f"{name}={value}" for name, value in run.items())
 
 
 def weights_files(texts: Sequence[str]) -> dict[str, str]:
-    """The weights file of each backbone, from texts like "resnet18=PATH"; ValueError otherwise."""
+    """The weights file of each backbone, from texts such as "resnet18=PATH".
+
+    ValueError for a text of another form, or where the path is not a file.
+    """
     files = {}
     for text in texts:
         backbone, equals, path = text.partition("=")

@@ -1,30 +1,32 @@
-"""Which rows a printed cell admits, and why others of its protocol do not count."""
+"""Which rows count for a printed cell, and why other rows of its protocol do not."""
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from rdrepro import registry
 from rdrepro.backbones import RANDOM
-from rdrepro.config import DEFAULTS, foreign_fields
+from rdrepro.config import foreign_fields
 from rdrepro.presets import PRESETS
-from rdrepro.study.printed import ANY, COSTS, Cell
+from rdrepro.study.printed import ANY, COSTS, Cell, protocol_defaults
 from rdrepro.study.selection import alike, is_clean
 
-# What tells the runs of one protocol apart.
+# The fields that distinguish the repetitions of one protocol.
 IDENTITY = ("category", "normal_class", "seed", "fold", "data_seed")
 OPEN = "another choice of what print leaves open"
 CHOSEN = "settings chosen by validation"
-DIRTY = "not from a clean tree"  # known to be changed or, without git, not known at all
-# Runs that differ in these are no repetitions of a cost.
+DIRTY = "not from a clean tree"  # it had changes or, without git, its state is unknown
+# Runs that differ in these are not repetitions of one cost.
 COST_CONDITIONS = ["category", "precision", "provenance.device", "provenance.threads"]
 
 
 def cell_matches(row: dict[str, Any], cell: Any) -> bool:
-    """Whether a row ran the whole protocol of a printed cell.
+    """Whether a row followed the whole protocol of a printed cell.
 
-    row: a result row, or a line of `load_runs`; cell: a `cells.Cell`, whose `protocol` names every
-    field that affects the result. Device and precision are footnotes, the seed is free.
+    row: a result row, or a line of `load_runs`. cell: a `printed.Cell`, whose `protocol` names
+    every setting that affects the result. The seed may have any value. So may device and precision,
+    which footnotes show.
     """
     config = row.get("config", row)
     return all(
@@ -34,31 +36,45 @@ def cell_matches(row: dict[str, Any], cell: Any) -> bool:
 
 
 def admits(wanted: Any, value: Any) -> bool:
-    """Whether a protocol's entry (a value, ANY, or a frozenset of values) admits a value."""
+    """Whether an entry of a protocol admits a value.
+
+    wanted: one value, a frozenset of values, or ANY.
+    """
     value = tuple(value) if isinstance(value, list) else value
-    value = None if value != value else value  # pandas makes NaN of null
+    value = None if value != value else value  # pandas turns null into NaN
     if isinstance(wanted, frozenset):
         return value in wanted
     return wanted == ANY or value == wanted
 
 
 class Matcher:
-    """Rows by protocol, each protocol looked up once; and why rows do not count."""
+    """The rows that count for each cell, and the reasons why other rows do not.
+
+    The rows of a protocol are looked up once.
+    """
 
     def __init__(self, runs: pd.DataFrame):
-        fields = [name for name in DEFAULTS if name in runs]
-        self.runs, self.records, self.matches = runs, runs[fields].to_dict("records"), {}
-        self.used: set[str] = set()  # in a cell that has a value
-        self.reasons: dict[str, str] = {}  # of rows that fit a cell and do not count there
+        self.runs, self.matches = runs, {}
+        fields = [name for name in protocol_defaults() if name in runs]
+        self.numbers = alike(runs, fields)  # equal for rows of one protocol
+        self.protocols = runs.loc[~self.numbers.duplicated(), fields].to_dict("records")
+        self.used: set[str] = set()  # files of the rows behind a cell's value
+        self.reasons: dict[str, str] = {}  # by file, why a row that fits a cell does not count
 
     def admitted(self, cell: Cell) -> pd.DataFrame:
-        """The clean rows of a cell's protocol and units, the newest of each repetition."""
+        """The rows that count for a cell, the newest of each repetition.
+
+        They are clean and have the cell's protocol and units.
+        """
         if self.runs.empty or cell.row_metric not in self.runs:
             return self.runs.iloc[:0]
         key = tuple(sorted((k, str(v)) for k, v in cell.protocol.items()))
         if key not in self.matches:
-            self.matches[key] = self.runs[[cell_matches(r, cell) for r in self.records]]
+            fits = np.array([cell_matches(p, cell) for p in self.protocols])
+            self.matches[key] = self.runs[fits[self.numbers]]
         rows = self.matches[key]
+        if rows.empty:
+            return rows
         fits = rows[cell.row_metric].notna()
         if cell.unit_field:
             fits &= rows[cell.unit_field].isin(cell.units)
@@ -75,9 +91,10 @@ class Matcher:
         return self._without(rows, _largest_group(cell, rows), OPEN)
 
     def _of_novelty(self, cell: Cell, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return Table 4's rows that count: a taught teacher, the whole test set, as the authors.
+        """The rows that count in Table 4: a pre-trained teacher, and the whole test set.
 
-        The authors' own choice of what print leaves open, `novelty_official`, wins over others.
+        The paper leaves settings open. Where rows have the authors' own choice of them,
+        `novelty_official`, only those count.
         """
         rows = self._without(rows, rows["weights"] != RANDOM, "random weights")
         whole = registry.DATASETS[cell.dataset].test_images
@@ -90,7 +107,7 @@ class Matcher:
         return self._without(rows, own, OPEN) if own.any() else rows
 
     def _without(self, rows: pd.DataFrame, kept: pd.Series, reason: str) -> pd.DataFrame:
-        """The rows that are kept, and remember why the others are not."""
+        """The kept rows; the reason why each of the others does not count is recorded."""
         if kept.all():
             return rows
         self.reasons |= dict.fromkeys(rows["file"][~kept], reason)
@@ -102,7 +119,7 @@ def _open_fields(cell: Cell) -> list[str]:
 
 
 def footnotes(cell: Cell, rows: pd.DataFrame) -> pd.Series:
-    """The values of the fields that the print leaves open, as text, per row."""
+    """The values of the settings that the papers leave open, as one text per row."""
     skipped = {"fold", *foreign_fields(cell.protocol["method"])}
     names = [name for name in _open_fields(cell) if name not in skipped]
     names += COST_CONDITIONS if cell.metric in COSTS else []
@@ -111,15 +128,19 @@ def footnotes(cell: Cell, rows: pd.DataFrame) -> pd.Series:
 
 
 def settings_text(values: dict[str, Any]) -> str:
-    """Return settings as text; pandas makes 20.0 of 20 and NaN of null in a mixed column."""
+    """Settings as text, such as `epochs=20 sigma=4.5`; those that are null are left out.
+
+    In a mixed column pandas turns 20 into 20.0 and null into NaN; this is undone.
+    """
     whole = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in values.items()}
     return " ".join(f"{k}={v}" for k, v in whole.items() if v is not None and v == v)
 
 
 def _largest_group(cell: Cell, rows: pd.DataFrame) -> pd.Series:
-    """Which rows are of one protocol: where print leaves fields open, that of most runs.
+    """Whether each row belongs to the one choice of open settings that counts.
 
-    Runs that differ in an open field are no repetitions of each other; among equals the newest.
+    Where the paper leaves settings open, runs that differ in them are not repetitions of each
+    other. The choice with the most runs counts; among equals, the one with the newest run.
     """
     if rows.empty or not _open_fields(cell):
         return pd.Series(True, index=rows.index)

@@ -1,4 +1,4 @@
-"""The extension's Table 3: its columns as presets, each reading of one as a variant, and folds."""
+"""The extension's Table 3: presets for its columns, variants for their readings, and k-folds."""
 
 import os
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from rdrepro.runs.execute import Outcome
     from rdrepro.runs.run import Run
 
-# How each printed column can be read: a preset, and what the reading changes of it. L_MKD may be
-# trained with or without early stopping, and the last column scored by L_MKD, as printed, or by
-# L_KD, as its code does (E10).
+# How each printed column can be read. A reading is a preset and its changes. L_MKD may be trained
+# with or without early stopping. The last column may be scored by L_MKD, as printed, or by L_KD, as
+# in the extension's code (E10).
 READINGS: dict[str, dict[str, dict[str, Any]]] = {
     "MKD": {"MKD": {"preset": "mkd"}},
     "Ours": {"Ours": {"preset": "medical"}},
@@ -44,11 +44,11 @@ READINGS: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
 }
-# One habit of the extension at a time: the reading that it changes, its entry in DEVIATIONS.md,
-# and a variant.
+# The habits of the extension, one at a time: the reading that each changes, its entry in
+# DEVIATIONS.md, and the changed reading as a variant.
 HABITS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "early stopping on tested images": (
-        *("Ours", "E9"),  # which trains on the same images, unlike Ours+ES
+        *("Ours", "E9"),  # it trains on the same images; Ours+ES does not
         {"preset": "medical_es", "early_stopping": "leaky"},
     ),
     "L_MKD as printed": ("Ours+L_MKD", "E1", {"preset": "medical_mkd", "loss": "mkd"}),
@@ -61,16 +61,17 @@ HABITS: dict[str, tuple[str, str, dict[str, Any]]] = {
         {"preset": "medical", "teacher_bn": "train"},
     ),
 }
-ALL_FOLDS = -1  # as fold: every fold in turn
-DOWNLOADED = "head_ct"  # the data set of a call that names none, where there are real data
-OWN = ("dataset", "fold")  # parameters of the notebook that its overrides may not name
+ALL_FOLDS = -1  # as the parameter `fold`: every fold in turn
+DOWNLOADED = "head_ct"  # the default data set where it is on disk
+OWN = ("dataset", "fold")  # parameters of the notebook, not allowed in its overrides
 
 
 def resolve_folds(namespace: dict[str, Any]) -> dict[str, "Run"]:
-    """Resolve 07_medical's parameters to a run per fold: one, or all of a k-fold for fold=-1.
+    """The runs of 07_medical's parameters, one per fold, by the name of the fold.
 
-    Without a data set: Head CT where it is on disk, or where a data root or another preset was
-    named; else the embedded scans.
+    fold: a number for one fold; -1 or nothing for all folds of a k-fold. dataset: by default Head
+    CT if it is on disk, or if a data root or another preset is given; otherwise the embedded scans.
+    ValueError if the data set is not medical, or if the overrides name the data set or the fold.
     """
     for name in parse_overrides(str(namespace.get("overrides") or "")):
         if name in OWN:
@@ -101,14 +102,14 @@ def _usual_dataset(preset: str | None, data_root: str | None) -> str:
     named = data_root or os.environ.get("RDREPRO_DATA") or preset not in (None, "auto")
     if named:
         return DOWNLOADED
-    from rdrepro.data.medical import locate  # loads what reads images
+    from rdrepro.data.medical import locate  # loads the image libraries
 
     root = paths.data_dir() or paths.ROOT / "data"
     return DOWNLOADED if locate(root, DOWNLOADED) else "scans"
 
 
 def fold_name(run: "Run") -> str:
-    """Return what a run's split is called in tables and figures."""
+    """The name of a run's split in tables and figures."""
     if run.config.fold is None:
         return run.config.split
     return f"{'fold' if run.config.split == 'kfold' else 'draw'} {run.config.fold}"
@@ -133,10 +134,10 @@ def copies_table(run: "Run") -> pd.DataFrame:
 
 
 def folds_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
-    """Return image AUROC by fold in percent with 95 % intervals over images, and their mean.
+    """The image AUROC of each fold in percent with its 95 % interval over images, and their mean.
 
-    Scores of different folds are never pooled; the mean's interval redraws images within folds. One
-    fold has no mean.
+    Scores of different folds are never pooled: for the interval of the mean, images are resampled
+    within folds. With a single fold there is no mean.
     """
     lines = {}
     for name, outcome in outcomes.items():
@@ -157,9 +158,9 @@ def folds_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
 
 
 def best_epoch(history: Mapping[str, list]) -> int:
-    """The epoch whose student counts: of the lowest validation loss, else the last.
+    """The epoch whose student counts: that of the lowest validation loss, or else the last.
 
-    0 where nothing is trained.
+    0 if the method trains nothing.
     """
     losses = history.get("validation_loss")
     if not len(history["epoch"]):
@@ -170,7 +171,8 @@ def best_epoch(history: Mapping[str, list]) -> int:
 def printed_columns(dataset: str) -> pd.DataFrame:
     """The extension's Table 3 for a data set: column, printed, low and high, in percent.
 
-    The interval is the usual approximation at the counts of its split; NaN where there are none.
+    low, high: the usual approximate interval at the counts of the printed split; NaN where these
+    counts or the value are missing.
     """
     lines = []
     for column, value in printed_values("rkd_medical", "3", "method", dataset=dataset).items():
@@ -183,9 +185,9 @@ def printed_columns(dataset: str) -> pd.DataFrame:
 
 
 def stopping_runs(run: "Run") -> dict[str, "Run"]:
-    """A run with and without early stopping (Fig. 7 of the extension); itself among them.
+    """A run with and without early stopping (Fig. 7 of the extension), by name.
 
-    Itself alone where its method has no early stopping.
+    The run itself is one of the two. A method without early stopping has only the run itself.
     """
     c = run.config
     if "early_stopping" in foreign_fields(c.method):
@@ -200,7 +202,10 @@ def stopping_runs(run: "Run") -> dict[str, "Run"]:
 
 
 def stopping_histories(run: "Run") -> dict[str, pd.DataFrame]:
-    """The loss curves of a run with and without early stopping, trained where not kept."""
+    """The loss curves of a run with and without early stopping, by name.
+
+    A student is trained only if none is stored.
+    """
     from rdrepro.runs.execute import train  # loads torch
 
     pairs = stopping_runs(run).items()

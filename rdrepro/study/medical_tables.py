@@ -1,4 +1,4 @@
-"""The extension's Table 3 from rows: readings beside print, steps against noise, habits."""
+"""The extension's Table 3 from rows: readings of its columns, steps against noise, habits."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -24,11 +24,11 @@ from rdrepro.study.selection import alike, clean, newest
 from rdrepro.study.stats import LEVEL, collapsed, prediction_intervals, summary
 
 MEDICAL_DATASETS = of_family(MEDICAL)
-# No preset's name, which is the study of a run that names none.
+# They differ from the presets' names: a run that names no study is filed under its preset.
 STUDY, HABITS_STUDY, LONG_STUDY = "medical-table3", "medical-habits", "medical-long"
 AGAIN_STUDY = "medical-again"
 FIELDS = ("loss", "early_stopping", "score", "map_combine", "loss_reduction", "image_size", "beta2")
-# Differences that the report draws conclusions from (its Sec. 4.3), as pairs of columns.
+# The pairs of columns whose differences the extension draws conclusions from (its Sec. 4.3).
 STEPS = (
     ("MKD", "Ours"),
     ("Ours", "Ours+ES"),
@@ -37,7 +37,7 @@ STEPS = (
     ("Ours+L_MKD", "Ours+L_MKD AS"),
 )
 LARGER = "larger than noise"
-QUOTED = ("MKD",)  # from its own paper (Table 3's caption), so that no split is shared
+QUOTED = ("MKD",)  # from its own paper (Table 3's caption), so on another split
 PANEL, REPETITION = ["dataset", "backbone", "epochs"], ["data_seed", "seed"]
 READING_OF = {name: how for column in READINGS.values() for name, how in column.items()}
 COLUMN_OF = {name: column for column, readings in READINGS.items() for name in readings}
@@ -45,7 +45,7 @@ Key = tuple[str, str, int, str]  # data set, teacher, epochs, reading
 
 
 class Folds(NamedTuple):
-    """The rows of one reading on one data set by one teacher, a row per fold, in their order."""
+    """The rows of one reading on one data set with one teacher: a row per fold, in order."""
 
     dataset: str
     teacher: str
@@ -55,51 +55,51 @@ class Folds(NamedTuple):
 
     @property
     def aurocs(self) -> np.ndarray:
-        """The folds' image AUROCs as fractions."""
+        """The image AUROC of each fold, as fractions."""
         return self.rows["image_auroc"].to_numpy(float)
 
     @property
     def scores(self) -> list[Mapping[str, Any]]:
-        """The folds' scores, as rows hold them."""
+        """The image scores of each fold, as stored in its row."""
         return list(self.rows["scores"])
 
     def images(self) -> list[list[str]]:
-        """The names of the tested images, fold by fold."""
+        """The paths of the tested images, sorted, for each fold."""
         return [sorted(scores["path"]) for scores in self.scores]
 
 
 def _wanted(how: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a row of a variant has in the fields that variants differ in."""
+    """The values that rows of a variant have in the fields in which variants differ."""
     settings = PRESETS[how["preset"]] | how
     wanted = {name: settings.get(name, getattr(RunConfig, name)) for name in FIELDS}
     if settings.get("method") == "mkd":
-        wanted = {}  # its preset alone tells it
+        wanted = {}  # its preset alone identifies it
     # The study keeps the teacher frozen (E4) unless a variant is about that.
     return wanted | {"teacher_bn": how.get("teacher_bn", RunConfig.teacher_bn)}
 
 
 def all_folds(runs: pd.DataFrame, variants: Mapping[str, Mapping], study: str) -> list[Folds]:
-    """A study's clean rows by data set, teacher, epochs and variant, the newest per fold.
+    """A study's clean rows by data set, teacher, epochs and variant, the newest of each fold.
 
-    Only k-folds of one protocol, one seed and one draw of folds (`data_seed`) stand together: of
-    protocols that of most folds, else the newest; of seeds and draws that of most folds, else the
-    lowest. No row of random weights counts.
+    Only k-folds count, and no row with random weights. The rows of one result share the protocol,
+    the seed and the draw of folds (`data_seed`). If there are several protocols, the one with the
+    most folds is taken and, among equals, the newest. If there are several seeds and draws, the one
+    with the most folds is taken and, among equals, the lowest.
     """
     rows = clean(runs, study)
     found = []
     if rows.empty:
         return found
     rows = rows[(rows["split"] == "kfold") & (rows["weights"] != RANDOM)]
-    rows = rows[rows["dataset"].isin(SPLITS)]  # print has columns for them
+    rows = rows[rows["dataset"].isin(SPLITS)]  # those with printed columns
     protocols = alike(rows, [name for name in protocol_defaults() if name != "fold"])
     for name, how in variants.items():
-        fits = rows["provenance.preset"] == how["preset"]
-        for field, value in _wanted(how).items():
-            fits &= rows[field] == value
+        wanted = _wanted(how) | {"provenance.preset": how["preset"]}
+        fits = np.logical_and.reduce([rows[field] == value for field, value in wanted.items()])
         few = rows.loc[fits, [*PANEL, *REPETITION, "fold"]]  # selected faster than whole rows
         for (dataset, backbone, epochs), group in few.groupby(PANEL, sort=False):
             protocol = protocols[group.index]
-            sizes = protocol.map(group.groupby(protocol)["fold"].nunique())
+            sizes = group.groupby(protocol)["fold"].transform("nunique")
             group = group[protocol == protocol[sizes == sizes.max()].iloc[-1]]
             repeated = group.groupby(REPETITION)["fold"].nunique()  # sorted: the lowest first
             chosen = (group[REPETITION] == list(repeated.idxmax())).all(axis=1)
@@ -109,32 +109,35 @@ def all_folds(runs: pd.DataFrame, variants: Mapping[str, Mapping], study: str) -
 
 
 def by_reading(runs: pd.DataFrame, study: str = STUDY) -> dict[Key, Folds]:
-    """The folds of each reading of Table 3, by what tells them apart."""
+    """The folds of each reading of Table 3, by data set, teacher, epochs and reading."""
     found = all_folds(runs, READING_OF, study)
     found.sort(key=lambda f: (MEDICAL_DATASETS.index(f.dataset), f.teacher, f.epochs))
     return {(f.dataset, f.teacher, f.epochs, f.reading): f for f in found}
 
 
 class Change(NamedTuple):
-    """What one reading adds to another on the same images, in points."""
+    """The difference between two readings on the same images, in points."""
 
     mean: float
-    low: float  # paired 95 % interval over images, of these trainings
+    low: float  # paired 95 % interval over images, for these trainings
     high: float
-    fold_low: float  # paired 95 % t-interval over folds, each trained anew, of these anomalies
+    fold_low: float  # paired 95 % t-interval over folds, each trained anew, same anomalies
     fold_high: float
 
     @property
     def resolved(self) -> bool:
-        """Whether neither interval holds 0: each leaves out what the other one is about."""
+        """True if both intervals exclude 0.
+
+        The first covers the sampling of images, the second retraining.
+        """
         bounds = ((self.low, self.high), (self.fold_low, self.fold_high))
         return all(low > 0 or high < 0 for low, high in bounds)
 
 
 def change(before: Folds | None, after: Folds | None) -> Change | None:
-    """The difference of two readings with its paired 95 % intervals.
+    """The difference between two readings in points, with its paired 95 % intervals.
 
-    None where one is missing or they were not tested on the same images, fold by fold.
+    None if a reading is missing, or if some fold of the two was tested on different images.
     """
     if before is None or after is None or before.images() != after.images():
         return None
@@ -145,12 +148,17 @@ def change(before: Folds | None, after: Folds | None) -> Change | None:
 
 
 def columns_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Each reading of Table 3 beside its printed column, by data set and teacher; percent.
+    """Each reading of Table 3 and its printed column, by data set and teacher, in percent.
 
-    ours: the mean of the folds' AUROCs. low, high: its 95 % interval over images; fold_low,
-    fold_high: the 95 % t-interval over folds. overlap: of either with print's, approximated at its
-    split's counts. collapsed: folds far below the median of all (O10). stopped: folds whose
-    training early stopping ended; NaN where it has none. one_low ... five_high: `predictions`.
+    ours: the mean of the folds' AUROCs.
+    low, high: its 95 % interval over images.
+    fold_low, fold_high: its 95 % t-interval over folds.
+    overlap: whether either interval meets the printed one, which is approximated at the counts of
+    the printed split. The intervals are wide, so overlap is weak evidence.
+    collapsed: the number of folds far below the median of all (O10).
+    counts: the epoch whose student counts, averaged over folds.
+    stopped: the number of folds whose training early stopping ended; NaN if it was off.
+    one_low to five_high: see `predictions`.
     """
     found = by_reading(runs)
     lines = pd.DataFrame([_column_line(folds) for folds in found.values()])
@@ -163,10 +171,12 @@ def columns_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def predictions(found: Mapping[Key, Folds]) -> pd.DataFrame:
-    """Return 95 % prediction intervals of image AUROC in percent, a line per reading.
+    """95 % prediction intervals of image AUROC in percent, a line per reading.
 
-    one_low, one_high: of one more fold, by another seed and draw; five_low, five_high: of the mean
-    of five. All readings of a data set share one SD, on the logit scale, and its folds.
+    one_low, one_high: for one more fold with another seed and draw.
+    five_low, five_high: for the mean of five such folds.
+
+    All readings of a data set share its folds and one SD on the logit scale.
     """
     values = pd.DataFrame({key: pd.Series(folds.aurocs) for key, folds in found.items()}).T
     parts = []
@@ -210,7 +220,7 @@ def _column_line(folds: Folds) -> dict[str, Any]:
 
 
 def _stopped(rows: pd.DataFrame) -> float:
-    """How many trainings early stopping ended before their last epoch; NaN without it."""
+    """How many trainings early stopping ended before their last epoch; NaN if it was off."""
     ran = rows["history"].map(lambda history: len(history["epoch"]))
     return (
         float((ran < rows["epochs"]).sum()) if (rows["early_stopping"] != "none").all() else np.nan
@@ -218,7 +228,7 @@ def _stopped(rows: pd.DataFrame) -> float:
 
 
 def readable_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `columns_table` for reading, intervals as text."""
+    """`columns_table` for reading: chosen columns, with intervals as text."""
     if table.empty:
         return table
     pairs = {
@@ -243,12 +253,13 @@ def readable_columns(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def steps_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Each step between printed columns, what noise allows, and ours, in points.
+    """Each step between printed columns, how large noise may be, and our step, in points.
 
-    noise: the 95 % half-width of a difference between single splits of so many test normals as
-    print's, from our rows (`split_noise`): both columns on the same split, but for a quoted one.
-    ours: the difference of the means of folds with its paired 95 % intervals over images and over
-    folds, resolved where neither holds 0.
+    noise: the 95 % half-width of a difference between single splits with as many normal test images
+    as the paper used, estimated from our rows (`split_noise`). Both columns are taken to use the
+    same split, except for a quoted column.
+    ours: the difference between the means of the folds, with its paired 95 % intervals over images
+    and over folds. It is resolved if both exclude 0.
     """
     found, lines = by_reading(runs), []
     for dataset, teacher, epochs in dict.fromkeys(key[:3] for key in found):
@@ -262,9 +273,9 @@ def steps_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def steps_verdict(steps: pd.DataFrame) -> str:
-    """Return in words which printed steps are larger than noise, and by which teachers' rows.
+    """A sentence that lists the printed steps larger than noise, by the rows of which teachers.
 
-    Steps are judged one by one, so that some would be larger by chance.
+    Every step is judged by itself, so some would be larger by chance.
     """
     if steps.empty:
         return ""
@@ -289,9 +300,10 @@ def steps_verdict(steps: pd.DataFrame) -> str:
 
 
 def _beside(found: Mapping[Key, Folds], panel: tuple, reading: str) -> Folds | None:
-    """A reading of a panel.
+    """The folds of a reading for a data set, teacher and number of epochs; None if not run.
 
-    The baseline has a teacher and epochs of its own: of most folds the most epochs.
+    The baseline has its own teacher and epochs. Of its results, the one with the most folds is
+    taken and, among equals, the one with the most epochs.
     """
     dataset, teacher, epochs = panel
     own = PRESETS[READING_OF[reading]["preset"]].get("backbone")
@@ -302,7 +314,7 @@ def _beside(found: Mapping[Key, Folds], panel: tuple, reading: str) -> Folds | N
 
 
 def _step(before: Folds, after: Folds, ours: Change) -> dict[str, Any]:
-    """Return what a step's line says: printed and its noise, ours and its interval."""
+    """The columns of a step in `steps_table`: printed and its noise, ours and its intervals."""
     printed = printed_columns(before.dataset).set_index("column")["printed"]
     normal, _ = SPLITS[before.dataset]
     a, b = (split_resamples(folds.scores, normal) for folds in (before, after))
@@ -320,10 +332,13 @@ def _step(before: Folds, after: Folds, ours: Change) -> dict[str, Any]:
 
 
 def again_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """How readings came out by another seed and draw of folds, beside what was predicted.
+    """Readings repeated with another seed and draw of folds, next to what was predicted.
 
-    A line per reading of the study AGAIN_STUDY, in percent. inside: its folds within the 95 %
-    prediction interval of one more fold; mean inside: theirs in that of five, where there are five.
+    There is a line per reading of the study AGAIN_STUDY, in percent.
+
+    inside: how many of its folds lie in the 95 % prediction interval of one more fold.
+    mean inside: whether their mean lies in the interval for five folds; empty unless there are
+    five.
     """
     stated, lines = by_reading(runs), []
     again = {k: f for k, f in by_reading(runs, AGAIN_STUDY).items() if k in stated}
@@ -344,7 +359,7 @@ def again_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def again_verdict(table: pd.DataFrame) -> str:
-    """Return in words what `again_table` says."""
+    """A sentence that sums up `again_table`; empty if the table is."""
     if table.empty:
         return ""
     moved = (table["mean"] - table["ours"]).abs().max()
@@ -355,10 +370,10 @@ def again_verdict(table: pd.DataFrame) -> str:
 
 
 def habits_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return what each habit of the extension changes, in points, with paired 95 % intervals.
+    """The effect of each habit of the extension in points, with paired 95 % intervals.
 
-    Against the reading that it belongs to, on the same folds: low, high over images; fold_low,
-    fold_high over folds.
+    The effect is the difference from the reading that the habit changes, on the same folds. low,
+    high: the interval over images. fold_low, fold_high: the interval over folds.
     """
     base, lines = by_reading(runs), []
     for changed in all_folds(runs, {n: how for n, (_, _, how) in HABITS.items()}, HABITS_STUDY):
@@ -377,7 +392,7 @@ def habits_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def long_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """One fold at the epochs that the extension's code runs, beside the study's; percent."""
+    """Single folds at the epochs of the extension's code and at the study's fewer; percent."""
     base, lines = by_reading(runs), []
     for (dataset, teacher, epochs, reading), folds in by_reading(runs, LONG_STUDY).items():
         place = (dataset, teacher, reading)
@@ -396,7 +411,7 @@ def long_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def habit_deviations(runs: pd.DataFrame) -> pd.DataFrame:
-    """The habits' effects as lines of `deviations.effects`, with intervals over folds."""
+    """The effects of habits as lines of `deviations.effects`, with intervals over folds."""
     lines = []
     for _, line in habits_table(runs).iterrows():
         data = f"{line['dataset']}, {line['teacher']}, {line['epochs']} epochs, "

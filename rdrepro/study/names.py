@@ -1,4 +1,4 @@
-"""Tables 3 and 5-7 under one name: what `from rdrepro import studies` gives a notebook."""
+"""The functions for Tables 3 and 5-7 that notebooks import as `from rdrepro import studies`."""
 
 from rdrepro.study.ablation import (
     BOTTLENECK_VARIANTS,

@@ -1,4 +1,4 @@
-"""Table 4, one-class novelty detection: a run per class, and the averages from rows."""
+"""Table 4, one-class novelty detection: a run per class, and averages over classes from rows."""
 
 import math
 import os
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rdrepro.runs.run import Run
 
 STUDY, CURVES_STUDY = "novelty", "novelty-curves"
-ALL_CLASSES = -1  # as normal_class: every class in turn
+ALL_CLASSES = -1  # as the parameter `normal_class`: every class in turn
 OWN = {
     "dataset": "it is a parameter of the notebook, -p dataset NAME",
     "normal_class": "it is a parameter of the notebook, -p normal_class NUMBER",
@@ -34,10 +34,11 @@ OWN = {
 
 
 def resolve_classes(namespace: dict[str, Any]) -> dict[str, "Run"]:
-    """Resolve 03_novelty's parameters to a run per class: one, or all for normal_class=-1.
+    """The runs of 03_novelty's parameters by class: one class, or all for normal_class=-1.
 
-    Without a data set: MNIST where it is on disk, or where a data root was named; else
-    scikit-learn's digits. ValueError for a data set that is none of Table 4's or digits.
+    dataset: by default MNIST if it is on disk, or if a data root or one of its presets is given;
+    otherwise scikit-learn's digits. ValueError for a data set that is neither one of Table 4's nor
+    digits, or if the overrides name a field of OWN.
     """
     dataset = namespace.get("dataset")
     if dataset is None:
@@ -69,16 +70,19 @@ def _usual_dataset(preset: str | None, data_root: str | None) -> str:
 
 
 def gradient_steps(row: Mapping[str, Any]) -> int:
-    """How many steps a run's training took, from a row or a line of `load_runs`."""
+    """The number of gradient steps in a run's training.
+
+    row: a result row, or a line of `load_runs`.
+    """
     config, images = row.get("config", row), row.get("counts.train")
     images = row["counts"]["train"] if images is None else images
     return int(config["epochs"]) * math.ceil(images / config["batch_size"])
 
 
 def classes_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
-    """Return image AUROC by normal class in percent, of the map's sum and maximum, and averages.
+    """The image AUROC of each normal class in percent, by the sum and the maximum of the map.
 
-    The last line is the average over the classes that ran; Table 4 prints it alone.
+    The last line is the average over the classes that ran. Table 4 prints only this average.
     """
     lines = {}
     for name, outcome in outcomes.items():
@@ -97,17 +101,17 @@ def classes_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
 
 
 def hardest(outcomes: Mapping[str, "Outcome"]) -> str:
-    """The normal class whose image AUROC is lowest."""
+    """The normal class with the lowest image AUROC."""
     return min(outcomes, key=lambda name: outcomes[name].row["metrics"]["image_auroc"])
 
 
 def printed_average(dataset: str) -> float | None:
-    """Table 4's AUROC of a data set in percent; None where it prints none."""
+    """The AUROC that Table 4 prints for a data set, in percent; None if it prints none."""
     return printed_values("rd4ad", "4", "dataset", method="Ours").get(dataset)
 
 
 def beside_average(table: pd.DataFrame, run: "Run") -> str:
-    """A sentence: the average of `classes_table`, and what Table 4 prints."""
+    """A sentence with the average of `classes_table` and the value that Table 4 prints."""
     dataset, average = run.config.dataset, table.loc["average", "sum (Sec. 4.2)"]
     classes, printed = len(table) - 1, printed_average(dataset)
     said = (
@@ -121,10 +125,10 @@ def beside_average(table: pd.DataFrame, run: "Run") -> str:
 
 
 def protocols(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Yield a study's rows on the data sets of Table 4 by protocol, the newest of class and seed.
+    """Yield a study's rows on Table 4's data sets by protocol, the newest of each class and seed.
 
-    Rows of one protocol agree in every field but the free ones, the class and the preset's name;
-    rows that validate stand in the grid's own table.
+    Rows of one protocol have the same preset name and agree in every setting that affects a result,
+    except the class. Rows on validation images are left out: the grid has a table of its own.
     """
     rows = clean_rows(runs, STUDY)
     if rows.empty:
@@ -135,17 +139,20 @@ def protocols(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def clean_rows(runs: pd.DataFrame, study: str) -> pd.DataFrame:
-    """A study's clean rows, the newest of each configuration."""
+    """The clean rows of a study, the newest of each preset and configuration."""
     return newest(clean(runs, study), "provenance.preset", "provenance.eval_key")
 
 
 def averages_table(runs: pd.DataFrame, folder: Path | None = None) -> pd.DataFrame:
-    """Return Table 4's averages over the classes by data set and protocol, in percent.
+    """Table 4's averages over the classes by data set and protocol, in percent.
 
-    folder: that of `load_runs`. A repetition is a seed that has every class; without one there is
-    no average. "over seeds" is the 95 % t-interval of their mean, "over images" the interval of
-    the newest one's average on its test set. Delta is to print; a preset that was chosen by
-    validation says so, and "without the chosen class" leaves out the class that it was chosen by.
+    folder: the folder given to `load_runs`.
+
+    A repetition is a seed that has every class. Without one there is no average. "over seeds" is
+    the 95 % t-interval of the mean over repetitions. "over images" is the interval of the newest
+    repetition's average, over its test images. "delta" is ours minus printed. "without the chosen
+    class" is the average without the class by which settings were chosen. "remark" says so if
+    validation chose the settings of a preset.
     """
     return pd.DataFrame([_average_line(group, folder) for group in protocols(runs)])
 
@@ -180,7 +187,10 @@ def _average_line(group: pd.DataFrame, folder: Path | None) -> dict[str, object]
 
 
 def _over_images(whole: pd.DataFrame, folder: Path | None) -> tuple[float, float]:
-    """The interval of the newest seed's average, NaN where classes had other test images."""
+    """The interval over images of the newest seed's average, as fractions.
+
+    NaN if its classes were tested on different images.
+    """
     last = whole[whole["seed"] == whole.iloc[-1]["seed"]]
     kept = [read_scores(row, folder) for _, row in last.iterrows()]
     if any(k["path"] != kept[0]["path"] for k in kept):
@@ -189,10 +199,10 @@ def _over_images(whole: pd.DataFrame, folder: Path | None) -> tuple[float, float
 
 
 def predictions_table(runs: pd.DataFrame, preset: str = "novelty_official") -> pd.DataFrame:
-    """Each class's image AUROC (percent), its seeds, and where one more seed will lie.
+    """The image AUROC of each class in percent, its seeds, and where one more seed should lie.
 
-    Of each data set the protocol of that preset with most rows. The last column is the 95 %
-    prediction interval of `stats.prediction_intervals`.
+    For each data set, this is the protocol with the most rows that has the given preset. The last
+    column is the 95 % prediction interval of `stats.prediction_intervals`.
     """
     largest: dict[str, pd.DataFrame] = {}
     for group in protocols(runs):

@@ -1,7 +1,8 @@
-"""The choice of `novelty_tuned`: one switch at a time, on training images of three classes.
+"""How the settings of `novelty_tuned` were chosen: one switch at a time, on three classes.
 
-A switch is taken if it helps on each of the three that it changes. More epochs did, too; the preset
-trains fewer steps than `novelty_official` all the same, which is what two cores have time for.
+Only training images were used. A switch was taken if it helped on each of the three classes that it
+changes. More epochs helped too but were not taken: because the study ran on two cores, the preset
+trains for fewer steps than `novelty_official`.
 """
 
 import numpy as np
@@ -14,7 +15,7 @@ from rdrepro.study.novelty import clean_rows
 from rdrepro.study.stats import summary
 
 GRID_STUDY = "novelty-grid"
-# One switch at a time from `novelty_official`, on a thousand training images.
+# Each line is one switch away from `novelty_official`, on a thousand training images.
 GRID_EPOCHS = 10
 GRID = {
     "novelty_official": {},
@@ -30,14 +31,16 @@ SWITCHES = ("image_size", "normalise", "sigma", "loss_reduction", "epochs", "ste
 
 
 def chosen_class(dataset: str) -> str:
-    """The name of the class of a data set that settings were chosen by."""
+    """The name of the class of a data set by which the settings were chosen."""
     return DATASETS[dataset].categories[CHOSEN_CLASSES[dataset]]
 
 
 def grid_effects(runs: pd.DataFrame) -> pd.DataFrame:
-    """Each switch's effect on each class, in points: columns switch, dataset, seed, effect.
+    """The effect of each switch on each class, in points.
 
-    Paired by class and seed with `novelty_official`, where the switch changes its settings.
+    Columns: switch, dataset, seed, effect, and image_auroc in percent. Each run is paired with that
+    of `novelty_official` on the same class and seed. Where a switch changes none of the official
+    settings of a data set, it has no line.
     """
     rows = clean_rows(runs, GRID_STUDY)
     lines = []
@@ -54,7 +57,7 @@ def grid_effects(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def chosen_switches(runs: pd.DataFrame) -> list[str]:
-    """The switches that help on each class that they change, on average over its seeds."""
+    """The switches that help on each class that they change, on average over seeds."""
     effects = grid_effects(runs)
     if effects.empty:
         return []
@@ -68,29 +71,32 @@ def chosen_switches(runs: pd.DataFrame) -> list[str]:
 
 
 def _usual(name: str) -> dict[str, object]:
-    """Return what `novelty_official` has for a data set in the grid's fields."""
+    """The values that `novelty_official` has for a data set in the fields of the grid."""
     usual = {"image_size": 32, "sigma": 4.0, "loss_reduction": "flatten", "stem": "original"}
     own = "imagenet" if DATASETS[name].normalised else "none"
     return usual | {"normalise": own, "epochs": GRID_EPOCHS}
 
 
 def _is_own(name: str, changes: dict[str, object]) -> bool:
-    """Whether a switch leaves a data set's official settings as they are."""
+    """Whether a switch leaves the official settings of a data set unchanged."""
     return changes.items() <= _usual(name).items()
 
 
 def _row_of(group: pd.DataFrame, changes: dict[str, object]) -> pd.Series | None:
-    """The newest row of a grid's line, one data set and seed."""
+    """The newest row with these changes; None if there is none.
+
+    group: the rows of one data set and seed.
+    """
     wanted = _usual(group.iloc[0]["dataset"]) | changes
     fits = group[np.logical_and.reduce([group[k] == wanted[k] for k in SWITCHES])]
     return fits.iloc[-1] if len(fits) else None
 
 
 def grid_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return what each switch gave on validation images, in points, and on average over classes.
+    """The effect of each switch on validation images in points, by class and averaged.
 
-    The first line holds the percents of `novelty_official` itself. Intervals are 95 % t-intervals
-    over pairs of class and seed.
+    The first line is `novelty_official` itself, in percent. Intervals are 95 % t-intervals over
+    pairs of class and seed.
     """
     effects = grid_effects(runs)
     lines = []
@@ -107,7 +113,7 @@ def grid_table(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-# Which entry of DEVIATIONS.md a switch of the grid belongs to.
+# The entry of DEVIATIONS.md to which each switch of the grid belongs.
 ENTRIES = {
     "64 pixels": ("D10", "`image_size=64`"),
     "stem without max-pool": ("D10", "`stem=no_maxpool`"),
@@ -119,7 +125,7 @@ ENTRIES = {
 
 
 def grid_deviations(runs: pd.DataFrame) -> pd.DataFrame:
-    """The grid's effects as lines of `deviations.effects`, by data set."""
+    """The effects of the grid as lines of `deviations.effects`, by data set."""
     effects = grid_effects(runs)
     lines = []
     for (switch, name), group in effects.groupby(["switch", "dataset"]) if len(effects) else ():

@@ -1,4 +1,4 @@
-"""The papers' printed tables as cells, each with the whole protocol that a row must have run."""
+"""The papers' printed numbers as cells, each with the protocol that a run must have followed."""
 
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,7 +12,7 @@ from rdrepro.config import DEFAULTS, FREE_FIELDS, LATER_FIELDS
 from rdrepro.metric_names import ROW_METRIC
 from rdrepro.presets import PRESETS
 
-ANY = "any"  # where the papers are silent; the row's value is then a footnote
+ANY = "any"  # the papers do not give the setting; a footnote then shows the row's value
 # What counts as "reproduced", in points, declared before any run was compared with a printed value.
 MARGINS: dict[str, dict[str, float]] = {
     "average": {"image_auroc": 0.5, "pixel_auroc": 0.6, "pro": 1.0},  # over 15 categories
@@ -29,15 +29,16 @@ AVERAGES = {
     "average_objects": registry.OBJECTS,
     "average": registry.MVTEC_CATEGORIES,
 }
-# A printed metric, and the row's field that is compared with it (D16, E5).
+# The row's field that is compared with each printed metric (D16, E5).
 ROW_METRICS = ROW_METRIC | {
     "seconds_per_image": "cost.image_seconds",
     "memory_mb": "cost.checkpoint_mib",
 }
 COSTS = ("seconds_per_image", "memory_mb")
-# The extension as its code ran: what its numbers come from (DEVIATIONS.md, E1-E8).
+# The settings of the extension's code, which produced its numbers (DEVIATIONS.md, E1-E8).
 EXTENSION = PRESETS["extension"]
-# Its L_MKD: as printed or as coded; whether early stopping was on, it does not always say.
+# Its L_MKD may be the printed loss or the coded one. It does not always say whether early
+# stopping was on.
 MKD = {"loss": frozenset({"mkd", "mkd_coded"})}
 STOPPED = {
     "early_stopping": frozenset({"train", "leaky"}),
@@ -52,9 +53,9 @@ MEDICAL_COLUMNS = {
     "Ours+L_MKD": {**MKD, **EITHER},
     "Ours+L_MKD AS": {**MKD, **EITHER, "score": frozenset({"kd_loss", "mkd_loss"})},
 }
-# Its Table 4 averages four textures: grid is printed as a dash (results/paper/README.md).
+# The extension's Table 4 averages four textures, with a dash for grid (results/paper/README.md).
 NOT_AVERAGED = ("grid",)
-# Test images of the extension's splits (its Sec. 4.1): normal, anomalous.
+# Numbers of normal and anomalous test images in the extension's splits (its Sec. 4.1).
 SPLITS = {e.name: e.printed_split for e in registry.ENTRIES if e.printed_split}
 BOTTLENECKS = {"Pre": "pretrained", "Pre+OCE": "oce", "Pre+OCE+MFM": "oce+mff"}
 BACKBONES = {"ResNet18": "resnet18", "ResNet50": "resnet50", "WResNet50": "wide_resnet50_2"}
@@ -64,7 +65,7 @@ METHOD_NAMES = {value: name for name, value in BASELINES.items()} | {
     "mkd": "MKD",
 }
 NOVELTY = {
-    # Sec. 4.2 prints none of these; the loaders' normalisation is the official code's (D9).
+    # Sec. 4.2 gives none of these. The normalisation is that of the official loaders (D9).
     **dict.fromkeys(("backbone", "weights", "oce_width", "epochs", "image_size"), ANY),
     "score": "sum",
 }
@@ -72,13 +73,13 @@ NOVELTY = {
 
 @cache
 def protocol_defaults() -> dict[str, Any]:
-    """every field that affects a result, as the paper's protocol has it."""
+    """The paper's protocol: the default of every setting that affects a result."""
     return {name: value for name, value in DEFAULTS.items() if name not in FREE_FIELDS}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A printed number, and what a row must have run to be held against it."""
+    """A printed number, and the protocol that a run must have followed to be compared with it."""
 
     paper: str
     table: str
@@ -87,13 +88,16 @@ class Cell:
     method: str
     image_size: int | None
     metric: str  # as printed: a key of ROW_METRICS
-    value: float  # percent, seconds or MB; NaN where the print has a dash
+    value: float  # percent, seconds or MB; NaN where a dash is printed
     printed: str
-    protocol: dict[str, Any] | None = field(default=None, hash=False)  # None: not our method
+    protocol: dict[str, Any] | None = field(default=None, hash=False)  # None: not run here
 
     @property
     def row_metric(self) -> str:
-        """the row's field that is held against this cell."""
+        """The row's field that is compared with this cell.
+
+        The extension's "PRO" is compared with `recall_at_youden` (E5).
+        """
         if self.paper == "rkd_medical" and self.metric == "pro":
             return "recall_at_youden"
         if self.metric == "memory_mb" and self.method != "Ours":
@@ -102,12 +106,12 @@ class Cell:
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """What a row has in fields that were not there when it was made."""
+        """The values of settings that did not exist yet when an older row was made."""
         return LATER_FIELDS
 
     @property
     def unit_field(self) -> str | None:
-        """what an average is taken over; None where each run is a repetition."""
+        """The column of the units that the cell averages; None where each run is a repetition."""
         if self.metric in COSTS:
             return None
         if self.dataset == "mvtec":
@@ -116,7 +120,10 @@ class Cell:
 
     @property
     def units(self) -> tuple:
-        """the values of `unit_field` that the cell needs: categories, or ten classes."""
+        """The values of `unit_field` that the cell needs: categories, or the ten classes.
+
+        Empty where `unit_field` is None.
+        """
         if self.unit_field == "normal_class":
             return tuple(range(10))
         categories = AVERAGES.get(self.category, (self.category,)) if self.unit_field else ()
@@ -125,7 +132,7 @@ class Cell:
 
     @property
     def margin(self) -> float | None:
-        """the declared margin in points; None where there is none."""
+        """The declared margin for "reproduced", in points; None where none was declared."""
         if self.paper == "rkd_medical":
             if self.category in AVERAGES or self.metric == "pro":
                 return None
@@ -139,7 +146,10 @@ class Cell:
 
 
 def protocol_of(paper: str, table: str, dataset: str, method: str, size: int | None) -> dict | None:
-    """the protocol of a printed cell: every field that affects it; None if not ours."""
+    """The protocol of a printed cell: the value of every setting that affects its result.
+
+    None for a method that the package does not run.
+    """
     changed = _changed(paper, table, dataset, method)
     if changed is None:
         return None
@@ -148,7 +158,10 @@ def protocol_of(paper: str, table: str, dataset: str, method: str, size: int | N
 
 
 def _changed(paper: str, table: str, dataset: str, method: str) -> dict[str, Any] | None:
-    """where a cell leaves the paper's protocol; None for other people's methods."""
+    """The settings in which a cell departs from the paper's protocol.
+
+    None for a method that the package does not run.
+    """
     if paper == "rkd_medical":
         if table == "3" and method in MEDICAL_COLUMNS:
             return EXTENSION | {"split": ANY, "fold": ANY} | MEDICAL_COLUMNS[method]
@@ -171,7 +184,10 @@ def _changed(paper: str, table: str, dataset: str, method: str) -> dict[str, Any
 
 
 def load_print(name: str) -> pd.DataFrame:
-    """A file of printed numbers, results/paper/NAME.csv, as it stands."""
+    """The file results/paper/NAME.csv of printed numbers or claims, a line each.
+
+    Missing texts in the columns category, section and method become empty.
+    """
     columns = {"table": str, "printed": str, "image_size": "Int64"}
     table = pd.read_csv(paths.PAPER / f"{name}.csv", dtype=columns)
     return table.fillna({c: "" for c in ("category", "section", "method") if c in table})
@@ -179,7 +195,7 @@ def load_print(name: str) -> pd.DataFrame:
 
 @cache
 def printed_cells() -> tuple[Cell, ...]:
-    """every cell of the papers' tables, in the order of print."""
+    """Every cell of the papers' tables, in the order in which they are printed."""
     lines = pd.concat([load_print(paper) for paper in PAPERS]).itertuples(index=False)
     return tuple(_cell(line._asdict()) for line in lines)
 
@@ -190,23 +206,27 @@ def _cell(line: dict[str, Any]) -> Cell:
     keys = (line[k] for k in ("paper", "table", "dataset", "method"))
     protocol = protocol_of(*keys, size)
     if protocol and line["table"] == "4" and line["paper"] == "rd4ad":
-        protocol.pop("normal_class")  # what the average is taken over
+        protocol.pop("normal_class")  # the cell averages over it
     if protocol and line["metric"] in COSTS:
-        # Table 3 prints no resolution for them, and what weights hold changes no cost.
+        # Table 3 prints no resolution for costs, and the values of weights do not affect them.
         protocol |= dict.fromkeys(("image_size", "weights", "epochs"), ANY)
     return Cell(**line, protocol=protocol)
 
 
 def paper_cells(paper: str, table: str) -> list[Cell]:
-    """the cells of one printed table."""
+    """The cells of one printed table."""
     return [c for c in printed_cells() if (c.paper, c.table) == (paper, table)]
 
 
 def printed_values(paper: str, table: str, *keys: str, **wanted: Any) -> dict[Any, float]:
-    """The printed values of a table by the keys named, of the cells whose fields are as wanted.
+    """The printed values of a table, for the cells whose fields are as wanted.
 
-    One key gives {key: value}, several {(key, ...): value}: printed_values("rd4ad", "5", "method",
-    metric="pro") is PRO by bottleneck. NaN where a dash is printed.
+    keys: the fields of a cell that key the result. One key gives {key: value}, several give {(key,
+    ...): value}.
+    wanted: fields of a cell and the values that they must have.
+
+    For example, printed_values("rd4ad", "5", "method", metric="pro") gives the PRO of each
+    bottleneck. Values are in percent, seconds or MB, and NaN where a dash is printed.
     """
     found = {}
     for cell in paper_cells(paper, table):

@@ -1,4 +1,4 @@
-"""What the report shows: tables with captions, verdicts, and figures from rows and kept maps."""
+"""What the report shows: tables with captions, verdicts, and figures from rows and stored maps."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +53,7 @@ READABLE = {"image_size": "px", "n_seeds": "seeds"}
 
 
 def printed_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
-    """Save every printed table to `folder` and yield it, and below it the rows it leaves out."""
+    """Save every printed table and yield it, followed by its footnotes and left-out rows."""
     for (paper, number), caption in CAPTIONS.items():
         table = tables.printed_table(paper, number, runs)
         name = f"table{number}" if paper == "rd4ad" else f"medical{number}"
@@ -78,7 +78,7 @@ SHAPES = {"5": "bottlenecks", "6": "teachers", "7": "choices of layers"}
 
 
 def shape_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
-    """Save and yield Tables 5-7 in shape, and how their columns order; see `ablations.steps`."""
+    """Save and yield Tables 5-7 in shape, and how their columns order; see `ablation.steps`."""
     for number, what in SHAPES.items():
         title = f"<b>Table {number} in shape</b>: {what}"
         table, order = (f(runs, number) for f in (ablation_table, orders))
@@ -96,7 +96,7 @@ NO_NOVELTY = "Left out: no row of novelty detection."
 
 
 def novelty_tables(runs: pd.DataFrame, folder: Path, runs_dir: Path) -> Iterator[HTML]:
-    """Save and yield Table 4 in full: averages, each class, and what settings were chosen by."""
+    """Save and yield Table 4 in full: averages, each class, and how the settings were chosen."""
     grid = grid_table(runs)
     steps = PRESETS["novelty_tuned"]["epochs"], PRESETS["novelty_official"]["epochs"]
     taken = (
@@ -143,7 +143,7 @@ def novelty_classes(runs: pd.DataFrame) -> Figure | str:
 
 
 def novelty_curves(runs: pd.DataFrame) -> Figure | str:
-    """Draw loss and image AUROC of long training on one class of each data set."""
+    """Draw the loss and image AUROC of long training on one class of each data set."""
     rows = clean_rows(runs, CURVES_STUDY)
     if rows.empty:
         return NO_NOVELTY
@@ -176,7 +176,7 @@ def rotation_curves(runs: pd.DataFrame) -> Figure | str:
 
 
 def _gain(history: dict[str, list]) -> str:
-    """Return what the last look at the test set adds to the first, in points."""
+    """The change of image AUROC from the first to the last test during training, as text."""
     looks = [(e, a) for e, a in zip(history["epoch"], history["image_auroc"], strict=True) if a]
     (first, start), (last, end) = looks[0], looks[-1]
     return f"{100 * (end - start):+.1f} points from epoch {first:.0f} to {last:.0f}"
@@ -221,7 +221,7 @@ def medical_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
 
 
 def medical_misses(runs: pd.DataFrame) -> pd.DataFrame:
-    """The readings of the extension's Table 3 whose intervals do not overlap print's."""
+    """The readings of the extension's Table 3 whose intervals do not overlap the printed ones."""
     table = medical.readable_columns(medical.columns_table(runs))
     if table.empty:
         return table
@@ -231,9 +231,10 @@ def medical_misses(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def medical_columns(runs: pd.DataFrame) -> Figure | str:
-    """Draw the extension's Table 3, a panel per data set: print, and each teacher of ours.
+    """Draw the extension's Table 3, a panel per data set: printed values, and each of our teachers.
 
-    Of several epochs those of most folds, else the most.
+    If a teacher ran for several numbers of epochs, the one with the most folds is drawn and, among
+    equals, the largest.
     """
     table = medical.columns_table(runs)
     if table.empty:
@@ -273,7 +274,7 @@ def medical_stopping(runs: pd.DataFrame) -> Figure | str:
 
 
 def complexity(runs: pd.DataFrame, folder: Path) -> HTML:
-    """Save and return what testing an image costs, of every clean row that measured it."""
+    """Save and return the cost of testing an image, from the clean rows that measured it."""
     table = complexity_table(runs)
     if len(table):
         save_table(table, "complexity", folder)
@@ -281,7 +282,7 @@ def complexity(runs: pd.DataFrame, folder: Path) -> HTML:
 
 
 def footnotes(runs: pd.DataFrame, paper: str, number: str) -> pd.DataFrame:
-    """Return what ran in the fields that a table's verdicts do not depend on, and collapses."""
+    """The settings that ran but do not affect a table's verdicts, and how many runs collapsed."""
     results = compare(paper_cells(paper, number), runs)
     notes = results[results["footnotes"] != ""].groupby("footnotes", sort=False)
     names = {"collapsed": "collapsed repetitions", "footnotes": "what ran"}
@@ -293,7 +294,7 @@ def footnotes(runs: pd.DataFrame, paper: str, number: str) -> pd.DataFrame:
 
 
 def compact(table: pd.DataFrame) -> pd.DataFrame:
-    """A printed table for reading: a block without any run is one column that says so."""
+    """A printed table for reading: a block without any run becomes one column that says so."""
     columns = {}
     for head in dict.fromkeys(table.columns.get_level_values(0)):
         block = table[head]
@@ -317,7 +318,7 @@ def verdicts(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def misses(runs: pd.DataFrame) -> pd.DataFrame:
-    """The cells that differ from print or stand in another order, widest first."""
+    """The cells that differ from the printed value or from the printed order, widest first."""
     results = compare(printed_cells(), runs)
     missed = results[results["verdict"].isin(FAILED) | (results["order"] == "differs")].copy()
     missed = missed.sort_values("delta", key=abs, ascending=False)
@@ -330,7 +331,10 @@ def misses(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def show(figure: Figure | str, name: str, folder: Path) -> Figure | Markdown:
-    """Save a figure under a name and return it for display, or the sentence that stands for it."""
+    """Save a figure under a name and return it for display.
+
+    figure: a sentence in place of a figure is returned as Markdown, and nothing is saved.
+    """
     if isinstance(figure, str):
         return Markdown(f"*{figure}*")
     figures.save_figure(figure, name, folder)
@@ -339,14 +343,14 @@ def show(figure: Figure | str, name: str, folder: Path) -> Figure | Markdown:
 
 
 def cells_with_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return what the comparison figures draw: cells of Tables 1-2 with runs, and runs beside."""
+    """The lines of the comparison figures: cells of Tables 1-2 with runs, and other protocols."""
     results = compare([c for n in "12" for c in paper_cells("rd4ad", n)], runs)
     results = results[results["ours"].notna()]
     size = results["image_size"].astype("Int64").astype(str)
     results = results.assign(label=results["category"] + ", " + size + " px")
     beside = other_protocols(runs, "small-backbones")
     if len(beside):
-        # The variants of the ablations stand in the tables in shape.
+        # The variants of the ablations are shown in the tables in shape.
         beside = beside[~beside["differs in"].str.contains("bottleneck=|_layers=")]
         label = beside["category"] + ", " + beside["backbone"] + ", "
         label += beside["epochs"].astype(str) + " epochs " + beside["differs in"]
@@ -360,7 +364,7 @@ NO_ROWS = "Left out: no row on MVTec AD."
 
 
 def against_print(runs: pd.DataFrame) -> Figure | str:
-    """Draw printed numbers and ours with intervals, wherever there is a run."""
+    """Draw printed values and ours with intervals, wherever there is a run."""
     cells = cells_with_runs(runs)
     if cells.empty:
         return NO_ROWS
@@ -370,7 +374,7 @@ def against_print(runs: pd.DataFrame) -> Figure | str:
 
 
 def deltas(runs: pd.DataFrame) -> Figure | str:
-    """Draw ours minus print by category and metric."""
+    """Draw ours minus the printed value, by category and metric."""
     cells = cells_with_runs(runs)
     if cells.empty:
         return NO_ROWS
@@ -380,9 +384,10 @@ def deltas(runs: pd.DataFrame) -> Figure | str:
 
 
 def newest(runs: pd.DataFrame, name: str, column: str) -> list[pd.Series]:
-    """The newest row of a study for each value of a column, in the order of print.
+    """The newest row of a study for each value of a column, in the printed order of categories.
 
-    Only rows of the teacher's form of the paper's protocol: no variant of an ablation.
+    Only rows with scores count that follow the paper's protocol, with the width and weights of
+    their own teacher. Variants of an ablation do not.
     """
     rows = clean(runs, name)
     rows = rows[[not departures(row) for _, row in rows.iterrows()]] if len(rows) else rows
@@ -394,7 +399,7 @@ def newest(runs: pd.DataFrame, name: str, column: str) -> list[pd.Series]:
 
 
 def row_counts(runs: pd.DataFrame) -> HTML:
-    """How many rows each study has."""
+    """The number of rows of each study."""
     if runs.empty:
         return html_table(runs, "Result rows")
     counts = runs["study"].value_counts(sort=False).reset_index(name="rows")
@@ -402,7 +407,7 @@ def row_counts(runs: pd.DataFrame) -> HTML:
 
 
 def score_histograms(rows: list[pd.Series], columns: int = 5) -> Figure | str:
-    """Draw the image scores of each row, five histograms to a line (Fig. 5)."""
+    """Draw the image scores of each row as a histogram, `columns` of them to a line (Fig. 5)."""
     if not rows:
         return "Left out: no rows."
     lines = -(-len(rows) // columns)
@@ -433,7 +438,7 @@ def curves(rows: list[pd.Series]) -> Figure | str:
 def kept_maps(
     rows: list[pd.Series], runs_dir: Path
 ) -> tuple[list[tuple[pd.Series, "Predictions"]], Markdown]:
-    """The rows that have kept their maps, and a sentence on those that have not."""
+    """The rows with stored maps and these maps, and a sentence about the rows without."""
     from rdrepro.runs.maps import keep_maps_command, load_maps  # loads torch
 
     found = [(row, load_maps(runs_dir / row["file"])) for row in rows]
@@ -446,7 +451,7 @@ def kept_maps(
 
 
 def regions(kept: list[tuple[pd.Series, "Predictions"]]) -> Figure | str:
-    """Draw PRO curves, and each region's overlap against its size."""
+    """Draw PRO curves, and the overlap of each region against its size."""
     if not kept:
         return "Left out: no run has kept its maps."
     figure, axes = figures.new_figure(1, 2, size=(4.2, 3.2))
@@ -461,7 +466,11 @@ def regions(kept: list[tuple[pd.Series, "Predictions"]]) -> Figure | str:
 def overlays(
     kept: list[tuple[pd.Series, "Predictions"]], results_dir: Path
 ) -> Iterator[tuple[str, Figure | str]]:
-    """Draw, of kept maps, each kind of defect and the smallest region (Figs. 1, 6 and 7)."""
+    """Yield, for each set of stored maps, a figure's name and the figure (Figs. 1, 6 and 7).
+
+    A figure shows each kind of defect and the smallest region. Where it cannot be drawn, a sentence
+    says why.
+    """
     if not kept:
         yield "overlays", "Left out: no run has kept its maps."
     for row, p in kept:
@@ -496,7 +505,7 @@ def single_intervals(rows: list[pd.Series]) -> pd.DataFrame:
 
 
 def coverage_table() -> pd.DataFrame:
-    """The simulated coverage of intervals, those outside 93-97 % named."""
+    """The simulated coverage of intervals; those outside 93-97 % are marked."""
     table = pd.read_csv(paths.ROOT / "results" / "coverage.csv")
     inside = table["coverage"].between(0.93, 0.97)
     return table.assign(**{"outside 93-97 %": np.where(inside, "", "outside")})

@@ -1,4 +1,4 @@
-"""Under turned test images: the extension's claim, "rotational independent", put to the test."""
+"""Rotated test images: a test of the extension's claim to be "rotational independent"."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,15 +18,15 @@ QUARTER = 90  # degrees
 ROTATION_STUDY = "rotation"
 ANGLES = tuple(range(0, 360, 30))  # degrees, counter-clockwise
 METRICS = {BY_NAME[n].title: n for n in ("image_auroc", "pixel_auroc", "pixel_aupro")}
-RANGE, DROP = "highest - lowest", "0 - lowest"  # of a table's lines, beside the angles
-# Quarter turns are exact; what other angles change is also their interpolation and their corners.
+RANGE, DROP = "highest - lowest", "0 - lowest"  # lines of a table that follow its angles
+# Quarter turns are exact. Other angles also interpolate and have corners to fill.
 TURNS = {"all": lambda angles: angles >= 0, "quarter turns": lambda angles: angles % QUARTER == 0}
 
 
 def protocols(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Yield the study's clean rows by data and protocol, the newest of each repetition and angle.
 
-    A repetition is a seed or fold; one that lacks an angle which others have is left out.
+    A repetition is a seed and fold. It is left out if it lacks an angle that others have.
     """
     rows = clean(runs, ROTATION_STUDY)
     if rows.empty:
@@ -40,16 +40,16 @@ def protocols(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def means(group: pd.DataFrame) -> pd.DataFrame:
-    """Each metric's mean over repetitions in percent, a line per angle in degrees.
+    """The mean of each metric over repetitions in percent, a line per angle in degrees.
 
-    group: of `protocols`. NaN where the data have no masks.
+    group: one of `protocols`. NaN where the data have no masks.
     """
     values = group.reindex(columns=["rotation", *METRICS.values()]).astype(float)
     return 100 * values.groupby("rotation").mean().set_axis(list(METRICS), axis=1)
 
 
 def named(group: pd.DataFrame) -> dict[str, object]:
-    """Return what a line says of its rows: data, teacher, resolution and epochs."""
+    """The columns that identify a group of rows: data, teacher, resolution and epochs."""
     row = group.iloc[-1]
     data = title_of(row["dataset"])
     data = f"{row['category']} ({data})" if row["category"] else data
@@ -58,11 +58,11 @@ def named(group: pd.DataFrame) -> dict[str, object]:
 
 
 def rotation_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """The metrics by data set and angle, means over seeds and folds, in percent.
+    """The metrics by data set and angle, averaged over seeds and folds, in percent.
 
-    Below each data set's angles stand, in points, the range over them, and the drop from 0 degrees
-    to the lowest angle of each metric. The test set itself chooses that angle, so that chance alone
-    makes such a drop; `rotation_effects` is free of that.
+    Two lines in points follow the angles of each data set: the range over angles, and the drop from
+    0 degrees to the lowest value of each metric. The lowest value is found on the test set itself,
+    so chance alone produces such a drop. `rotation_effects` is free of that.
     """
     lines = []
     for group in protocols(runs):
@@ -78,13 +78,15 @@ def rotation_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def rotation_effects(runs: pd.DataFrame, folder: Path | None = None) -> pd.DataFrame:
-    """Return what turning changes of image AUROC, in points: the other angles' mean minus 0's.
+    """The effect of rotation on image AUROC, in points: the mean of other angles minus 0 degrees.
 
-    folder: that of `load_runs`. A line is over all angles, or over quarter turns, which neither
-    interpolate nor fill corners and so show what direction alone does. The 95 % interval is over
-    test images (paired bootstrap): they are redrawn, normal and anomalous ones apart, each with its
-    scores at every angle. Students, seeds and angles stay as they ran, so that it says nothing of
-    another training or category. Seeds that were tested on the same images are averaged; folds have
+    folder: the folder given to `load_runs`.
+
+    One line is over all angles, another over quarter turns. Quarter turns neither interpolate nor
+    fill corners, so they show the effect of direction alone. The 95 % interval is over test images
+    (paired bootstrap): normal and anomalous images are resampled separately, and each keeps its
+    scores at every angle. Students, seeds and angles stay fixed, so the interval does not cover
+    another training or category. Seeds that were tested on the same images are averaged. Folds have
     lines of their own and are never pooled.
     """
     lines = []
@@ -102,7 +104,7 @@ def rotation_effects(runs: pd.DataFrame, folder: Path | None = None) -> pd.DataF
 
 
 def _effect(part: pd.DataFrame) -> dict[str, object]:
-    """Return what a line says of repetitions that were tested on the same images."""
+    """The columns of a line for repetitions that were tested on the same images."""
     scores = part.set_index(["repetition", "rotation"])["kept"].map(lambda kept: kept["score"])
     upright, turned = scores.xs(0, level="rotation"), scores.drop(0, level="rotation")
     beside = [upright[repetition] for repetition, _ in turned.index]
@@ -121,7 +123,10 @@ def _effect(part: pd.DataFrame) -> dict[str, object]:
 
 
 def quarter_turns_in_words(effects: pd.DataFrame) -> str:
-    """Which data quarter turns change, of `rotation_effects`, and by how many points."""
+    """A sentence: by how many points quarter turns change each data set's image AUROC.
+
+    effects: from `rotation_effects`.
+    """
     if effects.empty:
         return ""
     exact = effects[effects["turns"] == "quarter turns"]

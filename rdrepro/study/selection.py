@@ -1,4 +1,4 @@
-"""Which rows count: from a clean tree, the newest of each repetition, whole protocols."""
+"""The rows that count: from a clean working tree, the newest of each repetition, complete."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,12 +8,15 @@ from rdrepro.study.printed import protocol_defaults
 
 
 def is_clean(rows: pd.DataFrame) -> pd.Series:
-    """Which rows come from a tree that is known to have been clean."""
+    """Whether each row comes from a working tree that is known to have been clean."""
     return rows["provenance.dirty"].eq(False)
 
 
 def clean(runs: pd.DataFrame, study: str | None = None) -> pd.DataFrame:
-    """The clean rows, of one study where it is named; an empty table as it is."""
+    """The clean rows, of all studies or of the one named.
+
+    An empty table is returned unchanged.
+    """
     if runs.empty:
         return runs
     of_study = runs["study"].eq(study) if study else True
@@ -21,23 +24,27 @@ def clean(runs: pd.DataFrame, study: str | None = None) -> pd.DataFrame:
 
 
 def alike(rows: pd.DataFrame, names: Sequence[str]) -> pd.Series:
-    """A number for each row, the same for rows that agree in these columns as text."""
+    """A number for each row, equal for rows that agree in these columns as text."""
     numbers: dict[tuple[str, ...], int] = {}
     texts = zip(*(map(str, rows[name]) for name in names), strict=True)
     return pd.Series([numbers.setdefault(text, len(numbers)) for text in texts], index=rows.index)
 
 
 def newest(rows: pd.DataFrame, *identity: str) -> pd.DataFrame:
-    """The newest of the rows that agree in these columns; rows stand in order of time."""
+    """The newest row of each group that agrees in these columns.
+
+    The rows must be in order of time.
+    """
     if rows.empty:
         return rows
     return rows[~alike(rows, identity).duplicated(keep="last")]
 
 
 def complete(rows: pd.DataFrame, per: str, unit: str, wanted: int | None = None) -> pd.DataFrame:
-    """The rows of those repetitions, values of `per`, that have every `unit`.
+    """The rows of those repetitions that have every unit.
 
-    wanted: how many units there are, by default as many as all rows have together.
+    per: the column that names a row's repetition. unit: the column that names its unit. wanted: the
+    number of units; by default, as many as occur in all rows together.
     """
     wanted = rows[unit].nunique() if wanted is None else wanted
     return rows[rows.groupby(per)[unit].transform("nunique") == wanted]
@@ -46,9 +53,10 @@ def complete(rows: pd.DataFrame, per: str, unit: str, wanted: int | None = None)
 def by_protocol(
     rows: pd.DataFrame, also: Sequence[str] = (), without: Sequence[str] = ()
 ) -> Iterator[pd.DataFrame]:
-    """The rows in groups of one protocol: they agree in every field that affects a result.
+    """Yield the rows of each protocol: they agree in every setting that affects a result.
 
-    also: further columns in which a group agrees; without: fields in which it may differ.
+    also: further columns in which the rows of a group must agree. without: settings in which they
+    may differ.
     """
     if rows.empty:
         return

@@ -1,6 +1,7 @@
-"""Statistics of repeated runs and of single AUROCs, and the verdicts that rest on them.
+"""Statistics of repeated runs and of single AUROCs, and the verdicts based on them.
 
-Values, margins and intervals of seeds are in points (percent); AUROCs of single runs are fractions.
+Values, margins and intervals over seeds are in points (percent). AUROCs of single runs are
+fractions.
 """
 
 from collections.abc import Sequence
@@ -16,13 +17,13 @@ from rdrepro.metrics import auroc
 
 LEVEL = 0.95
 FEWEST_SEEDS = 3
-COLLAPSE = 10.0  # points below the median of its repetitions: our choice, above every SD known
-FINEST = 5e-7  # half of the last digit of a row's AUROC, where its logit would be infinite
-ROUNDING = 1e-9  # so that a bound on the margin is inside, whatever the floats
+COLLAPSE = 10.0  # points below the median of its repetitions; our choice, above every known SD
+FINEST = 5e-7  # half of the last digit of a row's AUROC; keeps logits of 0 and 1 finite
+ROUNDING = 1e-9  # counts a bound that lies on the margin as inside, despite rounding
 
 
 class Summary(NamedTuple):
-    """Mean, standard deviation and t-interval of repeated runs; NaN where n allows none."""
+    """Count, mean, standard deviation and t-interval of repeated runs; NaN where n is too small."""
 
     n: int
     mean: float
@@ -32,7 +33,7 @@ class Summary(NamedTuple):
 
 
 def summary(values: Sequence[float], level: float = LEVEL) -> Summary:
-    """Return mean, SD (n - 1) and the t-interval of the mean over seeds."""
+    """The count, mean, SD (n - 1) and t-interval of the mean, in the unit of the values."""
     v = np.asarray(values, float)
     if len(v) < 2:
         return Summary(len(v), v.mean() if len(v) else np.nan, np.nan, np.nan, np.nan)
@@ -44,13 +45,17 @@ def summary(values: Sequence[float], level: float = LEVEL) -> Summary:
 def auroc_interval(
     value: float, normal: int, anomalous: int, level: float = LEVEL
 ) -> tuple[float, float]:
-    """The interval of one AUROC from its value and counts; it has a width at 0 and 1 too.
+    """The interval of one AUROC, computed from its value and the counts of images.
 
-    Score interval with Hanley and McNeil's variance at the bound (Newcombe 2006, method 5).
-    ValueError for no counts or no fraction.
+    value: a fraction. This is the score interval with Hanley and McNeil's variance at the bound
+    (Newcombe 2006, method 5). It has a positive width even at an AUROC of 0 or 1. ValueError if a
+    count is below 1 or the value is not a fraction.
     """
     if min(normal, anomalous) < 1 or not 0 <= value <= 1:
-        raise ValueError(f"AUROC {value} of {normal} normal and {anomalous} anomalous images")
+        raise ValueError(
+            f"AUROC {value} of {normal} normal and {anomalous} anomalous images has no interval: "
+            "give a fraction and at least one image of each kind"
+        )
     z, shared = stats.norm.ppf((1 + level) / 2), (normal + anomalous) / 2 - 1
 
     def excess(bound: float) -> float:
@@ -67,35 +72,40 @@ def auroc_interval(
 def hanley_mcneil_interval(
     value: float, normal: int, anomalous: int, level: float = LEVEL
 ) -> tuple[float, float]:
-    """The usual approximation of an AUROC's interval, symmetric and cut to [0, 1].
+    """The usual approximate interval of an AUROC, symmetric and cut to [0, 1].
 
-    Hanley and McNeil 1982; what the extension's printed values are given, whose scores nobody has.
+    value: a fraction. From Hanley and McNeil (1982). It is used for the extension's printed values,
+    whose scores are not public.
     """
     half = stats.norm.ppf((1 + level) / 2) * hanley_mcneil_deviation(value, normal, anomalous)
     return float(max(value - half, 0)), float(min(value + half, 1))
 
 
 def hanley_mcneil_deviation(value: float, normal: int, anomalous: int) -> float:
-    """The standard deviation of an AUROC from its value and counts (their Eq. 1)."""
+    """The standard deviation of an AUROC, from its value and counts (Hanley and McNeil, Eq. 1)."""
     q1, q2 = value / (2 - value), 2 * value**2 / (1 + value)
     extra = (anomalous - 1) * (q1 - value**2) + (normal - 1) * (q2 - value**2)
     return float(np.sqrt((value * (1 - value) + extra) / (normal * anomalous)))
 
 
 def placements(scores: np.ndarray, mine: np.ndarray) -> np.ndarray:
-    """Return DeLong's placement values: the share of the others that each of mine stands above."""
+    """DeLong's placement values: for each chosen image, the share of the others that it outranks.
+
+    scores: (N,). mine: (N,) booleans that choose the images. A tie counts half.
+    """
     return (stats.rankdata(scores)[mine] - stats.rankdata(scores[mine])) / (~mine).sum()
 
 
 def average_interval(
     scores: Sequence[Sequence[float]], labels: Sequence[Sequence[int]], level: float = LEVEL
 ) -> tuple[float, float]:
-    """The interval over images of the mean AUROC of several classes tested on one test set.
+    """The interval over images of the mean AUROC of several classes that share one test set.
 
-    scores, labels: (K, N), one line per normal class, whose own images are labelled 0. Each image
-    stands in all K problems: what it adds to each AUROC (DeLong's placement values) is summed
-    before the variance is taken, within its own class. On the logit scale; where the variance is 0
-    (an AUROC of 1) it is `auroc_interval` at the first class's counts.
+    scores, labels: (K, N), one line per normal class, whose own images are labelled 0. Every image
+    is part of all K problems. Its contributions to the K AUROCs (DeLong's placement values) are
+    therefore summed before the variance is taken, within the image's own class. The interval is
+    computed on the logit scale and given as fractions. Where the variance is 0 (an AUROC of 1), it
+    is `auroc_interval` at the counts of the first class.
     """
     scores, labels = np.asarray(scores, float), np.asarray(labels) == 1
     values = [auroc(s, y) for s, y in zip(scores, labels, strict=True)]
@@ -116,13 +126,16 @@ def average_interval(
 def prediction_intervals(
     values: pd.DataFrame, level: float = LEVEL, more: int = 1, together: bool = False
 ) -> pd.DataFrame:
-    """Return, per unit, where the mean AUROC of so many `more` seeds will lie: low and high.
+    """The intervals in which the mean AUROC of `more` further seeds should lie, per unit.
 
-    values: AUROCs as fractions, a line per unit, a column per seed, NaN where none ran. On the
-    logit scale, on which units near 1 spread as the others do, with one SD for all units:
-    t-intervals with a degree of freedom per repetition beyond the first. NaN without any.
-    together: the columns are the same images for every unit, as folds are, so that all units tell
-    no more of the spread than one: its degrees of freedom count.
+    values: AUROCs as fractions, a line per unit and a column per seed; NaN where none ran.
+    more: the number of further seeds.
+    together: set this when all units share the same folds; pooling units then adds no degrees of
+    freedom.
+
+    The result has columns low and high, as fractions. They are t-intervals on the logit scale,
+    where units near 1 spread as much as the others. All units share one SD. Every repetition of a
+    unit beyond its first is a degree of freedom. Without any, the result is NaN.
     """
     z = logit(values.clip(FINEST, 1 - FINEST))
     n = z.notna().sum(axis=1)
@@ -138,7 +151,11 @@ def prediction_intervals(
 def weighted_auroc(
     normal: np.ndarray, anomalous: np.ndarray, w_n: np.ndarray, w_a: np.ndarray
 ) -> np.ndarray:
-    """The AUROC of each resample, (R,); w_n (R, normal), w_a (R, anomalous): how often."""
+    """The AUROC of each resample as a fraction, (R,).
+
+    normal, anomalous: scores. w_n: (R, normal), w_a: (R, anomalous), how often a resample contains
+    each image.
+    """
     pairs = anomalous[:, None] - normal
     above = (pairs > 0) + 0.5 * (pairs == 0)  # (anomalous, normal)
     return ((w_a @ above) * w_n).sum(axis=1) / (w_a.sum(axis=1) * w_n.sum(axis=1))
@@ -152,14 +169,18 @@ def paired_bootstrap(
     seed: int = 0,
     level: float = LEVEL,
 ) -> tuple[float, float, float]:
-    """Return b - a and its percentile interval, of the AUROCs of two methods on the same images.
+    """The difference b - a of two methods' AUROCs on the same images, and its percentile interval.
 
-    Normal and anomalous images are redrawn apart, each with both of its scores. scores: (N,), or
-    (N, K) for the mean AUROC of several scores per image.
+    Returns the difference, low and high, as fractions. Normal and anomalous images are resampled
+    separately, and each image keeps both of its scores. scores: (N,), or (N, K) for the mean AUROC
+    of several scores per image. ValueError if the numbers of scores and labels do not agree.
     """
     a, b, labels = (np.asarray(x) for x in (scores_a, scores_b, labels))
     if a.shape != b.shape or a.shape[:1] != labels.shape:
-        raise ValueError(f"not the same images: {a.shape}, {b.shape} scores, {labels.shape} labels")
+        raise ValueError(
+            f"not the same images: the scores have shapes {a.shape} and {b.shape}, the labels "
+            f"{labels.shape}; give two scores and a label for each image"
+        )
     kinds = labels == 0, labels == 1
 
     def difference(*drawn: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -191,24 +212,25 @@ def paired_bootstrap(
 
 
 def _how_often(drawn: np.ndarray) -> np.ndarray:
-    """How often each of N numbers was drawn, from N draws per line: both (R, N)."""
+    """How often each of N numbers was drawn, from N draws per line; both are (R, N)."""
     count, n = drawn.shape
     places = drawn.astype(int) + n * np.arange(count)[:, None]
     return np.bincount(places.ravel(), minlength=count * n).reshape(count, n).astype(float)
 
 
 def collapsed(values: Sequence[float]) -> np.ndarray:
-    """Which repetitions lie more than COLLAPSE points below the median of all."""
+    """Whether each repetition is more than COLLAPSE points below the median of all, (N,)."""
     v = np.asarray(values, float)
     return v < np.median(v) - COLLAPSE
 
 
 def verdict(values: Sequence[float], printed: float, margin: float | None) -> str:
-    """Return what repetitions say of a printed value, all in points.
+    """The verdict of repetitions on a printed value; all numbers are in points.
 
-    "reproduced": the 90 % t-interval of their mean lies inside printed +- margin (TOST);
-    "differs": the 95 % interval lies outside it; "close": otherwise. "no verdict": fewer than
-    three repetitions, or no margin declared.
+    "reproduced": the 90 % t-interval of their mean lies inside printed +- margin (TOST).
+    "differs": the 95 % t-interval lies outside it.
+    "close": neither.
+    "no verdict": fewer than three repetitions, or no declared margin.
     """
     if margin is None or len(values) < FEWEST_SEEDS:
         return "no verdict"
@@ -220,7 +242,11 @@ def verdict(values: Sequence[float], printed: float, margin: float | None) -> st
 
 
 def overlap_verdict(values: Sequence[float], printed: float, normal: int, anomalous: int) -> str:
-    """Whether our 95 % t-interval overlaps a printed AUROC's, approximated at its counts."""
+    """Whether our 95 % t-interval overlaps the approximate one of a printed AUROC.
+
+    values, printed: percent. normal, anomalous: the counts of the printed split. The result is
+    "overlaps", "does not overlap" or, for fewer than three repetitions, "no verdict".
+    """
     if len(values) < FEWEST_SEEDS:
         return "no verdict"
     ours = summary(values)

@@ -1,4 +1,4 @@
-"""Printed tables as the papers lay them out, our columns beside theirs; the tables of one run."""
+"""Printed tables in the papers' layout with our results next to them; the tables of one run."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from rdrepro.runs.run import Run
 
 COST_TITLES = {"seconds_per_image": "seconds per image", "memory_mb": "memory (MB)"}
-QUOTED = "apparently quoted, 224 px"  # studies.printed_memory
+QUOTED = "apparently quoted, 224 px"  # see complexity.printed_memory
 FAILED = ("differs", "does not overlap")
 OURS_COLUMNS = ["ours", "delta", "n_seeds", "interval", "verdict"]
-# What a printed table's rows and columns are, beside the metric.
+# What gives each printed table its rows and, together with the metric, its columns.
 LAYOUTS: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
     ("rd4ad", "1"): ("category", ("method", "image_size")),
     ("rd4ad", "2"): ("category", ("method", "image_size")),
@@ -45,16 +45,19 @@ LAYOUTS: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
 
 
 def title_of(name: str) -> str:
-    """What tables call a metric, a cost or a data set; any other text as it is."""
+    """The name that tables show for a metric, a cost or a data set; other text is unchanged."""
     return COST_TITLES.get(name) or registry.title_of(metric_names.title_of(name))
 
 
 def printed_table(paper: str, table: str, runs: pd.DataFrame | None = None) -> pd.DataFrame:
-    """A printed table in its layout, our columns beside the paper's.
+    """A printed table in the paper's layout, with our results next to the printed values.
 
-    Columns have two levels: ("printed", column) holds the cells as printed, and each block
-    ("ours: column", ...) holds `ours` (percent, seconds or MiB), `delta`, `n_seeds`, `interval`
-    (95 %, over seeds) and `verdict`; Tables 5-7 add `order`. Cells without a run say so.
+    runs: lines of `load_runs` (default: all).
+
+    The columns have two levels. ("printed", column) holds the cells as printed. Each block ("ours:
+    column", ...) holds `ours` (percent, seconds or MiB), `delta` (ours minus printed), `n_seeds`,
+    `interval` (95 %, over seeds) and `verdict`. Tables 5-7 add `order`. Where a cell has no run,
+    the verdict says so.
     """
     row_key, column_keys = LAYOUTS[paper, table]
     cells = paper_cells(paper, table)
@@ -80,7 +83,7 @@ def printed_table(paper: str, table: str, runs: pd.DataFrame | None = None) -> p
 def _printed(
     cells: Sequence[Cell], row_key: str, column_keys: Sequence[str], rows: Sequence[str]
 ) -> pd.DataFrame:
-    """The cells as printed; metrics that share a cell are joined as the papers join them."""
+    """The cells as printed; metrics that share a cell are joined by a slash, as in the papers."""
     table: dict[str, dict[str, str]] = {}
     for cell in cells:
         column = table.setdefault(_title([getattr(cell, k) for k in column_keys]), {})
@@ -110,7 +113,7 @@ def _table_function(paper: str, number: str) -> Callable[..., pd.DataFrame]:
     extension = paper == "rkd_medical"
     table.__name__ = f"medical{number}" if extension else f"table{number}"
     named = f"the extension's Table {number}" if extension else f"Table {number}"
-    table.__doc__ = f"Return {named} with our columns beside it; see `printed_table`."
+    table.__doc__ = f"The printed values of {named} next to our results; see `printed_table`."
     return table
 
 
@@ -123,7 +126,10 @@ medical1, medical2, medical3, medical4 = (
 
 
 def beside_table(runs: pd.DataFrame | None = None, study: str | None = None) -> pd.DataFrame:
-    """Return runs of other protocols beside the paper's numbers, one line each, in percent."""
+    """Runs at other protocols next to the paper's numbers, one line each, in percent.
+
+    study: see `other_protocols`.
+    """
     lines = other_protocols(runs, study)
     if lines.empty:
         return lines
@@ -136,15 +142,16 @@ def beside_table(runs: pd.DataFrame | None = None, study: str | None = None) -> 
     return lines.loc[:, (lines != "").any()]
 
 
-# The extension's presets on MVTec AD, and the column of its Tables 1, 2 and 4 that each is.
+# The column of the extension's Tables 1, 2 and 4 that each of its MVTec AD presets reproduces.
 EXTENSION_COLUMNS = {"extension": "Ours", "extension_mkd": "Ours+L_MKD"}
 
 
 def beside_print(metrics: dict[str, float], run: "Run") -> pd.DataFrame:
-    """Every metric in percent, beside the paper's number where it prints one.
+    """Every metric of a run in percent, next to the printed value where there is one.
 
-    Beside the extension's where a preset of it ran, whose "PRO" is `recall_at_youden`. Embedded
-    data have no number beside them. A difference is no verdict: one seed gives none.
+    metrics: fractions. A run of one of the extension's presets is compared with the extension's
+    tables, whose "PRO" is `recall_at_youden` (E5). Embedded data have no printed values. A
+    difference is not a verdict, because one seed gives none.
     """
     whose = "extension (%)" if run.preset in EXTENSION_COLUMNS else "paper (%)"
     result = pd.DataFrame({"ours (%)": 100 * pd.Series(metrics, dtype=float)})
@@ -156,7 +163,7 @@ def beside_print(metrics: dict[str, float], run: "Run") -> pd.DataFrame:
 
 
 def _printed_metrics(run: "Run") -> dict[str, float]:
-    """What is printed for a run's category, by the row's metric that is compared with it."""
+    """The values printed for a run's category in percent, by the row's metric to compare with."""
     c = run.config
     if run.preset in EXTENSION_COLUMNS:
         column = EXTENSION_COLUMNS[run.preset]
@@ -172,7 +179,7 @@ def _printed_metrics(run: "Run") -> dict[str, float]:
 
 
 def protocol_table(run: "Run") -> pd.DataFrame:
-    """Each setting in which a run leaves the paper's protocol; empty where none does."""
+    """The settings in which a run departs from the paper's protocol; empty if there are none."""
     rows = [(name, *map(str, values)) for name, values in protocol_differences(run.config).items()]
     return pd.DataFrame(rows, columns=["setting", "this run", "paper"]).set_index("setting")
 
@@ -181,7 +188,7 @@ EMBEDDED_METRICS = ("image_auroc", "pixel_auroc", "pixel_aupro")
 
 
 def embedded_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """The metrics of the embedded benchmark, in percent, by category and on average."""
+    """The metrics of the embedded benchmark in percent, by category and averaged."""
     table = newest(clean(runs), "category").set_index("category")
     table = 100 * table.loc[list(registry.MVTEC_CATEGORIES), list(EMBEDDED_METRICS)]
     table.loc["mean"] = table.mean()
@@ -189,7 +196,7 @@ def embedded_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def row_table(row: pd.Series) -> pd.DataFrame:
-    """The metrics of one row of `load_runs` that it has, in percent."""
+    """The metrics that one row of `load_runs` has, in percent."""
     names = [metric.name for metric in METRICS if metric.name in row]
     table = (100 * row[names].astype(float)).dropna().round(1).to_frame("%")
     table.index.name = f"{row['category']} ({row['dataset']})"
@@ -197,9 +204,12 @@ def row_table(row: pd.Series) -> pd.DataFrame:
 
 
 def latest_row() -> pd.DataFrame:
-    """The metrics, in percent, of the newest row on embedded data."""
+    """The metrics of the newest row on embedded data, in percent.
+
+    FileNotFoundError if there is no such row.
+    """
     rows = load_runs(paths.results_dir() / "demo")
-    rows = rows[rows["normal_class"].isna()] if len(rows) else rows  # digits are none
+    rows = rows[rows["normal_class"].isna()] if len(rows) else rows  # without digits
     if rows.empty:
         raise FileNotFoundError("there is no row on embedded data yet; run `make demo`")
     return row_table(rows.iloc[-1])

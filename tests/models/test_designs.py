@@ -83,8 +83,15 @@ def test_the_choice_of_a_bottleneck_moves_no_random_number_of_the_method():
         assert all(torch.equal(state[k], v) for k, v in expected.state_dict().items())
 
 
+def same_shape(norm, x):
+    """What a batch norm does to a tensor without values, which torch works out slowly."""
+    assert x.shape[1] == norm.num_features
+    return x
+
+
 @pytest.mark.parametrize("backbone", RESNETS)
-def test_every_torchvision_resnet_can_teach(backbone):
+def test_every_torchvision_resnet_can_teach(backbone, monkeypatch):
+    monkeypatch.setattr(torch.nn.BatchNorm2d, "forward", same_shape)
     with torch.device("meta"):
         resnet = torchvision.models.get_model(backbone, weights=None)
         c3 = resnet.layer3[-1].conv1.in_channels

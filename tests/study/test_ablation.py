@@ -52,7 +52,7 @@ def test_backbones_are_named_with_or_without_weights():
     ]
     assert list(ablation.backbone_variants(None, True)) == [LITE0, f"{LITE0}, {RANDOM}"]
     for wrong in ("resnet18,resnet18", "resnet18,,resnet50"):
-        with pytest.raises(ValueError, match="twice or not at all"):
+        with pytest.raises(ValueError, match="is empty or repeated"):
             ablation.backbone_variants(wrong, False)
 
 
