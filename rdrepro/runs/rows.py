@@ -59,7 +59,7 @@ def save_row(row: dict[str, Any], folder: Path) -> Path:
     stem = f"{c['category']}-{c['backbone'].replace('/', '-')}-s{c['seed']}-{key}"
     if c.get("normal_class") is not None:
         stem = f"{c['dataset']}-{stem}"
-    if registry.DATASETS[c["dataset"]].family == registry.MEDICAL:
+    if c["dataset"] in registry.of_family(registry.MEDICAL):
         part = c["split"] if c["fold"] is None else f"{c['split']}{c['fold']}"
         stem = f"{c['dataset']}-{part}-{stem.removeprefix(registry.NORMAL + '-')}"
     if len(row["scores"].get("score", ())) > MOST_SCORES:
