@@ -1,7 +1,7 @@
 """The numbers and verdicts of tables, without their wording, one line of text per table row.
 
-A snapshot of them guards changes of code that must not move a result:
-tests/golden/tables.json holds those of every table and generated block made from the committed rows.
+A snapshot of them guards changes of code that must not move a result: tests/golden/tables.json has
+those of every table and generated block made from the committed rows.
 """
 
 import re
@@ -16,9 +16,10 @@ VERDICTS = {
     *("not tested yet", "untested by the paper"),
 }
 NUMBER = r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
-# "97.1", "[96.2, 98.0]", "97.1 [96.2, 98.0]", "97.1/95.3", "3/10", "2 of 5", "10 seeds", "-"
+# A number, several of them, an interval, a number with its interval, or a count of something.
+INTERVAL = rf"\[{NUMBER}, {NUMBER}\]"
 NUMERIC = re.compile(
-    rf"-|{NUMBER}(?:[/ ]{NUMBER})*|(?:{NUMBER} )?\[{NUMBER}, {NUMBER}\]|\d+ (?:of \d+|seeds|categories)"
+    rf"-|{NUMBER}(?:[/ ]{NUMBER})*|(?:{NUMBER} )?{INTERVAL}|\d+ (?:of \d+|seeds|categories)"
 )
 DECIMAL = re.compile(r"[+-]?\d+\.\d+")
 INCOMPLETE = re.compile(r"incomplete \(.*\)")
