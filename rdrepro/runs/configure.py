@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from rdrepro import registry
-from rdrepro.backbones import VGG16, base_width, default_weights, has_bottleneck_blocks
+from rdrepro.backbones import base_width, default_weights, has_bottleneck_blocks
 from rdrepro.config import (
     FIELD_NAMES,
     METHODS,
-    OURS,
     RunConfig,
     foreign_fields,
     parse,
@@ -107,7 +106,7 @@ def configure(preset: dict[str, Any], chosen: dict[str, Any], precision: str) ->
         settings |= _medical_settings(settings)
     settings |= _stopping_settings(settings)
     config = RunConfig(**settings)
-    if config.method == OURS and backbone != VGG16:
+    if "oce_width" not in foreign_fields(config.method):
         _check_width(config)
     return config
 

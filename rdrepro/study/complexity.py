@@ -8,7 +8,7 @@ import pandas as pd
 
 from rdrepro import registry
 from rdrepro.backbones import RANDOM
-from rdrepro.config import OURS, RunConfig
+from rdrepro.config import OURS, RunConfig, foreign_fields
 from rdrepro.metric_names import PRINTED_TITLES
 from rdrepro.runs.schema import MIB
 from rdrepro.study.formats import interval
@@ -55,9 +55,9 @@ def complexity_variants(
             if method.strip() not in names:
                 known = one_of((OURS, *BASELINES.values()))
                 raise ValueError(f"methods={methods!r}: {method!r} is not {known}")
-            distilled = method.strip() == OURS
+            trained = "epochs" not in foreign_fields(method.strip())
             changes = {"method": method.strip(), "image_size": size}
-            changes |= {"epochs": epochs if distilled else None}
+            changes |= {"epochs": epochs if trained else None}
             variants[f"{names[method.strip()]}, {size.strip()} px"] = changes
     return variants
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from rdrepro.backbones import RANDOM
-from rdrepro.config import RunConfig
+from rdrepro.config import RunConfig, foreign_fields
 from rdrepro.presets import PRESETS
 from rdrepro.registry import FOLDS, MEDICAL, of_family, title_of
 from rdrepro.study.folds import (
@@ -71,9 +71,9 @@ class Folds(NamedTuple):
 def _wanted(how: Mapping[str, Any]) -> dict[str, Any]:
     """The values that rows of a variant have in the fields in which variants differ."""
     settings = PRESETS[how["preset"]] | how
-    wanted = {name: settings.get(name, getattr(RunConfig, name)) for name in FIELDS}
-    if settings.get("method") == "mkd":
-        wanted = {}  # its preset alone identifies it
+    foreign = foreign_fields(settings.get("method", RunConfig.method))
+    names = [name for name in FIELDS if name not in foreign]
+    wanted = {name: settings.get(name, getattr(RunConfig, name)) for name in names}
     # The study keeps the teacher frozen (E4) unless a variant is about that.
     return wanted | {"teacher_bn": how.get("teacher_bn", RunConfig.teacher_bn)}
 

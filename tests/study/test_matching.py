@@ -76,8 +76,8 @@ def test_a_row_from_before_a_field_has_the_fields_default():
         ((1, 2), [1, 2], True),
         (None, float("nan"), True),  # pandas' null
         (ANY, "whatever", True),
-        (frozenset({"mkd", "kd"}), "kd", True),
-        (frozenset({"mkd", "kd"}), "other", False),
+        pytest.param(frozenset({"mkd", "kd"}), "kd", True, id="one of several"),
+        pytest.param(frozenset({"mkd", "kd"}), "other", False, id="none of several"),
     ],
     ids=str,
 )
