@@ -1,5 +1,7 @@
 """Speed, as ratios within one run: `make bench`."""
 
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -69,6 +71,22 @@ def test_kept_features_are_faster_than_the_teacher(tmp_path, monkeypatch):
     monkeypatch.setenv("RDREPRO_CACHE_GB", "0")
     anew = TeacherFeatures(teacher, data, run.config, run.device)
     assert fastest(lambda: kept[indices]) < 0.5 * fastest(lambda: anew[indices])
+
+
+def seconds_of(code):
+    """The wall-clock seconds of a fresh interpreter."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return time.perf_counter() - started
+
+
+def test_a_first_model_costs_little_more_than_importing_torch():
+    build = """import rdrepro as rd
+from rdrepro.models.weights import Weights
+rd.build_model(rd.RunConfig(backbone="resnet18", oce_width=64), Weights("random"))"""
+    pairs = [(seconds_of(build), seconds_of("import torch, torchvision")) for _ in range(REPEATS)]
+    ratio = float(np.median([ours / theirs for ours, theirs in pairs]))
+    assert ratio <= 1.15, pairs
 
 
 @pytest.mark.parametrize(("size", "most"), [(32, 0.75), (64, 1.1)])

@@ -48,8 +48,7 @@ class RunConfig:
         "mvtec",
         "Sec. 4.1",
         choices=registry.DATASETS,
-        row="mvtec, synthetic (embedded), mnist, fashion_mnist, cifar10, caltech256, digits, "
-        "head_ct, brain_mri, retinal_oct, scans (embedded)",
+        row=", ".join(f"{e.name} (embedded)" if e.drawn else e.name for e in registry.ENTRIES),
     )
     category: str = setting(
         "bottle",
@@ -121,15 +120,14 @@ class RunConfig:
         'ours, to test the extension\'s "rotational independent"',
         low=0,
         below=360,
+        unit="degrees",
         trains=False,
         later=True,
         enforced=True,
         row="degrees by which test images and masks are turned counter-clockwise",
     )
     # method
-    method: str = setting(
-        OURS, "Sec. 3", choices=METHODS, row="reverse_distillation, padim, spade, mkd"
-    )
+    method: str = setting(OURS, "Sec. 3", choices=METHODS, row=", ".join(METHODS))
     backbone: str = setting(
         "wide_resnet50_2",
         "Sec. 4.1",
@@ -160,7 +158,7 @@ class RunConfig:
         "Table 5, last column",
         choices=BOTTLENECKS,
         methods=DISTILLED,
-        row="pretrained, oce, oce+mff (Table 5)",
+        row=f"{', '.join(BOTTLENECKS)} (Table 5)",
     )
     oce_width: int = setting(
         128,

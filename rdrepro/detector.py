@@ -80,8 +80,9 @@ class Detector(nn.Module, ABC):
     def batch_loss(self, features: "TeacherFeatures", indices: Tensor, config: RunConfig) -> Tensor:
         """The loss of a batch of images, a scalar to minimise.
 
-        indices: which images of `features` form the batch. Raises NotImplementedError for a method
-        that `training.fit` does not train.
+        indices: which images of `features` form the batch. A method that `training.fit` trains has
+        this, `trainable()` and, as `self.teacher`, the frozen network whose features are kept; with
+        early stopping also `kept()`. NotImplementedError for any other method.
         """
         raise NotImplementedError(f"{type(self).__name__} is not trained by gradients")
 

@@ -25,6 +25,7 @@ class Setting:
     low: float | None = None
     high: float | None = None
     below: float | None = None  # like `high`, but excluded
+    unit: str = ""
     methods: tuple[str, ...] | None = None  # those for which it has a meaning; None: all
     trains: bool = True  # whether a trained student depends on it
     free: bool = False  # whether the paper's protocol leaves it open
@@ -59,7 +60,8 @@ def check(name: str, value: Any, said: Setting) -> None:
         return
     if said.below is not None:
         if not said.low <= value < said.below:
-            raise ValueError(f"{name}={value} must lie in [{said.low}, {said.below})")
+            unit = f", in {said.unit}" if said.unit else ""
+            raise ValueError(f"{name}={value} must lie in [{said.low}, {said.below}){unit}")
     elif said.low is not None and value < said.low:
         raise ValueError(f"{name}={value} must be at least {said.low}")
     elif said.high is not None and value > said.high:

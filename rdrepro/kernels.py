@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from rdrepro.models.bottleneck import OneClassBottleneck
 
-MOST_CELLS = 2  # per side; from three on the usual convolutions are as fast
+MOST_CELLS = 2  # per side of phi; with three or more, the usual convolutions are as fast
 
 
 class OneCellConv(nn.Module):
-    """A 3x3 convolution onto a single cell, reduced to the kernel's cells that meet the input.
+    """A 3x3 convolution onto a single cell, reduced to the cells of its kernel that meet the input.
 
     (B, C, s, s) -> (B, C', 1, 1), where s is the stride. At stride 1 one of the nine cells meets
     the input, at stride 2 four do. The others meet only padding: their gradient is zero, and Adam

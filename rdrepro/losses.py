@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rdrepro.config import REDUCTIONS
 
-CODED_SCALE = 1e-3  # the extension's code, FraqMasq/RKD_AD
+CODED_SCALE = 1e-3  # in the extension's code, FraqMasq/RKD_AD
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def kd_loss_per_image(
 def value_loss(f_e: Sequence[Tensor], f_d: Sequence[Tensor]) -> Tensor:
     """Squared distance of the features, summed over layers (extension, Eq. 3): a scalar >= 0.
 
-    It is the mean over locations and images; lower = better restored.
+    It is averaged over locations and images; lower = better restored.
     """
     return value_loss_per_image(f_e, f_d).mean()
 

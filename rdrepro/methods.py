@@ -24,6 +24,10 @@ def register(name: str) -> Callable[[type[Detector]], type[Detector]]:
     """Class decorator that makes a detector available as `method=name`."""
 
     def add(kind: type[Detector]) -> type[Detector]:
+        if not name or name in DETECTORS:
+            raise ValueError(f"method={name!r} is taken or empty; give the detector another name")
+        if not issubclass(kind, Detector):
+            raise TypeError(f"{kind.__name__} is no Detector; derive it from rdrepro.Detector")
         DETECTORS[name] = kind
         if name not in METHODS:
             METHODS.append(name)

@@ -1,4 +1,4 @@
-"""Every metric that a row holds: its names in rows, tables and papers, and its meaning."""
+"""Every metric that a result row holds: its names in rows, tables and papers, and its meaning."""
 
 from dataclasses import dataclass
 
@@ -64,7 +64,7 @@ PRINTED_TITLES = {BY_NAME[name].title: name for name in ROW_METRIC.values()}
 
 
 def title_of(name: str) -> str:
-    """A metric's title, given its name in a row or in results/paper.
+    """The title of a metric, whose name may be that in a row or in results/paper.
 
     Any other text is returned as it is.
     """

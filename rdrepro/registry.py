@@ -73,6 +73,11 @@ class DataSet:
         return bool(self.banner)
 
     @property
+    def drawn(self) -> bool:
+        """Whether the package draws the images."""
+        return self.embedded and self.family != ONE_CLASS
+
+    @property
     def wanted(self) -> tuple[str, ...]:
         """The names that a folder must contain to be read as this medical data set."""
         return tuple(part.name for part in self.parts) or ("head_ct", "labels.csv")

@@ -28,10 +28,10 @@ def anomaly_map(
 ) -> Tensor:
     """Anomaly map S_AL of Eq. 3, smoothed by a Gaussian.
 
-    f_e, f_d: K tensors (B, C_k, H_k, W_k). layers: 1-based, all K by default. sigma: pixels, 0 for
-    none. Returns (B, H, W) of `size`; in [0, 2 K] for "sum", [0, 2^K] for "product"; higher = more
-    anomalous. The defaults (sum, sigma 4, aligned corners) are those of official test.py,
-    `cal_anomaly_map`.
+    f_e, f_d: K tensors (B, C_k, H_k, W_k). layers: those that are combined, counted from 1; by
+    default all K. sigma: in pixels; 0 for no smoothing. Returns (B, H, W), upsampled to `size`;
+    higher = more anomalous. With K layers, "sum" gives values in [0, 2 K], "product" in [0, 2^K].
+    The defaults (sum, sigma 4, aligned corners) are those of official test.py, `cal_anomaly_map`.
     """
     if combine not in COMBINATIONS:
         raise ValueError(f"combine={combine!r} is not one of {', '.join(COMBINATIONS)}")
@@ -53,9 +53,9 @@ def anomaly_map(
 def gaussian_smooth(maps: Tensor, sigma: float) -> Tensor:
     """Smooth maps (B, H, W) as scipy.ndimage.gaussian_filter does by default; sigma in pixels.
 
-    The filter is linear and separable. Scipy's response to the unit vectors is therefore one matrix
-    per axis. The two matrices include its edge rule and truncation and serve any batch on any
-    device. Raises ValueError for a negative sigma.
+    The filter is linear and separable, so it is one matrix per axis. Each matrix is what scipy's
+    filter returns for the unit vectors. It includes scipy's truncation and its rule for edges, and
+    serves any batch on any device. Raises ValueError for a negative sigma.
     """
     if sigma < 0:
         raise ValueError(f"sigma={sigma} is negative; use 0 for no smoothing")
@@ -101,8 +101,8 @@ def loss_score(
 ) -> Tensor:
     """Image score from a loss, not a map (extension, Sec. 4.2): (B,), higher = more anomalous.
 
-    coded: whether L_MKD has the form of the extension's code (E1), with each image as a batch of
-    one.
+    kind: "kd_loss" for L_KD, "mkd_loss" for L_MKD. weight: that of L_KD in L_MKD. coded: whether
+    L_MKD has the form of the extension's code (E1), with each image as a batch of one.
     """
     if kind not in LOSS_SCORES:
         raise ValueError(f"kind={kind!r} is not one of {', '.join(LOSS_SCORES)}")

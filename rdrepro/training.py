@@ -40,9 +40,9 @@ def fit(
 
     Its columns are epoch, loss (mean over images) and seconds. `look` is called with the model
     every `eval_every` epochs; its metrics go into the history and select nothing. validation:
-    images for early stopping, given with the setting `early_stopping`. The model then keeps the
-    state of the epoch with their lowest loss, not of the last one. Raises RuntimeError when the
-    loss is not finite and MemoryError when memory runs out.
+    images for early stopping; needed if the setting `early_stopping` is on. The model then keeps
+    the state of the epoch in which their loss was lowest, not of the last epoch. Raises
+    RuntimeError when the loss is not finite and MemoryError when memory runs out.
     """
     device = torch.device(device)
     with memory_errors_explained(config, device), full_precision_kernels():
@@ -104,9 +104,9 @@ def _epoch(
     config: RunConfig,
     bar: tqdm,
 ) -> float:
-    """Take one step per batch, with images in this order; return the mean loss.
+    """Train for one epoch, with images in this order; return the mean loss.
 
-    A loss that is not finite is returned at once.
+    There is one step per batch. A loss that is not finite is returned at once.
     """
     total = 0.0
     for indices in order.split(config.batch_size):
@@ -148,7 +148,7 @@ class EarlyStopping:
         self.best, self.epoch, self.state = math.inf, 0, {}
 
     def validate(self, model: Detector, epoch: int) -> float:
-        """Compute the mean loss of the held-out images in eval mode.
+        """With the model in eval mode, compute the mean loss of the held-out images.
 
         The state of the model is kept if this is the lowest loss so far.
         """

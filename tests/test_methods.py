@@ -47,6 +47,18 @@ def run(far_from_mean, small_mvtec):
     return rd.resolve(**given, preset="quick", weights="random", image_size=64, study="own")
 
 
+def test_a_name_is_registered_once_and_only_for_a_detector(far_from_mean):
+    for taken in ("", "padim", "far_from_mean"):
+        with pytest.raises(ValueError, match="is taken or empty"):
+            register(taken)(far_from_mean)
+    with pytest.raises(TypeError, match="is no Detector"):
+        register("something")(dict)
+
+
+def test_every_method_of_the_configuration_has_a_detector():
+    assert list(DETECTORS) == METHODS
+
+
 def test_a_registered_method_runs_from_its_name_to_a_table(run, far_from_mean):
     outcome = rd.carry_out(run, timed=True)
     row = outcome.row

@@ -1,4 +1,4 @@
-"""What PaDiM and SPADE share: a memory bank of normal images' features, and its search."""
+"""What PaDiM and SPADE share: a memory bank of normal images' features, and the search in it."""
 
 import time
 from abc import abstractmethod
@@ -74,9 +74,9 @@ class MemoryDetector(Detector):
 
     @abstractmethod
     def search(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Distances (B, h, w) to the bank, and image scores (B,).
+        """The distances (B, h, w) of features to the bank, and the image scores (B,).
 
-        None instead of scores means the maximum of each map.
+        The scores may be None. Each image's score is then the maximum of its map.
         """
 
     @abstractmethod
@@ -84,15 +84,15 @@ class MemoryDetector(Detector):
         """The tensors that testing needs besides the encoder."""
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """The maps f_E of images (B, 3, H, W), in float32 whatever the encoder runs in."""
+        """The encoder's maps f_E of images (B, 3, H, W), converted to float32."""
         with autocast(self.config, images.device):
             maps = self.teacher(images.contiguous(memory_format=torch.channels_last))
         return [f.float() for f in maps]  # (B, C_k, H_k, W_k)
 
     def finish(self, distances: Tensor, scores: Tensor | None, size: Sequence[int]) -> tuple:
-        """Maps (B, H, W) of `size` and scores (B,).
+        """Anomaly maps (B, H, W), upsampled to `size` and smoothed, and image scores (B,).
 
-        Where no scores are given, they are the maximum of each map.
+        scores: if None, each image's score is the maximum of its map.
         """
         corners = self.config.align_corners
         maps = F.interpolate(
@@ -102,18 +102,18 @@ class MemoryDetector(Detector):
         return maps, maps.flatten(1).amax(dim=1) if scores is None else scores
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps (B, H, W) and scores (B,)."""
+        """Anomaly maps (B, H, W) and image scores (B,) of images (B, 3, H, W)."""
         return self.finish(*self.search(self.features(images)), images.shape[-2:])
 
     def anomaly_map(self, images: Tensor) -> Tensor:
-        """Maps (B, H, W) of images (B, 3, H, W)."""
+        """Anomaly maps (B, H, W) of images (B, 3, H, W)."""
         return self(images)[0]
 
     def image_score(self, images: Tensor) -> Tensor:
-        """Scores (B,) of images (B, 3, H, W)."""
+        """Image scores (B,) of images (B, 3, H, W)."""
         return self(images)[1]
 
 
 def spread(f: Tensor, size: Sequence[int]) -> Tensor:
-    """Repeat the cells of a map (B, C, h, w) so that it covers a finer one of `size`."""
+    """Enlarge a map (B, C, h, w) to `size` by repeating its cells."""
     return F.interpolate(f, tuple(size), mode="nearest")

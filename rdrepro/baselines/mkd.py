@@ -1,6 +1,6 @@
 """Multiresolution Knowledge Distillation (Salehi et al., CVPR 2021): a cloner imitates VGG-16.
 
-"official" is the authors' code, rohban-lab/Knowledge_Distillation_AD.
+Here "official" means the code of MKD's authors, rohban-lab/Knowledge_Distillation_AD.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 FEATURES_MEAN, FEATURES_STD = (0.48235, 0.45882, 0.40784), (1 / 255,) * 3
 # Output channels of the cloner's convolutions, block by block (official network.py, "B").
 CLONER = ((16, 16), (16, 128), (16, 16, 256), (16, 16, 512), (16, 16, 512))
-GRADIENT_PIXELS = 4 * 256**2  # tested at once; few, as gradients keep every layer's output
-UNSCORED = 1  # of four trained layers, the last three are scored (official test_functions.py)
+GRADIENT_PIXELS = 4 * 256**2  # tested at once: few, since gradients need every layer's output
+UNSCORED = 1  # the first of the four trained layers is not scored (official test_functions.py)
 
 
 class VGG16(nn.Module):
-    """Frozen teacher: images (B, 3, H, W) in [0, 1] -> its maps after the max-pools 2 to 5.
+    """The frozen teacher: images (B, 3, H, W) in [0, 1] -> four maps, after max-pools 2 to 5.
 
-    They are (B, C_k, H / s_k, W / s_k) with C = 128, 256, 512, 512 and s = 4, 8, 16, 32. Unlike
-    `Teacher` it lets gradients through to the images. normalise="none": images are used as they
-    are, as in the official loaders except that of CIFAR-10.
+    The maps are (B, C_k, H / s_k, W / s_k) with C = 128, 256, 512, 512 and s = 4, 8, 16, 32. Unlike
+    in `Teacher`, gradients pass through to the images. normalise="none": images are not normalised.
+    This is what the official loaders do, except that of CIFAR-10.
     """
 
     def __init__(self, weights: Weights, normalise: str = "none"):
@@ -64,7 +64,7 @@ class VGG16(nn.Module):
         return critical_layers(self.features, self.normalised(images))
 
     def normalised(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) as both networks see them."""
+        """Images (B, 3, H, W), normalised for both networks."""
         return (images - self.mean) / self.std
 
 
@@ -106,13 +106,13 @@ def critical_layers(network: nn.Sequential, x: Tensor) -> list[Tensor]:
 
 
 def restoration_loss(f_e: Sequence[Tensor], f_d: Sequence[Tensor], weight: float = 0.01) -> Tensor:
-    """Loss of each image (B,) >= 0, lower = better restored: direction plus `weight` times value.
+    """The loss of each image, (B,) >= 0; lower = better restored.
 
-    Direction is one minus the cosine of all C*H*W values, value is the mean of their squared
-    differences; both are summed over layers (official loss_functions.py, whose scalar is the mean
-    over the batch).
+    It is the direction loss plus `weight` times the value loss, both summed over layers. The
+    direction loss is one minus the cosine of all C*H*W values. The value loss is the mean of their
+    squared differences. The official loss_functions.py returns the mean over the batch.
     """
-    # Channels last is their layout in memory, so that flattening copies nothing.
+    # In memory the maps have channels last. In this order, flattening copies nothing.
     f_e, f_d = ([at_least_float32(f).permute(0, 2, 3, 1) for f in maps] for maps in (f_e, f_d))
     value = sum((e - d).square().flatten(1).mean(dim=1) for e, d in zip(f_e, f_d, strict=True))
     return kd_loss_per_image(f_e, f_d, "flatten") + weight * value
@@ -126,16 +126,16 @@ def gradients() -> Iterator[None]:
 
 
 class MKD(Detector):
-    """A frozen VGG-16 and a cloner trained to restore its maps of normal images.
+    """A frozen VGG-16, and a cloner trained to restore the VGG's maps of normal images.
 
     For images (B, 3, H, W) in [0, 1], `anomaly_map(images)` returns (B, H, W) and
     `image_score(images)` (B,), both higher = more anomalous. The score is the loss over the last
-    three layers. The map is the score's plain gradient by the image: absolute values summed over
-    channels, smoothed and opened (official test_functions.py, "gradients"; it also has averaged and
-    guided gradients).
+    three layers. The map is the gradient of the score with respect to the image. Its absolute
+    values are summed over channels, smoothed and opened (official test_functions.py, "gradients").
+    The averaged and guided gradients of the official code are left out.
 
     The official code scales each image's gradient to [0, 1] and uses anomalous images only. Here
-    one scale serves all images, so that they can be compared.
+    gradients are not scaled, so that the maps of different images can be compared.
     """
 
     def __init__(self, teacher: VGG16, cloner: nn.Sequential, config: RunConfig):
@@ -191,7 +191,7 @@ class MKD(Detector):
             return critical_layers(self.cloner, self.teacher.normalised(images))
 
     def see(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The images, prepared for a gradient by them, and the teacher's four maps."""
+        """The images, marked so that gradients reach them, and the teacher's four maps."""
         with gradients(), autocast(self.config, images.device):
             images = images.clone(memory_format=layout(self.config)).requires_grad_()
             return images, self.teacher(images)
@@ -202,7 +202,7 @@ class MKD(Detector):
             return *seen, self.clone(seen[0])
 
     def finish(self, images: Tensor, f_e: list[Tensor], f_d: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Maps (B, H, W) and scores (B,)."""
+        """Anomaly maps (B, H, W) and image scores (B,), from both networks' maps."""
         with gradients():
             scored = (f_e[UNSCORED:], f_d[UNSCORED:])
             scores = restoration_loss(*scored, self.config.value_weight)  # (B,)
@@ -211,20 +211,22 @@ class MKD(Detector):
         return opened(gaussian_smooth(maps, self.config.sigma)), scores.detach()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps (B, H, W) and scores (B,)."""
+        """Anomaly maps (B, H, W) and image scores (B,) of images (B, 3, H, W)."""
         return self.finish(*self.restore(self.see(images)))
 
     def anomaly_map(self, images: Tensor) -> Tensor:
-        """Maps (B, H, W) of images (B, 3, H, W)."""
+        """Anomaly maps (B, H, W) of images (B, 3, H, W)."""
         return self(images)[0]
 
     def image_score(self, images: Tensor) -> Tensor:
-        """Scores (B,) of images (B, 3, H, W)."""
+        """Image scores (B,) of images (B, 3, H, W)."""
         return self(images)[1]
 
 
 def opened(maps: Tensor) -> Tensor:
-    """Open maps (B, H, W) by a cross of 3x3 pixels, so that narrower peaks vanish.
+    """Maps (B, H, W) after morphological opening by a cross of 3x3 pixels.
+
+    Opening removes peaks that are narrower than the cross.
 
     The official code thresholds the map first and opens the result, once per threshold.
     Thresholding the opened map gives the same.

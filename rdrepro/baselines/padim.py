@@ -10,17 +10,17 @@ from rdrepro.config import RunConfig
 from rdrepro.models.teacher import Teacher
 from rdrepro.models.weights import Weights
 
-REGULARISER = 0.01  # their Sec. 3.2, epsilon
-BLOCK_BYTES = 2**28  # of covariances at once
+REGULARISER = 0.01  # epsilon in Sec. 3.2 of PaDiM's paper
+BLOCK_BYTES = 2**28  # of covariances that are computed at once
 
 
 class PaDiM(MemoryDetector):
     """Mahalanobis distance to the normal features of the same location, over random channels.
 
     For each of the P locations of the finest map, the bank holds a mean (P, R) and the Cholesky
-    factor (P, R, R) of a covariance. R is `padim_channels`; these are drawn by `seed` from all
-    channels. The image score is the map's maximum. Raises ValueError where the teacher has fewer
-    channels.
+    factor (P, R, R) of a covariance. R is the setting `padim_channels`. So many channels are drawn
+    at random from all channels of the teacher; `seed` decides which. The image score is the map's
+    maximum. Raises ValueError where the teacher has fewer than R channels.
     """
 
     def __init__(self, teacher: Teacher, config: RunConfig):
@@ -33,7 +33,7 @@ class PaDiM(MemoryDetector):
             )
         generator = torch.Generator().manual_seed(config.seed)
         chosen = torch.randperm(total, generator=generator)[: config.padim_channels]
-        # By layer, so that only the chosen channels are spread over the finest map.
+        # The chosen channels of each layer. Only these are enlarged to the finest map.
         starts = [sum(teacher.channels[:k]) for k in range(len(teacher.channels))]
         self.chosen = [
             (chosen[(chosen >= start) & (chosen < start + c)] - start).sort().values
@@ -70,7 +70,7 @@ class PaDiM(MemoryDetector):
             self.factor[block] = torch.linalg.cholesky(covariance)
 
     def search(self, features: Sequence[Tensor]) -> tuple[Tensor, None]:
-        """The Mahalanobis distance at each location (their Eq. 2), (B, h, w); no scores."""
+        """The Mahalanobis distance at each location, (B, h, w) (PaDiM, Eq. 2), and no scores."""
         offset = (self.embed(features) - self.mean).permute(1, 2, 0)  # (P, R, B)
         distances = torch.cat(
             [
@@ -85,6 +85,6 @@ class PaDiM(MemoryDetector):
 
     @staticmethod
     def _blocks(places: int, channels: int) -> list[slice]:
-        """Slices of the locations, so short that their covariances fit into BLOCK_BYTES."""
+        """Slices of the locations. The covariances of each slice fit into BLOCK_BYTES."""
         step = max(1, BLOCK_BYTES // (4 * channels**2))
         return [slice(start, start + step) for start in range(0, places, step)]

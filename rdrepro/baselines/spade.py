@@ -1,4 +1,4 @@
-"""SPADE (Cohen & Hoshen, 2020): nearest normal images, then nearest normal locations in them."""
+"""SPADE (Cohen & Hoshen, 2020): the nearest normal images, then the nearest locations in them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,12 +18,13 @@ BLOCK = 256  # locations at once, so that their distances to a gallery image sta
 
 
 class SPADE(MemoryDetector):
-    """Mean squared distance to the K nearest normal images, and location by location within them.
+    """Distances to the K nearest training images, for the whole image and for each location.
 
-    The image level compares means of the `pooled_layer` over all locations, (C,). The pixel level
-    compares the features of each location with those of every location of the K images found, and
-    keeps the smallest squared distance. A location's features are those of all three maps, with the
-    coarser maps repeated. The bank holds both kinds of features for every training image.
+    Images are compared by the mean of `pooled_layer` over all locations, (C,). The image score is
+    the mean squared distance to the K nearest. For the map, the features of each location are
+    compared with those of every location of these K images, and the smallest squared distance is
+    taken. A location's features are those of all three maps, whose coarser ones are enlarged by
+    repetition. The bank holds both kinds of features of every training image.
     """
 
     def __init__(
@@ -56,11 +57,11 @@ class SPADE(MemoryDetector):
 
     @property
     def gallery(self) -> list[Tensor]:
-        """The training images' maps in nested order, (N, P_k, C_k) each."""
+        """The training images' maps in the order of `nested`, (N, P_k, C_k) each."""
         return [getattr(self, name) for name in GALLERY]
 
     def features(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The three maps, and the means (B, C) that the image level compares."""
+        """The three maps, and the means (B, C) by which images are compared."""
         maps = super().features(images)
         with autocast(self.config, images.device):
             deepest = self.fourth_stage(maps) if self.fourth_stage else maps[-1]
@@ -82,7 +83,7 @@ class SPADE(MemoryDetector):
             setattr(self, name, torch.cat(layer))  # (N, P_k, C_k)
 
     def search(self, seen: tuple[list[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        """Squared distances (B, h, w) to the nearest locations, and (B,) to the nearest images."""
+        """Squared distances to the nearest locations, (B, h, w), and nearest images, (B,)."""
         features, means = seen
         squared = torch.cdist(means, self.pooled).square()  # (B, N)
         found = squared.topk(self.config.neighbours, largest=False)
@@ -96,10 +97,11 @@ class SPADE(MemoryDetector):
         return unnested(nearest, features[-1].shape[-2:]), found.values.mean(dim=1)
 
     def _nearest_location(self, layers: list[Tensor], images: Tensor) -> Tensor:
-        """Each location's squared distance to the nearest one in these gallery images, (P_1,).
+        """Each location's squared distance to the nearest location of some training images, (P_1,).
 
-        It takes one block of locations and one gallery image at a time, so that memory does not
-        grow with K.
+        layers: one test image's maps in the order of `nested`. images: the numbers of the training
+        images. One block of locations is compared with one training image at a time, so that memory
+        does not grow with K.
         """
         augmented = [torch.cat([-2 * p, p.new_ones(len(p), 1)], dim=1) for p in layers]
         blocks = [p.split(BLOCK >> 2 * k) for k, p in enumerate(augmented)]
@@ -117,17 +119,20 @@ class SPADE(MemoryDetector):
 
 
 def _with_norms(q: Tensor) -> Tensor:
-    """Rows (Q, C) with their squared norms, as columns (C + 1, Q)."""
+    """Vectors (Q, C) with their squared norms appended, transposed to (C + 1, Q)."""
     return torch.cat([q, q.square().sum(dim=1, keepdim=True)], dim=1).T.contiguous()
 
 
 def _nearest(query: Sequence[Tensor], gallery: Sequence[Tensor]) -> Tensor:
-    """The minimum over q of |q|^2 - 2 p.q for each fine location p, (P_1,), over nested layers.
+    """For each location p of the finest map, the minimum of |q|^2 - 2 p.q over gallery locations q.
 
-    query: rows (P_k, C_k + 1) of -2 p and 1; gallery: columns (C_k + 1, Q_k). Squared distances of
-    concatenated features are sums over layers, and all fine locations of a coarse cell share the
-    coarse layer's part. The minimum over the quarters of a cell can therefore be taken before the
-    coarser layer is added. This is exact and saves work.
+    query: for each layer, rows (P_k, C_k + 1) that hold -2 p and 1. gallery: for each layer,
+    columns (C_k + 1, Q_k) that hold q and |q|^2. Both are in the order of `nested`. The result is
+    (P_1,).
+
+    Squared distances of concatenated features are sums over layers, and all fine locations of a
+    coarse cell share the coarse layer's part. The minimum over the quarters of a cell can therefore
+    be taken before the coarser layer is added. This is exact and saves work.
     """
     total = query[0] @ gallery[0]  # (P_1, Q_1)
     for p, q in zip(query[1:], gallery[1:], strict=True):
@@ -137,10 +142,11 @@ def _nearest(query: Sequence[Tensor], gallery: Sequence[Tensor]) -> Tensor:
 
 
 def nested(features: Sequence[Tensor], quarters_first: bool = False) -> list[Tensor]:
-    """Maps (B, C_k, H_k, W_k), each half as high and wide as the one before, as (B, P_k, C_k).
+    """Maps (B, C_k, H_k, W_k) with their locations in one sequence, (B, P_k, C_k).
 
-    Locations are in the order of the deepest map's cells, then of the quarters of a cell, then of
-    the quarters of a quarter. With `quarters_first` the finest quarters vary slowest.
+    Each map must be half as high and wide as the one before. Locations are ordered by the cells of
+    the deepest map, then by the quarters of a cell, then by the quarters of a quarter. With
+    `quarters_first` the finest quarters vary slowest.
     """
     return [_nest(f, len(features) - 1 - k, quarters_first) for k, f in enumerate(features)]
 
@@ -157,7 +163,10 @@ def _nest(f: Tensor, levels: int, quarters_first: bool) -> Tensor:
 
 
 def unnested(values: Tensor, deepest: Sequence[int]) -> Tensor:
-    """Values (B, P_1) of nested locations, put back into maps (B, H_1, W_1)."""
+    """Values (B, P_1) in the order of `nested`, put back into maps (B, H_1, W_1).
+
+    deepest: height and width of the deepest map.
+    """
     cells = deepest[0] * deepest[1]
     levels = (values.shape[1] // cells).bit_length() // 2
     split = values.view(len(values), *deepest, *(2 for _ in range(2 * levels)))

@@ -1,1 +1,1 @@
-"""Data sets, whose items are dicts: `image`, `gt_label`, `defect`, `path`, some also `gt_mask`."""
+"""Data sets. Items are dicts with `image`, `gt_label`, `defect`, `path` and, in some, `gt_mask`."""

@@ -21,18 +21,19 @@ from torch import Tensor
 from rdrepro.data.images import open_image
 from rdrepro.progress import progress
 
-ALIKE = 0.99  # the correlation of sure copies; our choice (O18)
-# The correlation of likely copies; our choice (O18), made by eye on Head CT and Brain MRI. Every
-# copy of a normal image that was found correlates more. So do neighbouring slices of one head,
-# which are no better to train on.
+ALIKE = 0.99  # the lowest correlation of sure copies; our choice (O18)
+# The lowest correlation of likely copies. It is our choice (O18), made by looking at Head CT and
+# Brain MRI. All copies of normal images that were found correlate more. So do neighbouring slices
+# of one head; to train on one and test the other would be as wrong.
 ALIGNED_ALIKE = 0.94
 SIDE = 32  # pixels of a thumbnail
-CENTRE = 0.65  # the share of a picture's sides that is searched for in another
-SCALES = (0.85, 0.9, 0.95, 1.0, 1.06, 1.12, 1.18)  # of the centre's height and of its width
-# A row or column is border if at most a share EMPTY of it exceeds DARK times the brightest pixel.
+CENTRE = 0.65  # of a picture's height and width: the part that is searched for in other pictures
+SCALES = (0.85, 0.9, 0.95, 1.0, 1.06, 1.12, 1.18)  # tried for the centre's height and its width
+# A row or column belongs to the border if at most a share EMPTY of its pixels is brighter than DARK
+# times the picture's brightest pixel.
 DARK, EMPTY = 0.1, 0.02
-MOST = 2000  # pictures among which likely copies are searched for; more would take hours
-BLOCK = 64  # pictures searched for in all others at once
+MOST = 2000  # pictures; among more of them, the search for likely copies would take hours
+BLOCK = 64  # pictures that are searched for in all others at once
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,13 @@ class _File:
 
 
 def picture_groups(paths: Sequence[Path], digests: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Two group numbers for each file, (N,): by sure copies only, and by sure and likely copies.
+    """Two arrays (N,) of group numbers, which copies of one picture share.
 
-    Sure copies have the same bytes (`digests`), or grey thumbnails that correlate by ALIKE or more.
-    In likely copies, the centre of one picture is found in the other with a correlation of
-    ALIGNED_ALIKE or more, after dark borders are cut off. Likely copies are not searched for among
-    more than MOST pictures. Copies of copies are copies.
+    The first array is by sure copies only, the second by sure and likely copies. Sure copies have
+    the same bytes (`digests`), or grey thumbnails that correlate by ALIKE or more. In likely
+    copies, the centre of one picture is found in the other with a correlation of ALIGNED_ALIKE or
+    more, after dark borders are cut off. Likely copies are not searched for among more than MOST
+    pictures. A copy of a copy is in the same group.
     """
     first = dict(zip(reversed(digests), reversed(paths), strict=True))
     kept = list(dict.fromkeys(digests))  # one file of each content is decoded
@@ -64,7 +66,7 @@ def _content_groups(files: tuple[_File, ...]) -> tuple[np.ndarray, np.ndarray]:
     """The groups of `picture_groups` for files with different bytes."""
     frames, contents = [], []
     for file in progress(files, "copies", leave=False):
-        # RGB first, as the teacher sees palettes and transparency.
+        # RGB first, so that palettes and transparency are read as they are for the teacher.
         grey = open_image(file.path, "RGB").convert("L")
         frames.append(_thumbnails([grey], SIDE).flatten())
         contents += [_content(grey)] if len(files) <= MOST else []
@@ -76,7 +78,10 @@ def _content_groups(files: tuple[_File, ...]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _alike(frames: Tensor) -> csr_array:
-    """Which thumbnails (N, SIDE^2) correlate by ALIKE or more, (N, N), block by block."""
+    """Which pairs of thumbnails correlate by ALIKE or more, (N, N) bool.
+
+    frames: (N, SIDE^2). The result is computed in blocks to save memory.
+    """
     vectors = F.normalize(frames - frames.mean(dim=1, keepdim=True)).numpy()
     blocks = (vectors[k : k + BLOCK] @ vectors.T for k in range(0, len(vectors), BLOCK))
     return csr_array(vstack([csr_array(block >= ALIKE) for block in blocks]))
@@ -90,9 +95,9 @@ def _thumbnails(pictures: Sequence[Image.Image], height: int, width: int | None 
 
 
 def _aligned(pictures: Sequence[Image.Image]) -> np.ndarray:
-    """How well the centre of one picture is found in another, (N, N), in [-1, 1].
+    """How well the centre of one picture is found in another, for all pairs, (N, N) in [-1, 1].
 
-    It is the highest correlation over SCALES and all positions, with the centre taken from either
+    This is the highest correlation over SCALES and all positions. The centre may come from either
     picture of a pair.
     """
     whole, n = _thumbnails(pictures, SIDE), len(pictures)  # (N, 1, SIDE, SIDE)

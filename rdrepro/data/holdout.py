@@ -32,11 +32,11 @@ class Part(Dataset):
 
 
 def hold_out(data: MVTecAD | MedicalImages, fraction: float, seed: int) -> tuple[Part, Part]:
-    """Split a training set into a part to train on and `fraction` of it to validate on.
+    """Split a training set into a part to train on and a held-out part to validate on.
 
-    Copies of one picture stay together, so the held-out part may be a little smaller than
-    `fraction`. Images that are likely copies of held-out ones are left out of training. Raises
-    ValueError where a part would be empty.
+    fraction: the share of the images that is held out. Sure copies of one picture stay together, so
+    the held-out part may be a little smaller. Images that are likely copies of held-out ones are in
+    neither part. Raises ValueError where a part would be empty.
     """
     groups = np.array(getattr(data, "sure_groups", range(len(data))))
     likely = np.array(getattr(data, "groups", range(len(data))))
@@ -57,6 +57,6 @@ def hold_out(data: MVTecAD | MedicalImages, fraction: float, seed: int) -> tuple
 
 
 def normals_of(data: MedicalImages) -> Part:
-    """The normal images of a test set, on which the extension's code validated (E9)."""
+    """The normal images of a test set, on which the extension's code validates (E9)."""
     normal = np.flatnonzero(np.array(data.labels()) == 0)
     return Part(data, normal, next(data[int(i)]["defect"] for i in normal))

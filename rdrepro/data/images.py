@@ -13,7 +13,7 @@ IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 
 
 def is_image(path: Path) -> bool:
-    """Whether a path is a file with an image's ending that is not hidden."""
+    """Whether a path is an image file, judged by its ending. Hidden files do not count."""
     named = path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
     return named and path.is_file()
 

@@ -17,18 +17,18 @@ from rdrepro.data.copies import picture_groups
 from rdrepro.data.images import images_in, is_image, open_image
 from rdrepro.registry import DATASETS, DRAWN, FOLDS, NORMAL, check_split
 
-REPORT_NORMALS = 10  # how many split="report" tests (extension, Sec. 4.1)
+REPORT_NORMALS = 10  # normal images that split="report" tests (extension, Sec. 4.1)
 PARTS = ("train", "test")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image file, whether it is anomalous, its kind, and the side it was published on."""
+    """An image file, whether it is anomalous, its kind, and its side of the published split."""
 
     path: Path
     label: int  # 1 = anomalous
     kind: str
-    side: str = ""  # "train" or "test" where the data set has sides of its own
+    side: str = ""  # "train" or "test"; empty where the data set was published without a split
 
 
 class MedicalImages(Dataset):
@@ -43,7 +43,7 @@ class MedicalImages(Dataset):
     Retinal OCT, half of the training images to train on. split="official": Retinal OCT's own split.
     Every anomalous image is tested. Copies of one picture are never on both sides.
 
-    Raises FileNotFoundError, saying where the files come from, where they are missing.
+    Raises FileNotFoundError where files are missing. The message says where they come from.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class MedicalImages(Dataset):
 
 
 def _check_sides(sides: np.ndarray, pictures: Sequence[Picture], name: str) -> None:
-    """Raise ValueError where no image is left to train on, or none of one label to test."""
+    """Raise ValueError where none is left to train on, or no normal or no anomalous one to test."""
     labels = np.array([p.label for p in pictures], int)
     trained, left_out = int((sides == "train").sum()), int((sides == "left out").sum())
     normal, anomalous = (int(((sides == "test") & (labels == n)).sum()) for n in (0, 1))
@@ -181,9 +181,10 @@ def split_sides(
 
 
 def kfold(groups: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
-    """The fold of each image, (N,) in 0..folds - 1; folds are of even size, and groups stay whole.
+    """The number of each image's fold, (N,) in 0..folds - 1.
 
-    Groups are taken in random order, larger ones first. Each goes into the smallest fold so far.
+    Folds have about the same size, and groups stay whole. Groups are taken by size, larger ones
+    first, and at random among equals. Each goes into the smallest fold so far.
     """
     names, sizes = np.unique(groups, return_counts=True)
     shuffled = rng.permutation(len(names))
@@ -196,9 +197,9 @@ def kfold(groups: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarra
 
 
 def draw_groups(groups: np.ndarray, wanted: int, rng: np.random.Generator) -> np.ndarray:
-    """Which images are drawn, (N,) bool: whole groups in random order, `wanted` images in all.
+    """Which images are drawn, (N,) bool: `wanted` images in all, in whole groups.
 
-    Raises ValueError where groups of such sizes do not add up to that number.
+    Raises ValueError where no such groups are found.
     """
     names, sizes = np.unique(groups, return_counts=True)
     drawn, total = [], 0
@@ -214,8 +215,8 @@ def draw_groups(groups: np.ndarray, wanted: int, rng: np.random.Generator) -> np
 def find_medical(root: Path, dataset: str) -> Path:
     """The folder that holds a data set as downloaded.
 
-    A missing data set is downloaded by kagglehub where that is installed. Raises FileNotFoundError,
-    which says in one sentence where the files come from and where to put them.
+    A missing data set is downloaded by kagglehub if that is installed. Raises FileNotFoundError if
+    the data set is not found. The message says where its files come from and where to put them.
     """
     found, entry = locate(root, dataset), DATASETS[dataset]
     if found is None and entry.kaggle:
@@ -241,9 +242,9 @@ def locate(root: Path, dataset: str) -> Path | None:
 
 
 def _holds(folder: Path, dataset: str) -> bool:
-    """Whether a folder has all that is wanted and an image in it.
+    """Whether a folder has all files and folders of a data set, and an image in one of them.
 
-    Drawn scans do not count as a real data set.
+    A folder of drawn scans does not count as a real data set.
     """
     entry = DATASETS[dataset]
     wanted = [folder / name for name in entry.wanted]
@@ -256,13 +257,13 @@ def _holds(folder: Path, dataset: str) -> bool:
 
 @lru_cache
 def _kagglehub(handle: str) -> Path | None:
-    """The folder where kagglehub keeps a data set, downloaded if need be.
+    """The folder where kagglehub keeps a data set, which it downloads if need be.
 
-    None without kagglehub; ConnectionError where the download fails.
+    None if kagglehub is not installed. Raises ConnectionError if the download fails.
     """
     try:
         kagglehub = import_module("kagglehub")
-    except (ImportError, OSError):  # whoever has the files does not need it
+    except (ImportError, OSError):  # it is optional, since the files may be put there by hand
         return None
     try:
         return Path(kagglehub.dataset_download(handle))
@@ -311,7 +312,10 @@ def _head_ct(folder: Path) -> list[Picture]:
 
 
 def _labels(path: Path) -> dict[int | str, int]:
-    """The label of each number in Head CT's labels.csv; ValueError says what is wrong."""
+    """The label of each image number in Head CT's labels.csv.
+
+    Raises ValueError, saying what is wrong with the file.
+    """
     try:
         table = pd.read_csv(path, skipinitialspace=True)
     except ValueError as error:  # empty, ragged, or no text

@@ -1,4 +1,4 @@
-"""MVTec AD and data sets laid out like it, read as official dataset.py does (Sec. 4.1)."""
+"""MVTec AD and data sets laid out like it, read as by the official dataset.py (Sec. 4.1)."""
 
 import hashlib
 from pathlib import Path
@@ -12,11 +12,14 @@ from torchvision.transforms import functional as T
 from rdrepro import registry
 from rdrepro.data.images import is_image, open_image
 
-DARKEST_DEFECT = 128  # a mask of zeros and ones would silently lose every defect
+DARKEST_DEFECT = 128  # masks must reach this value; one of zeros and ones would lose its defects
 
 
 def find_mvtec(data_root: Path, dataset: str = "mvtec") -> Path:
-    """The folder that holds the categories; FileNotFoundError says how to get the data."""
+    """The folder that holds the categories of a data set.
+
+    Raises FileNotFoundError if there is none. The message says how to get the data.
+    """
     entry = registry.DATASETS[dataset]
     for folder in (*(data_root / name for name in entry.folders), data_root):
         if any((folder / category).is_dir() for category in entry.categories):
@@ -29,10 +32,11 @@ class MVTecAD(Dataset):
     """One category's images of one split, sorted by folder and name.
 
     Items are dicts: `image` (3, H, W) float32 in [0, 1]; `gt_mask` (H, W) bool, True = defect;
-    `gt_label` 0 or 1; `defect`, the folder's name ("good" for normal ones); `path`, relative to
-    `root`. Images and masks are resized bilinearly to a square; masks are then compared with
-    `mask_threshold`. label_source: "folder", or "mask" as in the official code (D18). Raises
-    FileNotFoundError where images are missing.
+    `gt_label` 0 or 1; `defect`, the name of the image's folder (for normal images "good", or what
+    the data set's layout calls that folder); `path`, relative to `root`. Images and masks are
+    resized bilinearly to a square; masks are then compared with `mask_threshold`. label_source:
+    whether the label comes from the "folder" or, as in the official code, from the "mask" (D18).
+    Raises FileNotFoundError where images are missing.
     """
 
     def __init__(

@@ -137,8 +137,8 @@ def choose(normal: np.ndarray, split: str, source: str) -> np.ndarray:
 
     normal: (N,) bool, whether each image is of the normal class. source="official": the normal
     images of the training file are trained on, and all images of the test file are tested.
-    source="validation": all come from the training file. A random thousand normal images are
-    trained on, and of the others five hundred of each label are tested. Raises ValueError where
+    source="validation": all come from the training file. A thousand random normal images are
+    trained on. Of the other images, five hundred of each label are tested. Raises ValueError where
     there are too few.
     """
     if source == "official":
@@ -158,7 +158,7 @@ def choose(normal: np.ndarray, split: str, source: str) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def load_split(root: Path, dataset: str, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """All pictures of a split, (N, H, W) grey or (N, H, W, 3) uint8, and their classes (N,).
+    """All pictures of a split, uint8 (N, H, W) or (N, H, W, 3), and their classes (N,).
 
     Raises ValueError where a file is damaged and FileNotFoundError where one is missing.
     """
@@ -192,7 +192,7 @@ def load_split(root: Path, dataset: str, split: str) -> tuple[np.ndarray, np.nda
 def caltech_split(
     root: Path, draw: int, split: str, inlier_categories: int
 ) -> tuple[Sequence[Path], np.ndarray]:
-    """The images of a random draw of categories, and their labels: 1 for clutter.
+    """The images of a random draw of categories, and their labels: 1 for clutter, otherwise 0.
 
     The draw's number decides the categories, which of their images are trained on or tested, and
     the clutter images. There are as many clutter images as tested normal ones (O14). Raises
@@ -233,8 +233,8 @@ def caltech_split(
 def download(root: Path, dataset: str) -> None:
     """Download a data set below `root` with torchvision, which compares checksums.
 
-    Its folder gets its name only when the download is complete. Raises ConnectionError, with the
-    way out, where the download fails.
+    Its folder gets its name only when the download is complete. Raises ConnectionError where the
+    download fails. The message says what to do instead.
     """
     target, aside = root / DATASETS[dataset].folders[0], None
     try:

@@ -1,4 +1,4 @@
-"""The images of a run: their reader, and those to train, validate and test on."""
+"""The images that a run trains on, validates on and tests."""
 
 from pathlib import Path
 

@@ -8,9 +8,10 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 
 
 def initialise(module: nn.Module) -> None:
-    """Initialise as the official code does: convolutions by Kaiming (fan out), norms to 1 and 0.
+    """Initialise as the official code does: convolutions by Kaiming's rule (fan out).
 
-    Transposed convolutions keep PyTorch's default, as they do there (DEVIATIONS.md, D7).
+    Batch norms have a weight of 1 and a bias of 0. Transposed convolutions keep PyTorch's default
+    (DEVIATIONS.md, D7).
     """
     for m in module.modules():
         if isinstance(m, nn.Conv2d):
@@ -43,7 +44,7 @@ class MultiScaleFusion(nn.Module):
 
 
 class DeepestMap(nn.Module):
-    """The replacement of MFF where there is none: f_E^3 alone (Table 5, "Pre+OCE"; D26)."""
+    """What replaces MFF in a bottleneck without it: f_E^3 alone (Table 5, "Pre+OCE"; D26)."""
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         return features[-1]
@@ -52,9 +53,9 @@ class DeepestMap(nn.Module):
 class OneClassBottleneck(nn.Module):
     """OCBE: f_E^1..3 -> phi (B, 2 C_3, H/32, W/32) (official resnet.py, `BN_layer`).
 
-    channels: the teacher's C_1 to C_3. block, blocks: OCE's residual block, and how many there are.
-    width, groups: those of bottleneck blocks, as in torchvision. fusion: whether there is MFF;
-    without it, OCE sees f_E^3 alone.
+    channels: the teacher's C_1 to C_3. block: the OCE's kind of residual block. blocks: how many
+    blocks the OCE has. width, groups: the base width and the groups of these blocks, as in
+    torchvision. fusion: whether there is MFF; without it, the OCE sees f_E^3 alone.
     """
 
     def __init__(

@@ -14,8 +14,8 @@ from rdrepro.models.student import StudentDecoder
 from rdrepro.models.teacher import FourthStage, Teacher
 from rdrepro.models.weights import RESNETS, Weights, load_strictly, read_file, require_tensors
 
-# Entries of official checkpoints that their forward pass never uses (their issue 36), or that
-# another variant left behind (D23).
+# Entries of official checkpoints that the official forward pass never uses (the authors' issue 36),
+# or that another variant of the code left behind (D23).
 DEAD_ENTRIES = re.compile(r"conv4\.|bn4\.|.*memory")
 
 
@@ -35,7 +35,10 @@ class ReverseDistillation(nn.Module):
         return self.student(self.bottleneck(f_e))
 
     def kept(self) -> nn.ModuleDict:
-        """The modules whose state is saved: those trained, and batch norms that moved (E4)."""
+        """The modules whose state is saved: the trained ones and, if they adapt, the batch norms.
+
+        The teacher's batch norms adapt with `teacher_bn="train"` (E4).
+        """
         moved = self.teacher.batch_norm == "train"
         norms = {"statistics": nn.ModuleList(self.teacher.batch_norms())} if moved else {}
         return nn.ModuleDict({**self.trainable(), **norms})
@@ -71,9 +74,9 @@ class ReverseDistillation(nn.Module):
 
 
 def build_parts(config: RunConfig, weights: Weights) -> tuple[Teacher, nn.Module, StudentDecoder]:
-    """Build teacher, bottleneck and student of a configuration.
+    """Build the teacher, bottleneck and student of a configuration.
 
-    Random weights depend on torch's seed.
+    The initial weights depend on torch's seed.
     """
     teacher = Teacher.of(config, weights)
     pretrained = config.bottleneck == "pretrained"
@@ -119,11 +122,12 @@ def build_trainable(
 def residual_design(
     backbone: str,
 ) -> tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...], int, int]:
-    """Block, blocks per stage (deep to shallow), base width and groups for a teacher.
+    """The kind of block, blocks per stage, base width and groups of the student of a teacher.
 
-    The depths are in the teacher's own order, not mirrored (official de_resnet.py; D5). ResNet-50's
-    first three stages have 3, 4 and 6 blocks, so the student's deepest stage has 3 and its
-    shallowest 6. The OCE has as many blocks as the teacher's first stage.
+    Stages are counted from deep to shallow, but their numbers of blocks are in the teacher's own
+    order and not mirrored (official de_resnet.py; D5). ResNet-50's first three stages have 3, 4 and
+    6 blocks, so the student's deepest stage has 3 and its shallowest 6. The OCE has as many blocks
+    as the teacher's first stage.
     """
     if backbone not in RESNETS:
         return BasicBlock, (2, 2, 2), 64, 1

@@ -11,10 +11,10 @@ from rdrepro.models.bottleneck import initialise
 class StudentDecoder(nn.Module):
     """Mirrored residual network: phi (B, C, H/32, W/32) -> [f_D^1, f_D^2, f_D^3].
 
-    f_D^k has the shape of f_E^k. blocks: residual blocks per stage from deep to shallow (official
-    de_resnet.py: 3, 4, 6; for ResNet-18 2, 2, 2). linear_heads: a 1x1 convolution on each output,
-    for teachers whose maps take negative values, which no ReLU can restore (DEVIATIONS.md, O4).
-    in_channels: C, by default 2 C_3.
+    f_D^k has the shape of f_E^k. blocks: the number of residual blocks of each stage, from deep to
+    shallow (official de_resnet.py: 3, 4, 6; for ResNet-18 2, 2, 2). linear_heads: whether each
+    output has a 1x1 convolution. Teachers whose maps take negative values need it, because no ReLU
+    can restore these (DEVIATIONS.md, O4). in_channels: C, by default 2 C_3.
     """
 
     def __init__(
@@ -57,9 +57,9 @@ def decoder_stage(
 ) -> nn.Sequential:
     """Residual blocks, of which the first doubles height and width.
 
-    The first is torchvision's block with a 2x2 transposed convolution, as in the shortcut, in place
-    of the convolution that carries the stride in the encoder. That is a basic block's first
-    convolution and a bottleneck's second.
+    The first is torchvision's block, but the convolution that has the stride in the encoder is
+    replaced by a 2x2 transposed convolution. This is the first convolution of a basic block and the
+    second of a bottleneck. The shortcut has a transposed convolution, too.
     """
     planes = out_channels // block.expansion
     shape = {"groups": groups, "base_width": width}

@@ -13,12 +13,11 @@ from rdrepro.backbones import (
     LITE0,
     STRIDES,
     TIMM,
-    VGG16,
     NoFourthStageError,
+    check_backbone,
 )
 from rdrepro.config import RunConfig
 from rdrepro.models.weights import RESNETS, Weights, load_encoder, resnet_entries
-from rdrepro.text import nearest
 
 # Mean and SD of each channel by `normalise`. "imagenet" is not among them: it means the mean and SD
 # that belong to the weights. RadImageNet's weights need "symmetric": (image - 127.5) * 2 / 255 in
@@ -27,8 +26,8 @@ NORMALISATIONS = {
     "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "symmetric": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
-# Folding batch norms into convolutions leaves them a mean of 0 and a variance of 1 less an epsilon,
-# which is at most half of this.
+# A batch norm that was folded into its convolution keeps a mean of 0 and a variance of 1 minus an
+# epsilon. The epsilon is at most half of this value.
 FOLDED = 2e-3
 
 
@@ -38,10 +37,11 @@ class Teacher(nn.Module):
     f_E^k: (B, C_k, H / s_k, W / s_k) with s = 4, 8, 16 and C = `channels`. The teacher normalises
     its input as its weights need it, and stays in eval mode whatever the model's mode.
 
-    batch_norm="train": the batch norms are in training mode while the model is. They use the
-    batch's statistics and move their own, which testing uses. This is an accident of the
-    extension's code (E4). normalise="none": images are used as they are (D9); "symmetric": in [-1,
-    1]. stem="no_maxpool": a ResNet's max-pool is left out, which halves the strides (D10).
+    batch_norm="train": the batch norms are in training mode while the model is. They then normalise
+    by the statistics of the batch, and update the running statistics that testing uses. This is an
+    accident of the extension's code (E4). normalise="none": images are used as they are (D9);
+    "symmetric": they are scaled to [-1, 1]. stem="no_maxpool": a ResNet's max-pool is left out,
+    which halves the strides (D10).
 
     Raises ValueError for a backbone without maps at these strides, or where batch_norm="train"
     finds no batch-norm statistics.
@@ -80,18 +80,18 @@ class Teacher(nn.Module):
             return self.encoder((images - self.mean) / self.std)
 
     def train(self, mode: bool = True) -> "Teacher":
-        """Stay in eval mode, but let batch norms follow `mode` with `batch_norm="train"`."""
+        """Stay in eval mode. With `batch_norm="train"`, only the batch norms follow `mode`."""
         super().train(False)
         for module in self.batch_norms():
             module.train(mode and self.batch_norm == "train")
         return self
 
     def batch_norms(self) -> list[nn.Module]:
-        """The batch norms. With `batch_norm="train"` their statistics move."""
+        """The batch norms. With `batch_norm="train"`, training updates their statistics."""
         return [m for m in self.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
 
     def _probe(self) -> tuple[tuple[int, ...], bool]:
-        """The channels of the maps, and whether none of their values is negative (a final ReLU)."""
+        """The channels of each map, and whether no map has negative values (after a ReLU)."""
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():
             maps = self(torch.rand(1, 3, 64, 64, generator=generator))
@@ -127,11 +127,12 @@ class _ResNetStages(nn.Module):
 
 
 class FourthStage(nn.Module):
-    """The frozen rest of the network as bottleneck: f_E -> phi (B, C, H/32, W/32) (Table 5, "Pre").
+    """The frozen fourth stage as the bottleneck: f_E -> phi (B, C, H/32, W/32) (Table 5, "Pre").
 
-    It sees f_E^3 alone, as in the authors' issue 1, where it replaces `bn(inputs)` (D26). It is a
-    ResNet's `layer4` or, for EfficientNet-Lite0, the blocks after the map of stride 16. It stays in
-    eval mode. Raises NoFourthStageError where the backbone or its weights file has no such stage.
+    Its input is f_E^3 alone. In the authors' issue 1 it replaces `bn(inputs)` in this way (D26). It
+    is a ResNet's `layer4` or, for EfficientNet-Lite0, the blocks after the map of stride 16. It
+    stays in eval mode. Raises NoFourthStageError where the backbone or its weights file has no such
+    stage.
     """
 
     def __init__(self, backbone: str, weights: Weights):
@@ -154,12 +155,12 @@ class FourthStage(nn.Module):
             return self.stage(features[-1])
 
     def train(self, mode: bool = True) -> "FourthStage":
-        """Stay in eval mode."""
+        """Stay in eval mode, whatever the mode of the model."""
         return super().train(False)
 
 
 def check_fourth_stage(backbone: str, weights: Weights) -> None:
-    """Raise NoFourthStageError where a network, or the file of its weights, ends at stride 16."""
+    """Raise NoFourthStageError where a network, or its weights file, has no fourth stage."""
     if backbone not in (*RESNETS, LITE0):
         raise NoFourthStageError(
             f"backbone={backbone!r} has no fourth stage that rdrepro knows; use a torchvision "
@@ -173,22 +174,10 @@ def check_fourth_stage(backbone: str, weights: Weights) -> None:
         )
 
 
-def check_backbone(backbone: str) -> None:
-    """Raise ValueError, with the nearest name, for an unknown backbone."""
-    known = [*RESNETS, LITE0]
-    if backbone.startswith(TIMM):
-        known = [TIMM + name for name in _timm_teachers().list_models()]
-    if backbone.split(".")[0] not in known:  # timm's names may end in ".tag", the weights' own name
-        raise ValueError(
-            f"backbone={backbone!r} is neither a torchvision ResNet, nor {LITE0}, "
-            f"nor a timm model written timm/NAME.{nearest(backbone, known)}"
-        )
-
-
 def check_teacher(config: RunConfig) -> None:
     """Raise ValueError for an unknown backbone, or for a stem that a backbone cannot have."""
-    if config.backbone != VGG16:
-        check_backbone(config.backbone)
+    if config.backbone.startswith(TIMM):
+        check_backbone(config.backbone, _timm_teachers().list_models())
     if config.stem != "original" and config.backbone not in RESNETS:
         raise ValueError(
             f"stem={config.stem!r} needs a torchvision ResNet, not {config.backbone!r}"
@@ -204,7 +193,8 @@ def _timm_teachers() -> ModuleType:
 
 def _build(backbone: str, weights: Weights) -> tuple[nn.Module, tuple, tuple]:
     """The encoder with its weights, and the mean and SD with which its input is normalised."""
-    check_backbone(backbone)
+    names = _timm_teachers().list_models() if backbone.startswith(TIMM) else None
+    check_backbone(backbone, names)
     if backbone not in RESNETS:
         return _timm_teachers().build(backbone, weights)
     encoder = _ResNetStages(torchvision.models.get_model(backbone, weights=None))

@@ -1,4 +1,4 @@
-"""Teachers that timm builds: timm/NAME, and EfficientNet-Lite0, whose weights are a package."""
+"""Teachers built by timm: timm/NAME, and EfficientNet-Lite0 with weights from a Python package."""
 
 import timm
 from timm import list_models
@@ -10,7 +10,7 @@ from rdrepro.models.weights import Weights, load_encoder
 __all__ = ["build", "list_models", "lite0_fourth_stage"]
 
 LITE0_NAME = "tf_efficientnet_lite0"  # in timm
-LITE0_MEAN, LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3  # its training code
+LITE0_MEAN, LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3  # as in its training code
 LITE0_STRIDE_16 = 5  # block stages up to the map of stride 16
 
 

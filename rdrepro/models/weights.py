@@ -6,28 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
-from rdrepro.backbones import VGG16
+from rdrepro.backbones import RESNETS, VGG16
 
 # Prefixes that training code puts before the names of a network's entries.
 PREFIXES = ("module.", "backbone.", "model.", "encoder.")
 # A torchvision ResNet's children by their position. RadImageNet's files number them so, because its
 # pytorch_example.ipynb makes a Sequential of them.
 CHILDREN = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
-# torchvision has further models; these are the ones with three residual stages to distil.
-RESNETS = tuple(
-    name
-    for name in torchvision.models.list_models(module=torchvision.models)
-    if "resnet" in name or "resnext" in name
-)
 TORCHVISION = (*RESNETS, VGG16)
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A teacher's weights that were found: their name in rows, and their file.
+    """A teacher's weights: their name in result rows, and the file where they were found.
 
     path: None for random weights and for timm's own.
     """

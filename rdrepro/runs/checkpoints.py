@@ -44,8 +44,8 @@ def save_student(
 ) -> None:
     """Save what training changed, with its history and the environment that trained it.
 
-    trainer: the answer of `provenance.environment` at training. The file is written under another
-    name and then renamed.
+    trainer: what `provenance.environment` returned after training. The file is written under
+    another name and then renamed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -56,7 +56,7 @@ def save_student(
 
 
 def load_student(model: Detector, path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Load what training changed into a model; return its history and what trained it.
+    """Load a saved student into a model; return its history and the environment that trained it.
 
     Raises ValueError where the file is damaged or does not fit.
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rdrepro import registry
-from rdrepro.backbones import base_width, default_weights, has_bottleneck_blocks
+from rdrepro.backbones import base_width, check_backbone, default_weights, has_bottleneck_blocks
 from rdrepro.config import (
     FIELD_NAMES,
     METHODS,
@@ -97,6 +97,7 @@ def configure(preset: dict[str, Any], chosen: dict[str, Any], precision: str) ->
         registry.check_category(parse("category", chosen["category"]), dataset)
     settings = _settings_of_method(preset, chosen)
     backbone = parse("backbone", settings.setdefault("backbone", RunConfig.backbone))
+    check_backbone(backbone)
     wanted = parse("precision", settings.get("precision", AUTO_PRECISION))
     settings["precision"] = precision if wanted == AUTO_PRECISION else wanted
     settings.setdefault("weights", default_weights(backbone))

@@ -27,11 +27,12 @@ SECONDS_DIGITS, MIB_DIGITS = 6, 3
 def measure_cost(
     model: Detector, data: ImageData, config: RunConfig, device: torch.device | str = "cpu"
 ) -> dict[str, Any]:
-    """Measure the cost of testing, for a row (schema.json): seconds at batch 1, and MiB.
+    """Measure the cost of testing for a result row: seconds for single images, and MiB.
 
-    Seconds are quartiles over TIMED images, after WARM_UP more, of each stage and of all together.
-    Image decoding is left out. The peak is the process's whole resident memory, including what
-    earlier work in it left behind. On a GPU it is the memory that torch held.
+    schema.json describes the entries. Seconds are quartiles over TIMED images, of each stage and of
+    all stages together; the first WARM_UP images are not counted. Image decoding is left out. The
+    peak is the process's whole resident memory, including what earlier work in it left behind. On a
+    GPU it is the memory that torch held.
     """
     device = torch.device(device)
     model.to(device).eval()
@@ -67,7 +68,10 @@ def _quartiles(values: list[float]) -> list[float]:
 
 @contextmanager
 def peak_memory(device: torch.device) -> Iterator:
-    """Yield a function that returns the block's peak memory in MiB, once the block has ended."""
+    """The context whose peak memory is measured.
+
+    It yields a function, to be called after the context has ended, that returns the peak in MiB.
+    """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         yield lambda: round(torch.cuda.max_memory_allocated(device) / MIB, MIB_DIGITS)

@@ -74,7 +74,10 @@ class Outcome:
 
 
 def execute(run: Run) -> dict[str, Any]:
-    """Train a run (or load its student), test it and return its row: 01_mvtec in one call."""
+    """Train a run (or load its student), test it and return its row.
+
+    This is what the notebook 01_mvtec does step by step.
+    """
     return carry_out(run).row
 
 
@@ -103,7 +106,10 @@ def make_row(
     started: str,
     cost: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The row of a finished run, valid against schema.json. cost: of `measure_cost`."""
+    """The row of a finished run, valid against schema.json.
+
+    cost: the result of `measure_cost`; None if the cost was not measured.
+    """
     p, config, history = predictions, run.config, trained.history
     row = {
         "schema": SCHEMA_VERSION,
@@ -142,7 +148,7 @@ def make_row(
 
 
 def _rounded(value: float, digits: int) -> float | int | None:
-    """A number as JSON has it: NaN, an undefined metric, becomes null."""
+    """A number for JSON, rounded. NaN, the value of an undefined metric, becomes None (null)."""
     if isinstance(value, int):
         return value
     return None if value is None or math.isnan(value) else round(float(value), digits)

@@ -13,14 +13,14 @@ from rdrepro.backbones import default_weights, usual_weights
 from rdrepro.config import FIELD_NAMES, RunConfig, foreign_fields
 from rdrepro.evaluation import Predictions
 
-# The lists and numbers in a file of maps. The last may be missing.
+# The fields of `Predictions` that a file of maps holds as lists and numbers. It may lack the last.
 TOLD = ("defects", "paths", "data_hash", "seconds", "groups")
 
 
 def maps_file(row_file: Path) -> Path:
     """The file of a row's maps.
 
-    Rows whose file names differ only by a final number share it.
+    Rows whose file names differ only by a final number share one file of maps.
     """
     stem = re.sub(r"-\d{1,7}$", "", row_file.stem)  # a key has eight digits, a number fewer
     return row_file.with_name(f"{stem}.maps.npz")
@@ -42,7 +42,7 @@ def save_maps(predictions: Predictions, row_file: Path) -> Path:
 
 
 def load_maps(row_file: Path) -> Predictions | None:
-    """The predictions that `save_maps` saved of a row; None where there are none.
+    """The predictions that `save_maps` saved for a row; None where there are none.
 
     Maps have the three digits of float16. Raises ValueError where the file is damaged.
     """
@@ -66,7 +66,10 @@ def load_maps(row_file: Path) -> Predictions | None:
 
 
 def keep_maps_command(row: pd.Series) -> str:
-    """A sentence with the command that makes the maps of a row of `load_runs`."""
+    """A sentence with the command that repeats a run and keeps its maps.
+
+    row: a line of `load_runs`.
+    """
     config = RunConfig(**row[list(FIELD_NAMES)])
     preset, study = row["provenance.preset"], row["provenance.study"]
     given = {"preset": preset, "category": config.category, "seed": config.seed}
@@ -81,7 +84,7 @@ def keep_maps_command(row: pd.Series) -> str:
 
 
 def _overrides(config: RunConfig) -> str:
-    """The settings of a row, all that its method has, as text for `overrides`.
+    """All settings that the method of a row has, as text for the parameter `overrides`.
 
     A row names a weights file by its hash, which cannot be given as `weights`. FILE replaces it.
     """

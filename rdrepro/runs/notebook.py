@@ -37,9 +37,9 @@ def resolve_notebook(namespace: dict[str, Any], own: Sequence[str] = (), **chang
 
 
 def _given_names(namespace: dict[str, Any]) -> list[str]:
-    """The names that papermill injected, read from its cell in IPython's history.
+    """The names of the parameters that papermill injected, read from its cell in IPython's history.
 
-    Outside IPython, every variable of a plain type.
+    Outside IPython, they are the names of all variables of a plain type.
     """
     if "In" not in namespace:
         return [n for n, v in namespace.items() if not n.startswith("_") and isinstance(v, PLAIN)]
@@ -57,7 +57,7 @@ def _given_names(namespace: dict[str, Any]) -> list[str]:
 def resolve_variants(
     namespace: dict[str, Any], variants: Mapping[str, Mapping[str, Any]], own: Sequence[str] = ()
 ) -> dict[str, "Run"]:
-    """Resolve a notebook's parameters once per variant.
+    """Resolve a notebook's parameters once per variant, a set of settings to change.
 
     A variant is left out, with a message, where it needs a fourth stage that the weights lack.
     """

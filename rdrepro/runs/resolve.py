@@ -59,6 +59,8 @@ def _usual_preset(dataset: str | None, data_root: str | None) -> str:
         return "novelty_demo" if entry.embedded else "novelty_official"
     if entry and entry.family == registry.MEDICAL:
         return "medical_demo" if entry.embedded else "medical"
+    if entry and not entry.drawn and dataset != RunConfig.dataset:
+        return "paper"  # a data set that somebody named is never replaced by the demo
     return "paper" if _has_data(data_root) else "demo"
 
 
@@ -88,7 +90,7 @@ def find_data(config: RunConfig, data_root: str | None = None, results: Path | N
         raise ValueError(
             f"data_root={data_root!r} is given, but embedded data need none; leave it out"
         )
-    if entry.embedded and entry.family != registry.ONE_CLASS:
+    if entry.drawn:
         return drawings_root(config, results or paths.results_dir())
     root = (paths.existing(data_root) or Path(data_root)) if data_root else paths.data_dir()
     root = root or paths.ROOT / "data"

@@ -17,7 +17,7 @@ from rdrepro import paths, registry
 from rdrepro.config import LATER_FIELDS
 from rdrepro.runs.schema import row_schema
 
-MOST_SCORES = 2000  # in the row itself; more are in a compressed file beside it
+MOST_SCORES = 2000  # stored in the row itself; more go to a compressed file beside it
 
 
 @cache
@@ -37,7 +37,7 @@ def check_row(row: dict[str, Any]) -> None:
 def _best_reason(row: dict[str, Any]) -> str:
     """What is wrong with a row, in the words of jsonschema.
 
-    It validates thirty times as slowly as fastjsonschema, so it only words errors.
+    jsonschema is thirty times as slow as fastjsonschema, so it is used only to word errors.
     """
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
@@ -83,10 +83,10 @@ def _save_scores(scores: dict[str, list], folder: Path, stem: str) -> str:
 
 
 def read_scores(row: dict[str, Any] | pd.Series, folder: Path | None = None) -> dict[str, list]:
-    """Path, label and score of each test image, for a line of `load_runs`.
+    """The path, label and score of each test image of a run.
 
-    folder: that of `load_runs`. Raises ValueError where the file beside the row is missing or
-    damaged.
+    row: a line of `load_runs`. folder: the folder given to `load_runs`. Raises ValueError where the
+    scores are in a file of their own that is missing or damaged.
     """
     scores = row["scores"]
     if "file" not in scores:
@@ -121,7 +121,7 @@ def _to_json(row: dict[str, Any]) -> str:
 
 
 def load_runs(folder: Path | None = None) -> pd.DataFrame:
-    """All rows below `folder` (default: results/runs), one per line, newest last.
+    """All result rows below `folder` (default: results/runs) as a table, the newest last.
 
     Columns are the configuration's fields, the metrics, and `counts.*`, `cost.*`, `provenance.*`.
     `history` and `scores` hold each run's own dict. `file` is relative to the folder, and `study`

@@ -1,4 +1,4 @@
-"""Run: a resolved configuration and the places of its data and results; it opens its images."""
+"""A run: its resolved configuration, the places of its data and results, and its images."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,7 +53,7 @@ class Run:
         return self.results_dir / "runs" / (self.study or self.preset)
 
     def settings(self) -> pd.DataFrame:
-        """Every field that the method has, with the paper's value where it differs."""
+        """Every setting that the method has, with the paper's value where that is another."""
         differs, foreign = protocol_differences(self.config), foreign_fields(self.config.method)
         rows = [
             (name, _plain(value), _plain(differs[name][1]) if name in differs else "")
@@ -64,12 +64,12 @@ class Run:
         return pd.DataFrame(rows, columns=columns).set_index("setting")
 
     def dataset(self, split: str) -> ImageData:
-        """The run's images of a split, "train" or "test". Embedded ones are drawn once."""
+        """The run's images of a split, "train" or "test". Embedded ones are drawn if need be."""
         self._draw()
         return open_split(self.config, self.data_root, split)
 
     def validation(self) -> ImageData | None:
-        """The normal images that early stopping validates on; None without it."""
+        """The normal images that early stopping validates on; None without early stopping."""
         self._draw()
         return open_validation(self.config, self.data_root)
 

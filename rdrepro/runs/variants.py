@@ -10,7 +10,7 @@ from rdrepro.runs.run import Run
 
 
 def run_variants(runs: Mapping[str, Run], timed: bool = False) -> dict[str, Outcome]:
-    """Train (or load) and test each variant, and save its row. Returns outcomes by name."""
+    """Train (or load) and test each variant and save its row; return the outcomes by name."""
     outcomes = {}
     for number, (name, run) in enumerate(runs.items(), 1):
         say(f"{name} ({number} of {len(runs)})")  # a progress bar would garble those of the runs

@@ -24,10 +24,10 @@ def find_weights(backbone: str, weights: str) -> Weights:
 
     Published names are torchvision's (`IMAGENET1K_V1`), `shipped` for efficientnet_lite0 and
     `pretrained` for timm models. A torchvision file is looked for in $RDREPRO_WEIGHTS and in
-    torch's hub cache; if it is in neither, it is downloaded into the cache. The entries of a
-    ResNet's state dict may be named as `resnet_entries` says. A state dict does not say how its
-    input is normalised: RadImageNet's needs normalise="symmetric". Raises ValueError for an unknown
-    name and ConnectionError where a download fails.
+    torch's hub cache; if it is in neither, it is downloaded into the cache. `resnet_entries` says
+    how the entries of a ResNet's state dict may be named. A state dict does not say how its input
+    is normalised: RadImageNet's needs normalise="symmetric". Raises ValueError for an unknown name
+    and ConnectionError where a download fails.
     """
     if weights == RANDOM:
         return Weights(RANDOM)
@@ -79,7 +79,7 @@ def _from_file(path: Path, backbone: str) -> Weights:
 
 
 def promised_digits(path: Path) -> str:
-    """The first digits of a file's SHA-256, with which torchvision ends the file's name."""
+    """The first digits of a file's SHA-256, read from the end of its torchvision name."""
     return path.stem.rsplit("-", 1)[-1]
 
 

@@ -2,13 +2,21 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 import pandas as pd
 
 from rdrepro import paths
 from rdrepro.runs.rows import load_runs
 from rdrepro.study.catalogue import STUDIES, TABLES, Study, studies_of
-from rdrepro.study.making import data_hashes, describe, make, missing, weights_files
+from rdrepro.study.making import (
+    caution,
+    data_hashes,
+    describe,
+    make,
+    missing,
+    weights_files,
+)
 
 SHOWN = 10  # missing runs that --dry-run names
 EPILOG = "NAME is a study or a printed table (table1 to table7, medical1 to medical4)."
@@ -60,7 +68,7 @@ def catalogue_table() -> pd.DataFrame:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code.
 
-    The code is 0 if nothing is missing at the end, 1 if something is, and 2 for a wrong name.
+    The code is 0 if nothing is missing at the end, 1 if something is, and 2 for a wrong argument.
     """
     given = parser().parse_args(arguments)
     if given.name == "list":
@@ -69,19 +77,23 @@ def main(arguments: list[str] | None = None) -> int:
         say("\nPrinted tables and their studies\n" + "\n".join(tables))
         return 0
     try:
-        chosen, weights = studies_of(given.name), weights_files(given.weights)
+        chosen = studies_of(given.name)
+        weights = weights_files(given.weights, chosen)
+        check_places(given)
+        runs = load_runs(rows_folder(given))
     except ValueError as error:
         say(str(error))
         return 2
-    named = ("data_root", "results_dir", "device")
-    places = {name: getattr(given, name) for name in named if getattr(given, name)}
-    results = paths.existing(given.results_dir) if given.results_dir else paths.results_dir()
-    runs = load_runs(results / "runs") if results else pd.DataFrame()
-    lacking = [(s, missing(s, runs, data_hashes(given.data_root))) for s in chosen]
+    hashes = data_hashes(given.data_root)
+    lacking = [(study, missing(study, runs, hashes)) for study in chosen]
     for study, absent in lacking:
         report(study, absent)
-    if given.dry_run:
+    if given.dry_run or not any(absent for _, absent in lacking):
         return int(any(absent for _, absent in lacking))
+    if caution():
+        say(caution())
+    named = ("data_root", "results_dir", "device")
+    places = {name: getattr(given, name) for name in named if getattr(given, name)}
     failed = [
         sentence
         for study, absent in lacking
@@ -89,7 +101,24 @@ def main(arguments: list[str] | None = None) -> int:
     ]
     for sentence in failed:
         say(f"not made: {sentence}")
-    return int(bool(failed))
+    runs = load_runs(rows_folder(given))
+    return int(any(missing(study, runs, hashes) for study in chosen))
+
+
+def rows_folder(given: argparse.Namespace) -> Path:
+    """The folder of rows, as `resolve` would choose it."""
+    named = given.results_dir
+    return (Path(named).expanduser().absolute() if named else paths.results_dir()) / "runs"
+
+
+def check_places(given: argparse.Namespace) -> None:
+    """Raise ValueError for a data root that is no folder or, before runs, an unknown device."""
+    if given.data_root and not Path(given.data_root).expanduser().is_dir():
+        raise ValueError(f"--data-root {given.data_root!r} is no folder")
+    if given.device and not given.dry_run:
+        from rdrepro.runs.device import find_device  # loads torch
+
+        find_device(given.device)
 
 
 def report(study: Study, absent: list) -> None:

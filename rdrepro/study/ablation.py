@@ -1,4 +1,4 @@
-"""Tables 5-7: the variants that notebooks run, and from rows each step with its interval."""
+"""Tables 5-7: the variants that notebooks run, and how results change from column to column."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -41,10 +41,11 @@ PAIR = ["category", "seed"]
 
 
 def layer_variants(reading: str = "test") -> dict[str, dict[str, Any]]:
-    """The columns of Table 7 as variants, by how the table is read (D25).
+    """The columns of Table 7 as variants: the settings that each column changes.
 
-    reading: "test" chooses the maps of one trained model when testing, "train" trains a model on
-    the layers, "both" gives both. ValueError for another reading.
+    reading: how the table is understood (D25). With "test", one trained model is tested with the
+    maps of the column's layers. With "train", a model is trained on the column's layers. "both"
+    gives both kinds of variants. Raises ValueError for another reading.
     """
     if reading not in READINGS:
         raise ValueError(f"reading={reading!r} is not {one_of(READINGS)}")
@@ -83,7 +84,8 @@ def backbone_variants(backbones: str | None, synthetic: bool) -> dict[str, dict[
 def resolve_backbones(namespace: dict[str, Any]) -> dict[str, "Run"]:
     """The runs of 05_backbones' parameters, one per teacher; see `backbone_variants`."""
     places = {name: namespace.get(name) for name in ("preset", "category", "data_root")}
-    synthetic = resolve(**places, weights=RANDOM).config.dataset == "synthetic"
+    dataset = resolve(**places, weights=RANDOM).config.dataset
+    synthetic = registry.DATASETS[dataset].drawn
     variants = backbone_variants(namespace.get("backbones"), synthetic)
     return resolve_variants(namespace, variants, own=["backbones"])
 
@@ -98,7 +100,7 @@ def limitations_runs(runs: Mapping[str, "Run"]) -> dict[str, "Run"]:
     if whole.config.category != "transistor" or whole.config.image_size == LIMITATIONS_SIZE:
         return {}
     smaller = replace(whole, config=replace(whole.config, image_size=LIMITATIONS_SIZE))
-    if whole.config.dataset == "synthetic":
+    if registry.DATASETS[whole.config.dataset].drawn:
         from rdrepro.synthetic.drawing_up import drawing_name  # loads the drawing code
 
         root = whole.data_root.with_name(drawing_name(whole.config.data_seed, LIMITATIONS_SIZE))
@@ -107,7 +109,7 @@ def limitations_runs(runs: Mapping[str, "Run"]) -> dict[str, "Run"]:
 
 
 def variants_table(outcomes: Mapping[str, "Outcome"], table: str) -> pd.DataFrame:
-    """The metrics of each variant in percent and, on real data, its column of a printed table.
+    """The metrics of each variant in percent and, on MVTec AD, its column of the printed table.
 
     Printed values are averages over fifteen categories with the paper's teacher. They show a
     direction and are not comparable as numbers.
@@ -119,7 +121,7 @@ def variants_table(outcomes: Mapping[str, "Outcome"], table: str) -> pd.DataFram
         metrics, config = outcome.row["metrics"], outcome.run.config
         lines[name] = {title: _percent(metrics[key]) for title, key in shown.items()}
         lines[name]["trained (millions)"] = outcome.row["counts"]["trainable_parameters"] / 1e6
-        for metric in ROW_METRIC if config.dataset == "mvtec" else ():
+        for metric in ROW_METRIC if registry.DATASETS[config.dataset].tables else ():
             title = BY_NAME[ROW_METRIC[metric]].title
             column = name.removesuffix(TRAINED)
             if table == "6":
@@ -133,9 +135,10 @@ def _percent(value: float | None) -> float | None:
 
 
 def limitations_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
-    """The pixel AUROC of the transistor check in percent, ours and printed.
+    """The pixel AUROC in the check of Sec. 4.1, "Limitations", on transistor: ours and printed.
 
-    outcomes: those of Table 7 and of `limitations_runs`. For other categories the table is empty.
+    outcomes: those of Table 7 and of `limitations_runs`. Values are in percent. For other
+    categories the table is empty.
     """
     if all(outcome.run.config.category != "transistor" for outcome in outcomes.values()):
         return pd.DataFrame(columns=["pixel AUROC", "printed"])
@@ -147,7 +150,7 @@ def limitations_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
         outcome = outcomes[name]
         config = outcome.run.config
         key = (name if name in TABLE_7 else "Ours", config.image_size)
-        value = printed.get(key) if config.dataset == "mvtec" else None
+        value = printed.get(key) if registry.DATASETS[config.dataset].tables else None
         ours = 100 * outcome.row["metrics"]["pixel_auroc"]
         layers = ",".join(map(str, config.map_layers))
         lines[f"M{layers}, {config.image_size} px"] = {"pixel AUROC": ours, "printed": value}
@@ -155,10 +158,10 @@ def limitations_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
 
 
 def steps(runs: pd.DataFrame, table: str) -> pd.DataFrame:
-    """Tables 5, 6 or 7 in shape: how our metrics change from column to column, in percent.
+    """How our metrics change from column to column of Table 5, 6 or 7, in percent.
 
-    runs: lines of `load_runs`. Only clean rows count, paired by category and seed, of each protocol
-    that ran at least two columns of the table.
+    runs: lines of `load_runs`. Only clean rows count (see `selection.clean`), and only protocols
+    that ran at least two columns of the table. Rows are paired by category and seed.
 
     There is a line per protocol, column and metric, with these columns: data, reading, column,
     metric; printed (an average over fifteen categories with the paper's teacher); n and over (how
@@ -185,7 +188,7 @@ def steps(runs: pd.DataFrame, table: str) -> pd.DataFrame:
 
 
 def _readings(rows: pd.DataFrame, table: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the name and the rows of each reading of a table; only Table 7 has two (D25)."""
+    """Yield the name and the rows of each way to read a table. Only Table 7 has two (D25)."""
     if rows.empty:
         return
     if table != "7":
@@ -214,10 +217,10 @@ def printed_backbone(backbone: str, weights: str) -> str:
 
 
 def _balanced(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The values that count, and what they repeat over: "seeds" or "categories".
+    """The values to average, and over what they repeat: "seeds" or "categories".
 
-    The seeds that have every category count. If fewer than two have, the categories of the seed
-    with the most categories count instead.
+    These are the values of all seeds that have every category. If there are fewer than two such
+    seeds, they are the categories of the seed that has the most.
     """
     sizes = values.groupby("seed").size()
     full = sizes.index[sizes == values.index.get_level_values("category").nunique()]
@@ -227,7 +230,10 @@ def _balanced(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 def _lines(group: pd.DataFrame, table: str, reading: str) -> Iterator[dict]:
-    """Yield a protocol's lines: printed columns in their order, then the others by name."""
+    """Yield a protocol's lines of `steps`.
+
+    Printed columns come in their printed order, then the others by name.
+    """
     cells = printed_values("rd4ad", table, "method", "metric")
     printed_order = list(dict.fromkeys(method for method, _ in cells))
     present = set(group["column"])
@@ -273,7 +279,10 @@ def _data(group: pd.DataFrame, values: pd.DataFrame) -> str:
 
 
 def ablation_table(runs: pd.DataFrame, table: str) -> pd.DataFrame:
-    """`steps` for reading: a line per protocol and column, each metric with its change."""
+    """The result of `steps` as a table to read.
+
+    It has a line per protocol and column, with each metric and its change.
+    """
     lines = steps(runs, table)
     if lines.empty:
         return lines
@@ -302,11 +311,11 @@ def _with_interval(value: float, low: float, high: float, sign: str = "") -> str
 
 
 def orders(runs: pd.DataFrame, table: str) -> pd.DataFrame:
-    """Whether our columns order as printed, per protocol and metric, and how certain each step is.
+    """Whether our columns have the printed order, by protocol and metric, and how certain that is.
 
-    "tied": no pair is reversed, but some of our values are equal. Columns with equal printed values
-    may come in any order. A step leads from one printed column to the next. It is resolved if its
-    95 % interval excludes 0.
+    The order is "tied" if no pair is reversed but some of our values are equal. Columns with equal
+    printed values may come in any order. A step leads from one printed column to the next. It is
+    resolved if the 95 % interval of our change excludes 0.
     """
     lines = steps(runs, table)
     found = []

@@ -1,4 +1,4 @@
-"""The parts of README.md and DEVIATIONS.md that are generated from rows, between their marks."""
+"""The blocks of README.md and DEVIATIONS.md, between two marks each, that rows generate."""
 
 from pathlib import Path
 
@@ -38,7 +38,10 @@ def generated_blocks(runs_dir: Path) -> dict[str, str]:
 
 
 def medical_block(runs: pd.DataFrame) -> str:
-    """The extension's Table 3 in short, its steps above noise, and how repetitions came out."""
+    """The extension's Table 3 in short, and two sentences below it.
+
+    The first says which steps between its columns exceed noise, the second what repetitions gave.
+    """
     wide = ["five folds anew", "folds"]
     table = readable_columns(columns_table(runs)).drop(columns=wide, errors="ignore")
     told = f"{steps_verdict(steps_table(runs))} {again_verdict(again_table(runs))}".strip()

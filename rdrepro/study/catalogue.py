@@ -19,6 +19,7 @@ from rdrepro.study.deviations import SWITCHES
 from rdrepro.study.medical import HABITS, READINGS
 from rdrepro.study.novelty_choice import GRID, GRID_EPOCHS
 from rdrepro.study.rotation import ANGLES
+from rdrepro.study.tables import LAYOUTS, table_name
 from rdrepro.text import nearest
 
 Changes = Mapping[str, Any]
@@ -422,7 +423,7 @@ STUDIES = (
     ),
 )
 BY_NAME = {study.name: study for study in STUDIES}
-PRINTED = (*(f"table{n}" for n in "1234567"), *(f"medical{n}" for n in "1234"))
+PRINTED = tuple(table_name(paper, number) for paper, number in LAYOUTS)
 # Which studies have the runs of each printed table.
 TABLES = {
     table: tuple(study.name for study in STUDIES if table in study.feeds) for table in PRINTED

@@ -71,7 +71,7 @@ def _evidence(words: str, cells: dict[str, Cell], numbers: Mapping, most: int = 
 
 
 def _said(evidence: str, names: pd.Series, verdicts: pd.Series) -> pd.Series:
-    """How many of the cells named in the evidence have each verdict of our runs."""
+    """The number of cells, of those that the evidence names, with each verdict of our runs."""
     patterns = _patterns(evidence)
     fits = names.map(lambda name: any(fnmatchcase(name, pattern) for pattern in patterns))
     return verdicts[fits & (verdicts != "not printed")].value_counts()

@@ -1,4 +1,4 @@
-"""Result rows compared with printed cells: value, difference, interval, verdict; rows left out."""
+"""The comparison of result rows with printed cells, and the rows that do not count in it."""
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
@@ -97,8 +97,9 @@ def _line(cell: Cell, matcher: Matcher) -> dict[str, Any]:
 def _repetitions(cell: Cell, rows: pd.DataFrame) -> tuple[list[float], str]:
     """The cell's value in each complete repetition, and what is missing if there is none.
 
-    A repetition is a seed (and fold) that has every unit. Its value, in the cell's unit, is the
-    mean over its units.
+    A cell's units are what it averages over, such as categories. A repetition is a seed (and fold).
+    It is complete if it has every unit, and its value is the mean over them, in percent or, for
+    costs, in seconds or MiB.
     """
     if rows.empty:
         return [], "not run"
@@ -139,9 +140,10 @@ def _order(group: pd.DataFrame) -> str:
 
 
 def left_out(runs: pd.DataFrame | None = None, cells: Iterable[Cell] | None = None) -> pd.DataFrame:
-    """The rows that fit a cell but do not count, as a table: row, study, reason.
+    """The rows that follow the protocol of a cell but do not count: row, study and reason.
 
-    cells: by default all; then every other row that is not from a clean tree is listed too.
+    cells: by default all printed cells. Rows that fit no cell are then listed too, if they do not
+    come from a clean working tree.
     """
     runs = load_runs() if runs is None else runs
     matcher = _matched(runs, printed_cells() if cells is None else cells)
@@ -161,9 +163,10 @@ def _matched(runs: pd.DataFrame, cells: Iterable[Cell]) -> Matcher:
 
 
 def other_protocols(runs: pd.DataFrame | None = None, study: str | None = None) -> pd.DataFrame:
-    """Clean rows of other protocols on real data, with the paper's numbers but no verdicts.
+    """Clean rows of other protocols on real data, with the paper's numbers but without verdicts.
 
-    study: if given, all rows of this study; otherwise, the rows of every protocol that no cell has.
+    study: if given, all clean rows of this study count; otherwise, those of every protocol that no
+    printed cell has.
 
     There is a line per protocol, category and metric, with the mean and the 95 % t-interval over
     seeds, in percent. `printed` is the paper's number for this category and size, measured at its
@@ -195,7 +198,7 @@ SHOWN = ("dataset", "category", "backbone", "epochs", "image_size")
 def departures(row: pd.Series) -> dict[str, Any]:
     """The settings, other than SHOWN, in which a row departs from the paper's protocol.
 
-    The protocol is taken with the width and weights of the row's own teacher.
+    The width and weights are compared with those that the protocol has for the row's own teacher.
     """
     usual = protocol_defaults() | _own_settings(row["backbone"])
     skipped = {*SHOWN, *foreign_fields(row["method"])}

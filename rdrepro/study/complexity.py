@@ -63,7 +63,7 @@ def complexity_variants(
 
 
 def cost_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
-    """Seconds per image: median and quartiles of the whole, and the median of each stage."""
+    """Seconds per image: median and quartiles of all stages together, and each stage's median."""
     lines = {}
     for name, outcome in outcomes.items():
         cost = outcome.row["cost"]
@@ -104,11 +104,11 @@ def performance_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
 
 
 def printed_memory() -> pd.DataFrame:
-    """The size of Table 3's memory banks by arithmetic, at two resolutions, and as printed.
+    """The sizes of Table 3's memory banks, calculated at two resolutions and as printed.
 
-    All for WideResNet-50-2 in float32. PaDiM stores the mean and covariance of 550 channels at each
-    location. SPADE stores the features of its training images, whose number here is the mean over
-    categories.
+    They are calculated for WideResNet-50-2 in float32. PaDiM stores the mean and covariance of 550
+    channels at each location. SPADE stores the features of its training images, whose number here
+    is the mean over categories.
     """
     text = load_print("text")
     whole = text[(text["section"] == "4.1-dataset") & (text["metric"] == "train_images")]
@@ -127,11 +127,12 @@ def printed_memory() -> pd.DataFrame:
 
 
 def complexity_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Seconds and memory per tested image, from clean rows that measured them, the newest of each.
+    """The seconds and the memory that testing an image takes, from clean rows that measured them.
 
-    Seconds are medians, MiB are 2^20 bytes, and MB are 10^6. Performance, in percent, is empty
-    where the teacher's weights are random. The peak memory of a process is not shown: if it ran
-    several methods, the peak belongs to none of them.
+    Of rows with the same method, teacher, data and machine, the newest counts. Seconds are medians,
+    MiB are 2^20 bytes, and MB are 10^6 bytes. Performance, in percent, is empty where the teacher's
+    weights are random. The peak memory of a process is not shown: if the process ran several
+    methods, its peak belongs to none of them.
     """
     if runs.empty or "cost.image_seconds" not in runs:
         return pd.DataFrame()

@@ -22,7 +22,7 @@ from rdrepro.study.stats import LEVEL, auroc_interval, placements
 def score_interval(
     scores: Sequence[float], labels: Sequence[int], level: float = LEVEL
 ) -> tuple[float, float]:
-    """The interval `auroc_interval` of image scores, as fractions. Labels: 1 = anomalous."""
+    """The `auroc_interval` of the AUROC of image scores, as fractions. Labels: 1 = anomalous."""
     anomalous = int(np.sum(np.asarray(labels) == 1))
     return auroc_interval(auroc(scores, labels), len(labels) - anomalous, anomalous, level)
 
@@ -32,7 +32,8 @@ def delong_interval(
 ) -> tuple[float, float]:
     """DeLong's interval of an AUROC, on the logit scale with Welch's degrees of freedom.
 
-    Where the variance is 0 (an AUROC of 0 or 1), it is `auroc_interval`. Labels: 1 = anomalous.
+    Where the variance is 0 (an AUROC of 0 or 1), `auroc_interval` is returned instead. Labels: 1 =
+    anomalous.
     """
     scores, labels = np.asarray(scores, float), np.asarray(labels) == 1
     value, parts, freedom = auroc(scores, labels), [], []
@@ -61,7 +62,7 @@ def stratified_bootstrap(
     seed: int = 0,
     level: float = LEVEL,
 ) -> tuple[float, float]:
-    """The percentile interval of an AUROC, with both kinds of images resampled separately.
+    """The percentile interval of an AUROC; normal and anomalous images are resampled separately.
 
     Labels: 1 = anomalous. At an AUROC of 1 its width is 0, unlike that of `auroc_interval`.
     """
@@ -85,11 +86,13 @@ def coverage(
     draws: int = 2000,
     seed: int = 0,
 ) -> pd.Series:
-    """How often an interval of an AUROC contains the true one, over binormal draws.
+    """How often an interval of an AUROC contains the true AUROC, in simulated draws.
 
-    interval: a function of (scores, labels). true: the true AUROC as a fraction. Both kinds of
-    score have SD 1, and their means differ by what gives `true`. The result has coverage, too high
-    and too low (shares of draws), and width (mean).
+    interval: a function of (scores, labels). true: the true AUROC as a fraction. The scores of
+    normal and of anomalous images are normally distributed with SD 1. Their means differ by what
+    gives the AUROC `true`. The result has "coverage" (the share of draws whose interval contains
+    `true`), "too high" and "too low" (the shares whose interval lies above or below it) and "width"
+    (the mean width).
     """
     rng = np.random.default_rng(seed)
     labels = np.repeat([0, 1], [normal, anomalous])

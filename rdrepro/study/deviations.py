@@ -12,7 +12,7 @@ from rdrepro.study.novelty_choice import grid_deviations
 from rdrepro.study.selection import clean, newest
 from rdrepro.study.stats import summary
 
-# Switches whose effect is measured, by entry: a field and its other value.
+# The switches whose effect is measured: by entry of DEVIATIONS.md, a setting and its other value.
 SWITCHES: dict[str, tuple[str, Any]] = {
     "D1": ("loss_reduction", "pointwise"),
     "D2": ("mff_projection", True),
@@ -37,7 +37,11 @@ PROTOCOL = ["dataset", "backbone", "epochs"]
 
 
 def measured_effects(runs: pd.DataFrame) -> pd.DataFrame:
-    """Every measured effect: of the study "deviations", the novelty grid and the medical habits."""
+    """The measured effects of all switches, in the form of `effects`.
+
+    They come from the study "deviations", from the settings that were tried for novelty detection
+    (`novelty_choice`), and from what the extension does differently (`medical.HABITS`).
+    """
     if runs.empty:
         return runs
     own = effects(runs[runs["study"] == "deviations"])
@@ -93,7 +97,7 @@ def _with(
 ) -> pd.DataFrame:
     """The rows in which this entry's switch, and no other, has its other value.
 
-    entry: None for the rows in which no switch has.
+    entry: None for the rows in which no switch has its other value.
     """
     chosen = pd.Series(True, index=runs.index)
     for name, (field, value) in switches.items():
@@ -139,7 +143,7 @@ def register(measured: pd.DataFrame, part: str) -> pd.DataFrame:
 
 
 def _stated(measured: pd.DataFrame, entry: str, otherwise: str) -> str:
-    """The effects of an entry by data, or the register's own text if nothing was measured."""
+    """The effects of an entry as text, by data; the register's own text if nothing was measured."""
     lines = measured[measured["entry"] == entry] if len(measured) else measured
     stated = []
     several = len(lines) > 0 and lines["switch"].nunique() > 1

@@ -1,4 +1,4 @@
-"""Figures of runs, drawn into given axes: Figs. 1 and 5-7, curves, and ours next to the papers'."""
+"""Figures of runs, drawn into given axes: the paper's Figs. 1 and 5-7, curves and comparisons."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rdrepro.evaluation import Predictions
 
 STYLE = Path(__file__).with_name("style.mplstyle")
-styled = plt.style.context(STYLE)  # as a decorator, it leaves a reader's own style alone
+styled = plt.style.context(STYLE)  # as a decorator, it does not change the reader's own style
 COLOURS = rc_params_from_file(STYLE)["axes.prop_cycle"].by_key()["color"]
 NORMAL, ANOMALOUS, OUTLINE = COLOURS[:3]
 MAP_COLOURS = "inferno"  # perceptually uniform, and its order is kept in grey
@@ -44,7 +44,10 @@ RULES = ("defect", "smallest", "best and worst")
 def new_figure(
     rows: int = 1, columns: int = 1, size: tuple[float, float] = (5, 3)
 ) -> tuple[Figure, Axes | np.ndarray]:
-    """A figure and its axes: one, or an array (rows, columns). size: inches of each."""
+    """A figure and its axes: a single one, or an array (rows, columns).
+
+    size: width and height of each of the axes, in inches.
+    """
     # This loads the backend. In a notebook, loading it turns interactive drawing on. Inside the
     # style's context that would be undone, and later cells would not show their figures.
     plt.draw_if_interactive()
@@ -81,7 +84,10 @@ def save_figure(figure: Figure, name: str, folder: Path | None = None) -> list[P
 
 @styled
 def plot_image(ax: Axes, item: dict) -> Axes:
-    """Draw a test image, an item of a data set, and outline its ground truth if it has one."""
+    """Draw a test image and outline its defect mask, if it has one.
+
+    item: of a data set, such as `MVTecAD`.
+    """
     ax.imshow(item["image"].permute(1, 2, 0).numpy())
     if "gt_mask" in item and item["gt_mask"].any():
         ax.contour(item["gt_mask"].numpy(), levels=[0.5], colors=OUTLINE, linewidths=0.8)
@@ -91,7 +97,7 @@ def plot_image(ax: Axes, item: dict) -> Axes:
 
 @styled
 def plot_samples(axes: np.ndarray, data: "ImageData") -> np.ndarray:
-    """Draw the first images of every kind, good ones first, with defects outlined.
+    """Draw the first images of every kind, normal ones first, with outlined defects.
 
     axes: (images of each kind, kinds), with as many kinds as `data.counts()` has.
     """
@@ -108,11 +114,15 @@ def plot_samples(axes: np.ndarray, data: "ImageData") -> np.ndarray:
 
 
 def choose_cases(predictions: "Predictions", by: str) -> dict[str, int]:
-    """Choose images by a rule: {what it is: index}. ValueError for an unknown rule.
+    """Choose images by a rule; return their indices by a text that says what each image is.
 
-    by: "defect", for each kind of defect the image with the (lower) median score;
-    "smallest", the image with the smallest defect region (Fig. 7);
-    "best and worst", the four images that the score ranks best and worst.
+    The rule `by` is one of these:
+    "defect": for each kind of defect, the image with the (lower) median score.
+    "smallest": the image with the smallest defect region (Fig. 7).
+    "best and worst": the normal and the anomalous image that the score ranks best, and those that
+    it ranks worst.
+
+    Raises ValueError for another rule.
     """
     p = predictions
     order = np.argsort(p.scores, kind="stable")
@@ -137,7 +147,10 @@ def choose_cases(predictions: "Predictions", by: str) -> dict[str, int]:
 def plot_cases(
     axes: np.ndarray, data: "ImageData", predictions: "Predictions", cases: Mapping[str, int]
 ) -> np.ndarray:
-    """Draw the cases of `choose_cases` with their scores; axes as for `plot_overlays`."""
+    """Draw the images chosen by `choose_cases` with their scores.
+
+    axes: as for `plot_overlays`.
+    """
     p, indices = predictions, list(cases.values())
     items = [data[i] for i in indices]
     assert [item["path"] for item in items] == [p.paths[i] for i in indices], "not the same images"
@@ -150,7 +163,9 @@ def plot_cases(
 def plot_overlays(
     axes: np.ndarray, items: Sequence[dict], maps: np.ndarray, titles: Sequence[str]
 ) -> np.ndarray:
-    """Draw input, outlined ground truth and map of N images, all maps on one colour scale.
+    """Draw N images, three panels each: the input, the outlined ground truth and the anomaly map.
+
+    All maps have one colour scale.
 
     axes: any array of 3 N axes, filled row by row. maps: (N, H, W), higher = more anomalous.
     """
@@ -173,7 +188,7 @@ def plot_overlays(
 def plot_history(ax: Axes, history: Mapping | pd.DataFrame, name: str | None = None) -> Axes:
     """Draw the training loss per epoch; call it again to add a second run.
 
-    history: of a row, or from `fit`. For a baseline that trains nothing, the axes say so.
+    history: that of a row, or the result of `fit`. If the method trains nothing, the axes say so.
     """
     if not len(history["epoch"]):
         ax.text(0.5, 0.5, "this method trains nothing", ha="center", va="center")
@@ -191,7 +206,7 @@ def plot_history(ax: Axes, history: Mapping | pd.DataFrame, name: str | None = N
 
 @styled
 def plot_variants(axes: np.ndarray, table: pd.DataFrame) -> np.ndarray:
-    """Draw each metric of variants, a panel each: our values as dots, printed ones hollow.
+    """Draw each metric of several variants in a panel: ours as dots, printed ones as hollow marks.
 
     table: from `variants_table`, in percent. axes: (1, metrics); the first columns of the table,
     which are our metrics, are drawn.
@@ -229,10 +244,10 @@ def plot_variants(axes: np.ndarray, table: pd.DataFrame) -> np.ndarray:
 def plot_variant_maps(
     axes: np.ndarray, data: "ImageData", predictions: Mapping[str, "Predictions"], cases: Mapping
 ) -> np.ndarray:
-    """Draw cases of `choose_cases`, a line each: the outlined image, then its map by each variant.
+    """Draw a line per chosen image: the image with its defect outlined, and each variant's map.
 
-    axes: (cases, 1 + variants). Every column has its own colour scale, because maps of different
-    layers have different ranges.
+    cases: from `choose_cases`. axes: (cases, 1 + variants). Every column has its own colour scale,
+    because maps of different layers have different ranges.
     """
     indices = list(cases.values())
     for line, (case, index) in zip(axes, cases.items(), strict=True):
@@ -257,7 +272,8 @@ def plot_extremes(
 ) -> np.ndarray:
     """Draw the images of lowest and highest score, normal ones above, the others below.
 
-    axes: (4, images of each kind). overlay: draw each image's map over it, all on one colour scale.
+    axes: (4, images of each kind). others: what the other images are called in titles. overlay:
+    whether each image's map is drawn over it; all maps then have one colour scale.
     """
     p, wanted = predictions, axes.shape[1]
     scale = {"vmin": float(p.maps.min()), "vmax": float(np.quantile(p.maps, 0.999))}
@@ -292,7 +308,7 @@ def plot_extremes(
 
 @styled
 def plot_stopping(ax: Axes, history: Mapping | pd.DataFrame, name: str, title: str = "") -> Axes:
-    """Draw a run's training loss and, if it was validated, its validation loss and best epoch.
+    """Draw a run's training loss and, if it has one, its validation loss with the lowest point.
 
     Call it again to add a second run (Fig. 7 of the extension). The axis ends at twice the highest
     training loss, because validation losses are far higher before the statistics of the batch norms
@@ -321,9 +337,9 @@ def plot_stopping(ax: Axes, history: Mapping | pd.DataFrame, name: str, title: s
 def plot_columns(ax: Axes, table: pd.DataFrame, title: str, teachers: Sequence[str]) -> Axes:
     """Draw the extension's Table 3 for one data set: printed values, and those of each teacher.
 
-    table: reading, printed, printed_low, printed_high, teacher, ours, low and high, all in percent.
-    The printed value of a reading is drawn once, hollow. teachers: those of all panels, so that
-    each has the same colour and marker everywhere.
+    table: lines of `medical_tables.columns_table`. A reading is a way to understand a printed
+    column. The printed value of a reading is drawn once, as a hollow mark. teachers: those of all
+    panels, so that each teacher has the same colour and marker everywhere.
     """
     readings = list(dict.fromkeys(table["reading"]))
     first = table.drop_duplicates("reading").set_index("reading").loc[readings]
@@ -364,7 +380,7 @@ def plot_columns(ax: Axes, table: pd.DataFrame, title: str, teachers: Sequence[s
 
 @styled
 def plot_classes(ax: Axes, aurocs: Mapping[str, pd.Series], title: str) -> Axes:
-    """Draw image AUROC by class, a dot per run and a colour per protocol (Table 4).
+    """Draw the image AUROC of each class, with a dot per run and a colour per protocol (Table 4).
 
     aurocs: fractions, by the name of the protocol. The index of each series holds the names of the
     classes.
@@ -384,7 +400,7 @@ def plot_classes(ax: Axes, aurocs: Mapping[str, pd.Series], title: str) -> Axes:
 
 @styled
 def plot_tested(ax: Axes, history: Mapping[str, ArrayLike], name: str) -> Axes:
-    """Draw the image AUROC of tests during training, which selected nothing."""
+    """Draw the image AUROC of the test set during training. It was not used to select anything."""
     table = pd.DataFrame({k: history[k] for k in ("epoch", "image_auroc")}).dropna()
     ax.plot(table["epoch"], 100 * table["image_auroc"], marker="o", markersize=3, label=name)
     ax.set(xlabel="epoch", ylabel="image AUROC of the test set (%)")
@@ -407,7 +423,7 @@ def plot_rotation(ax: Axes, percents: pd.Series, metric: str, name: str) -> Axes
 
 @styled
 def plot_stages(ax: Axes, table: pd.DataFrame) -> Axes:
-    """Draw the seconds of each stage end to end, a bar per line of `cost_table`."""
+    """Draw a bar per line of `cost_table`, made of the seconds of each stage."""
     left = np.zeros(len(table))
     for stage in ("teacher", "student", "search", "map"):
         if stage in table:
@@ -421,12 +437,12 @@ def plot_stages(ax: Axes, table: pd.DataFrame) -> Axes:
 
 
 def _dashes(ax: Axes) -> str:
-    """The style of the next line: dashed once every colour has been used."""
+    """The style of the next line, which is dashed once every colour has been used."""
     return "-" if len(ax.lines) < len(COLOURS) else "--"
 
 
 def _plain_numbers(axis: Axis) -> None:
-    """Label a logarithmic axis 1, 2, 5, 10, ...; labels as powers would overlap."""
+    """Label a logarithmic axis with 1, 2, 5, 10, ..., because labels as powers would overlap."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(ScalarFormatter())
     axis.set_minor_formatter(NullFormatter())
@@ -454,7 +470,10 @@ def plot_scores(ax: Axes, scores: ArrayLike, labels: ArrayLike, title: str = "")
 
 @styled
 def plot_roc(ax: Axes, scores: ArrayLike, labels: ArrayLike, name: str) -> Axes:
-    """Draw the ROC curve of image scores, with its AUROC in the legend; call again to add one."""
+    """Draw the ROC curve of image scores, with its AUROC in the legend.
+
+    Call it again to add another curve.
+    """
     if not ax.lines:
         ax.axline((0, 0), slope=1, color="0.5", linestyle=":", label="chance")
     fpr, tpr, _ = roc_curve(labels, scores)
@@ -467,7 +486,7 @@ def plot_roc(ax: Axes, scores: ArrayLike, labels: ArrayLike, name: str) -> Axes:
 
 @styled
 def plot_pro(ax: Axes, maps: ArrayLike, gt_masks: ArrayLike, name: str) -> Axes:
-    """Draw the PRO curve of maps (N, H, W) up to the limit, with AUPRO in the legend (Sec. 4.1)."""
+    """Draw the PRO curve of maps (N, H, W) up to PRO_LIMIT, with AUPRO in the legend (Sec. 4.1)."""
     if not ax.lines:
         ax.axvline(PRO_LIMIT, color="0.5", linestyle=":", label=f"limit, FPR {PRO_LIMIT}")
     fpr, pro = pro_curve(maps, gt_masks, PRO_LIMIT)
@@ -484,10 +503,10 @@ def plot_pro(ax: Axes, maps: ArrayLike, gt_masks: ArrayLike, name: str) -> Axes:
 def region_overlaps(
     maps: ArrayLike, gt_masks: ArrayLike, fpr_limit: float = REGION_FPR
 ) -> pd.DataFrame:
-    """The image, `size_px` and `overlap` in [0, 1] of each 8-connected defect region.
+    """A table of all 8-connected defect regions: image, size_px and overlap.
 
     maps, gt_masks: (N, H, W). The threshold is the value that a share `fpr_limit` of the test set's
-    normal pixels exceeds. The overlap is the share of the region above it.
+    normal pixels exceeds. The overlap is the share of the region that is above the threshold.
     """
     maps, gt_masks = np.asarray(maps), np.asarray(gt_masks) > 0
     found = maps > np.quantile(maps[~gt_masks], 1 - fpr_limit)
@@ -517,7 +536,7 @@ def plot_region_overlap(ax: Axes, table: pd.DataFrame, name: str | None = None) 
 
 @styled
 def plot_paper_against_ours(ax: Axes, cells: pd.DataFrame) -> Axes:
-    """Draw the paper's numbers and ours with 95 % intervals, a line per cell with its verdict.
+    """Draw a line per cell: the paper's number, ours with its 95 % interval, and the verdict.
 
     cells: label, metric, printed, ours, low, high (percent; NaN where not run) and verdict. The
     figure needs a quarter of an inch of height per cell to keep the lines apart.
@@ -538,7 +557,9 @@ def plot_paper_against_ours(ax: Axes, cells: pd.DataFrame) -> Axes:
 
 @styled
 def plot_deltas(ax: Axes, cells: pd.DataFrame) -> Axes:
-    """Draw ours minus the paper's in points, by label and metric; grey where one is missing.
+    """Draw our result minus the paper's in points, by label and metric.
+
+    A field is grey where one of the two is missing.
 
     cells: as for `plot_paper_against_ours`, with each (label, metric) once.
     """
@@ -547,7 +568,7 @@ def plot_deltas(ax: Axes, cells: pd.DataFrame) -> Axes:
     delta, printed = (
         table[c].unstack().reindex(index=labels, columns=metrics) for c in ("delta", "printed")
     )
-    limit = np.nanmax([*delta.abs().to_numpy().flat, 0.1])  # 0.1: no delta, or none but 0
+    limit = np.nanmax([*delta.abs().to_numpy().flat, 0.1])  # 0.1 if all are 0 or missing
     look = {"cmap": DELTA_COLOURS, "vmin": -limit, "vmax": limit, "linewidths": 1}
     look["cbar_kws"] = {"label": "ours - paper (points)"}
     import seaborn as sns  # slow to load, and only this figure needs it

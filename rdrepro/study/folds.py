@@ -1,4 +1,4 @@
-"""Resampling the test images of k-folds: intervals of their mean AUROC, noise of single splits."""
+"""Resampled test images of k-folds: intervals of the mean AUROC, and the noise of single splits."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -14,6 +14,8 @@ Scores = Mapping[str, Sequence]  # lists path, label, score and perhaps group, a
 
 def fold_resamples(folds: Sequence[Scores], resamples: int = 2000, seed: int = 0) -> np.ndarray:
     """The mean of the folds' AUROCs in each resample of their images, (resamples,), as fractions.
+
+    folds: the scores of each fold's test images.
 
     Scores of different folds are never compared. Normal images are resampled within their fold.
     Anomalous images are the same in every fold (ValueError otherwise) and are resampled once for
@@ -39,11 +41,12 @@ def fold_resamples(folds: Sequence[Scores], resamples: int = 2000, seed: int = 0
 def split_resamples(
     folds: Sequence[Scores], normal: int, resamples: int = 2000, seed: int = 0
 ) -> np.ndarray:
-    """AUROCs of single test splits with `normal` normal images, (folds, resamples of each).
+    """AUROCs of resampled test splits with `normal` normal images, (folds, resamples of each).
 
-    The values are fractions. Each resample takes that many of a fold's normal images, without
-    replacement, or all where it has no more. Its anomalous images are resampled. Folds also differ
-    in the trained student. Results are paired as in `fold_resamples`.
+    The values are fractions. Each resample takes `normal` of a fold's normal images without
+    replacement, or all if there are not more. The fold's anomalous images are resampled. Values of
+    different folds also differ because each fold has a student of its own. Results of two methods
+    are paired as in `fold_resamples`.
     """
     drawn = []
     for number, scores in enumerate(folds):
@@ -56,11 +59,11 @@ def split_resamples(
 
 
 def split_noise(*drawn: np.ndarray, level: float = LEVEL) -> float:
-    """The half-width of the interval of a sum of independent single-split values.
+    """The half-width of the interval of a sum of independent values, each from a single split.
 
-    drawn: one array (folds, resamples) per term of the sum. The variance is that within folds plus
-    the unbiased variance between them. Student's quantile has the degrees of freedom that the folds
-    leave (Satterthwaite).
+    drawn: for each term of the sum, the resampled values (folds, resamples). The variance is that
+    within folds plus the unbiased variance between them. The quantile is Student's, with
+    Satterthwaite's degrees of freedom.
     """
     within = sum(d.var(axis=1, ddof=1).mean() for d in drawn)
     between = [d.mean(axis=1).var(ddof=1) for d in drawn]
@@ -128,8 +131,8 @@ def percentiles(drawn: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
 def fold_interval(folds: Sequence[Scores], level: float = LEVEL) -> tuple[float, float]:
     """The percentile interval over images of the mean of the folds' AUROCs, as fractions.
 
-    Where no resample changes the mean (an AUROC of 1), it is `auroc_interval` at the counts of all
-    folds.
+    Where no resample changes the mean (an AUROC of 1), `auroc_interval` at the counts of all folds
+    is returned instead.
     """
     drawn = fold_resamples(folds)
     if np.ptp(drawn) > 0:

@@ -76,7 +76,7 @@ def save_table(table: pd.DataFrame, name: str, folder: Path | None = None) -> li
 
 
 def rounded(table: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
-    """A table with its floats as text of so many digits, and missing values as empty text."""
+    """A table with floats as text with `digits` decimals, and missing values as empty text."""
 
     def text(value: object) -> str:
         if pd.isna(value):

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from rdrepro import registry
-from rdrepro.backbones import RANDOM
+from rdrepro.backbones import PRETRAINED, RANDOM
 from rdrepro.config import FIELD_NAMES, RunConfig
 from rdrepro.runs.rows import save_row
 from rdrepro.study.catalogue import Study, configuration, identity
 from rdrepro.study.selection import clean
-from rdrepro.text import duration
+from rdrepro.text import duration, one_of
 
 Given = Mapping[str, Any]  # parameters of `resolve`
 
@@ -113,8 +113,8 @@ def make(
     from rdrepro.runs.execute import carry_out
     from rdrepro.runs.resolve import resolve
 
-    if study.threads:
-        torch.set_num_threads(study.threads)
+    machine = torch.get_num_threads()
+    torch.set_num_threads(study.threads or machine)
     failed, started = [], time.monotonic()
     for number, run in enumerate(lacking, 1):
         left = _seconds_left(study, number - 1, len(lacking), time.monotonic() - started)
@@ -124,12 +124,16 @@ def make(
             config = configuration(run)
             file = weights.get(config.backbone) if config.weights != RANDOM else None
             named = {"weights": file} if file else _findable(run)
-            resolved = resolve(**{**run, **named, **places, "study": study.name})
+            # Embedded data need no data root, and refuse one.
+            embedded = registry.DATASETS[config.dataset].embedded
+            where = {k: v for k, v in places.items() if not (embedded and k == "data_root")}
+            resolved = resolve(**{**run, **named, **where, "study": study.name})
             _check_weights(config.weights, resolved.config.weights)
             save_row(carry_out(resolved, study.timed).row, resolved.rows_dir)
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
             failed.append(f"{describe(run)}: {error}")
             say(f"failed: {error}")
+    torch.set_num_threads(machine)
     return failed
 
 
@@ -150,7 +154,8 @@ def _findable(run: Given) -> Given:
 
 def _check_weights(wanted: str, found: str) -> None:
     """Raise ValueError if a file has other weights than the rows of the study."""
-    if ":" in wanted and found != wanted:
+    tagged = wanted == PRETRAINED and found.startswith(f"{PRETRAINED}:")  # by timm
+    if found != wanted and not tagged:
         raise ValueError(f"the file given with --weights is {found}, but the study wants {wanted}")
 
 
@@ -168,15 +173,35 @@ def describe(run: Given) -> str:
     return " ".join(f"{name}={value}" for name, value in run.items())
 
 
-def weights_files(texts: Sequence[str]) -> dict[str, str]:
+def weights_files(texts: Sequence[str], studies: Sequence[Study]) -> dict[str, str]:
     """The weights file of each backbone, from texts such as "resnet18=PATH".
 
-    ValueError for a text of another form, or where the path is not a file.
+    ValueError for a text of another form, a path that is no file, or a backbone of no run.
     """
+    used = {configuration(run).backbone for study in studies for run in study.runs()}
     files = {}
     for text in texts:
         backbone, equals, path = text.partition("=")
         if not (backbone and equals and Path(path).expanduser().is_file()):
             raise ValueError(f"--weights {text!r} is not BACKBONE=PATH with the path of a file")
+        if backbone not in used:
+            raise ValueError(
+                f"--weights {text!r}: no run here has backbone={backbone!r}, but "
+                f"{one_of(sorted(used))}"
+            )
         files[backbone] = path
     return files
+
+
+def caution() -> str:
+    """What to know before rows are made: whether they will count in a table; "" where they will."""
+    from rdrepro.runs.provenance import git_state
+
+    _, dirty = git_state()
+    if dirty is False:
+        return ""
+    why = "tracked files differ from the last commit" if dirty else "there is no git checkout"
+    return (
+        f"Rows made now will be marked dirty and will count in no table, since {why}. "
+        "Commit first, and run from a checkout."
+    )

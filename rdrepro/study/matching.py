@@ -48,9 +48,9 @@ def admits(wanted: Any, value: Any) -> bool:
 
 
 class Matcher:
-    """The rows that count for each cell, and the reasons why other rows do not.
+    """The rows that count for each printed cell, and the reasons why other rows do not.
 
-    The rows of a protocol are looked up once.
+    Cells with the same protocol share one search for its rows.
     """
 
     def __init__(self, runs: pd.DataFrame):
@@ -107,7 +107,7 @@ class Matcher:
         return self._without(rows, own, OPEN) if own.any() else rows
 
     def _without(self, rows: pd.DataFrame, kept: pd.Series, reason: str) -> pd.DataFrame:
-        """The kept rows; the reason why each of the others does not count is recorded."""
+        """The rows to keep. For each of the others, the reason why it does not count is recorded."""
         if kept.all():
             return rows
         self.reasons |= dict.fromkeys(rows["file"][~kept], reason)

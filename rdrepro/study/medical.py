@@ -1,4 +1,4 @@
-"""The extension's Table 3: presets for its columns, variants for their readings, and k-folds."""
+"""The extension's Table 3: the ways to read its columns as settings, and the runs of k-folds."""
 
 import os
 from collections.abc import Mapping
@@ -44,8 +44,8 @@ READINGS: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
 }
-# The habits of the extension, one at a time: the reading that each changes, its entry in
-# DEVIATIONS.md, and the changed reading as a variant.
+# The habits of the extension, which are the ways in which its report or code differs from our runs,
+# one at a time: the reading that each changes, its entry in DEVIATIONS.md, and the changed reading.
 HABITS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "early stopping on tested images": (
         *("Ours", "E9"),  # it trains on the same images; Ours+ES does not
@@ -62,7 +62,7 @@ HABITS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
 }
 ALL_FOLDS = -1  # as the parameter `fold`: every fold in turn
-DOWNLOADED = "head_ct"  # the default data set where it is on disk
+DOWNLOADED = "head_ct"  # the default data set if it is on disk
 OWN = ("dataset", "fold")  # parameters of the notebook, not allowed in its overrides
 
 
@@ -128,7 +128,7 @@ def split_table(runs: Mapping[str, "Run"]) -> pd.DataFrame:
 
 
 def copies_table(run: "Run") -> pd.DataFrame:
-    """How many pictures of the run's data set are copies of others."""
+    """A table of how many pictures of the run's data set are copies of others."""
     copies = run.whole("test").copies()
     return pd.DataFrame.from_dict(copies, orient="index", columns=[run.config.dataset])
 
@@ -171,8 +171,8 @@ def best_epoch(history: Mapping[str, list]) -> int:
 def printed_columns(dataset: str) -> pd.DataFrame:
     """The extension's Table 3 for a data set: column, printed, low and high, in percent.
 
-    low, high: the usual approximate interval at the counts of the printed split; NaN where these
-    counts or the value are missing.
+    low, high: the approximate interval of `hanley_mcneil_interval`, at the counts of the printed
+    split; NaN where these counts or the value are missing.
     """
     lines = []
     for column, value in printed_values("rkd_medical", "3", "method", dataset=dataset).items():

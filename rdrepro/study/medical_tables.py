@@ -1,4 +1,8 @@
-"""The extension's Table 3 from rows: readings of its columns, steps against noise, habits."""
+"""The extension's Table 3 from result rows: its columns, the steps between them, and its habits.
+
+A reading is one way to understand a printed column (`medical.READINGS`). A step is the difference
+between two columns. A habit is something that the extension does differently (`medical.HABITS`).
+"""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -69,7 +73,7 @@ class Folds(NamedTuple):
 
 
 def _wanted(how: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that rows of a variant have in the fields in which variants differ."""
+    """The values that rows of a variant must have in the settings in which variants differ."""
     settings = PRESETS[how["preset"]] | how
     foreign = foreign_fields(settings.get("method", RunConfig.method))
     names = [name for name in FIELDS if name not in foreign]
@@ -121,7 +125,7 @@ class Change(NamedTuple):
     mean: float
     low: float  # paired 95 % interval over images, for these trainings
     high: float
-    fold_low: float  # paired 95 % t-interval over folds, each trained anew, same anomalies
+    fold_low: float  # paired 95 % t-interval over folds, which share their anomalous images
     fold_high: float
 
     @property
@@ -156,7 +160,7 @@ def columns_table(runs: pd.DataFrame) -> pd.DataFrame:
     overlap: whether either interval meets the printed one, which is approximated at the counts of
     the printed split. The intervals are wide, so overlap is weak evidence.
     collapsed: the number of folds far below the median of all (O10).
-    counts: the epoch whose student counts, averaged over folds.
+    counts: the epoch whose student is tested, averaged over folds.
     stopped: the number of folds whose training early stopping ended; NaN if it was off.
     one_low to five_high: see `predictions`.
     """
@@ -228,7 +232,7 @@ def _stopped(rows: pd.DataFrame) -> float:
 
 
 def readable_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """`columns_table` for reading: chosen columns, with intervals as text."""
+    """The result of `columns_table` as a table to read: fewer columns, and intervals as text."""
     if table.empty:
         return table
     pairs = {
@@ -253,11 +257,11 @@ def readable_columns(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def steps_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Each step between printed columns, how large noise may be, and our step, in points.
+    """Each printed step, how large noise may be, and our own step, in points.
 
     noise: the 95 % half-width of a difference between single splits with as many normal test images
     as the paper used, estimated from our rows (`split_noise`). Both columns are taken to use the
-    same split, except for a quoted column.
+    same split, unless one of them is quoted from another paper.
     ours: the difference between the means of the folds, with its paired 95 % intervals over images
     and over folds. It is resolved if both exclude 0.
     """
@@ -273,7 +277,7 @@ def steps_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def steps_verdict(steps: pd.DataFrame) -> str:
-    """A sentence that lists the printed steps larger than noise, by the rows of which teachers.
+    """Sentences that say which printed steps are larger than noise, and by which teachers' rows.
 
     Every step is judged by itself, so some would be larger by chance.
     """
@@ -300,10 +304,10 @@ def steps_verdict(steps: pd.DataFrame) -> str:
 
 
 def _beside(found: Mapping[Key, Folds], panel: tuple, reading: str) -> Folds | None:
-    """The folds of a reading for a data set, teacher and number of epochs; None if not run.
+    """The fold results for one reading; None if it was not run.
 
-    The baseline has its own teacher and epochs. Of its results, the one with the most folds is
-    taken and, among equals, the one with the most epochs.
+    panel: data set, teacher and epochs. MKD has its own teacher and epochs. Its result with the most
+    folds is taken and, among equals, the one with the most epochs.
     """
     dataset, teacher, epochs = panel
     own = PRESETS[READING_OF[reading]["preset"]].get("backbone")
@@ -314,7 +318,7 @@ def _beside(found: Mapping[Key, Folds], panel: tuple, reading: str) -> Folds | N
 
 
 def _step(before: Folds, after: Folds, ours: Change) -> dict[str, Any]:
-    """The columns of a step in `steps_table`: printed and its noise, ours and its intervals."""
+    """The columns of a line of `steps_table` that describe the printed step and our own."""
     printed = printed_columns(before.dataset).set_index("column")["printed"]
     normal, _ = SPLITS[before.dataset]
     a, b = (split_resamples(folds.scores, normal) for folds in (before, after))
@@ -392,7 +396,10 @@ def habits_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def long_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Single folds at the epochs of the extension's code and at the study's fewer; percent."""
+    """Single folds trained for the epochs of the extension's code and for fewer, in percent.
+
+    The fewer epochs are those of the other rows of this study.
+    """
     base, lines = by_reading(runs), []
     for (dataset, teacher, epochs, reading), folds in by_reading(runs, LONG_STUDY).items():
         place = (dataset, teacher, reading)
@@ -411,7 +418,7 @@ def long_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def habit_deviations(runs: pd.DataFrame) -> pd.DataFrame:
-    """The effects of habits as lines of `deviations.effects`, with intervals over folds."""
+    """The effects of habits in the form of `deviations.effects`, with intervals over folds."""
     lines = []
     for _, line in habits_table(runs).iterrows():
         data = f"{line['dataset']}, {line['teacher']}, {line['epochs']} epochs, "

@@ -128,7 +128,7 @@ def protocols(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Yield a study's rows on Table 4's data sets by protocol, the newest of each class and seed.
 
     Rows of one protocol have the same preset name and agree in every setting that affects a result,
-    except the class. Rows on validation images are left out: the grid has a table of its own.
+    except the class. Rows on validation images are left out; `novelty_choice` has tables of them.
     """
     rows = clean_rows(runs, STUDY)
     if rows.empty:
@@ -148,11 +148,11 @@ def averages_table(runs: pd.DataFrame, folder: Path | None = None) -> pd.DataFra
 
     folder: the folder given to `load_runs`.
 
-    A repetition is a seed that has every class. Without one there is no average. "over seeds" is
-    the 95 % t-interval of the mean over repetitions. "over images" is the interval of the newest
+    A repetition is a seed that has every class. If there is none, there is no average. "over seeds"
+    is the 95 % t-interval of the mean over repetitions. "over images" is the interval of the newest
     repetition's average, over its test images. "delta" is ours minus printed. "without the chosen
-    class" is the average without the class by which settings were chosen. "remark" says so if
-    validation chose the settings of a preset.
+    class" is the average without the class by which settings were chosen. "remark" says whether the
+    settings of the preset were chosen by validation.
     """
     return pd.DataFrame([_average_line(group, folder) for group in protocols(runs)])
 
@@ -199,9 +199,9 @@ def _over_images(whole: pd.DataFrame, folder: Path | None) -> tuple[float, float
 
 
 def predictions_table(runs: pd.DataFrame, preset: str = "novelty_official") -> pd.DataFrame:
-    """The image AUROC of each class in percent, its seeds, and where one more seed should lie.
+    """The image AUROC of each class in percent, and where that of one more seed should lie.
 
-    For each data set, this is the protocol with the most rows that has the given preset. The last
+    For each data set, the protocol with the given preset and the most rows is taken. The last
     column is the 95 % prediction interval of `stats.prediction_intervals`.
     """
     largest: dict[str, pd.DataFrame] = {}

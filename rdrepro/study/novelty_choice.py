@@ -1,8 +1,9 @@
-"""How the settings of `novelty_tuned` were chosen: one switch at a time, on three classes.
+"""How the settings of the preset `novelty_tuned` were chosen, on a class of each of three data sets.
 
-Only training images were used. A switch was taken if it helped on each of the three classes that it
-changes. More epochs helped too but were not taken: because the study ran on two cores, the preset
-trains for fewer steps than `novelty_official`.
+A switch is the change of one setting of `novelty_official`. Switches were tried one at a time, on
+training images only. A switch was taken if it helped on every class whose settings it changes. More
+epochs helped too but were not taken: because the study ran on two cores, the preset trains for
+fewer steps than `novelty_official`.
 """
 
 import numpy as np
@@ -15,7 +16,7 @@ from rdrepro.study.novelty import clean_rows
 from rdrepro.study.stats import summary
 
 GRID_STUDY = "novelty-grid"
-# Each line is one switch away from `novelty_official`, on a thousand training images.
+# Each line changes one setting of `novelty_official`. Runs train on a thousand images.
 GRID_EPOCHS = 10
 GRID = {
     "novelty_official": {},
@@ -57,7 +58,7 @@ def grid_effects(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def chosen_switches(runs: pd.DataFrame) -> list[str]:
-    """The switches that help on each class that they change, on average over seeds."""
+    """The switches that help, on average over seeds, on every class whose settings they change."""
     effects = grid_effects(runs)
     if effects.empty:
         return []
@@ -125,7 +126,7 @@ ENTRIES = {
 
 
 def grid_deviations(runs: pd.DataFrame) -> pd.DataFrame:
-    """The effects of the grid as lines of `deviations.effects`, by data set."""
+    """The effects of the switches by data set, in the form of `deviations.effects`."""
     effects = grid_effects(runs)
     lines = []
     for (switch, name), group in effects.groupby(["switch", "dataset"]) if len(effects) else ():

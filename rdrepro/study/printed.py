@@ -114,19 +114,23 @@ class Cell:
         """The column of the units that the cell averages; None where each run is a repetition."""
         if self.metric in COSTS:
             return None
-        if self.dataset == "mvtec":
+        entry = registry.DATASETS[self.dataset]
+        if entry.family == registry.MVTEC:
             return "category"
-        return "normal_class" if self.table == "4" and self.dataset != "caltech256" else None
+        drawn = len(entry.inlier_categories) > 1  # its classes are random draws of categories
+        return "normal_class" if entry.family == registry.ONE_CLASS and not drawn else None
 
     @property
     def units(self) -> tuple:
-        """The values of `unit_field` that the cell needs: categories, or the ten classes.
+        """The values of `unit_field` that the cell needs: categories, or classes by number.
 
         Empty where `unit_field` is None.
         """
+        known = registry.DATASETS[self.dataset].categories
         if self.unit_field == "normal_class":
-            return tuple(range(10))
-        categories = AVERAGES.get(self.category, (self.category,)) if self.unit_field else ()
+            return tuple(range(len(known)))
+        averages = AVERAGES | {"average": known}
+        categories = averages.get(self.category, (self.category,)) if self.unit_field else ()
         blank = NOT_AVERAGED if self.category in AVERAGES and self.method == "Ours+L_MKD" else ()
         return tuple(c for c in categories if c not in blank)
 
@@ -139,7 +143,7 @@ class Cell:
             return MARGINS.get(self.dataset if self.table == "3" else "category", {}).get(
                 self.metric
             )
-        if self.table in "4567":
+        if self.table in ("4", "5", "6", "7"):
             return MARGINS[f"table {self.table}"][self.metric]
         kind = self.category if self.category in AVERAGES else "category"
         return MARGINS.get(kind, {}).get(self.metric)

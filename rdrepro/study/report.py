@@ -12,7 +12,14 @@ from matplotlib.figure import Figure
 
 from rdrepro import paths
 from rdrepro.presets import PRESETS
-from rdrepro.registry import CHOICE_TEST, CHOICE_TRAIN, MEDICAL, MVTEC_CATEGORIES, of_family
+from rdrepro.registry import (
+    CHOICE_TEST,
+    CHOICE_TRAIN,
+    DATASETS,
+    MEDICAL,
+    MVTEC_CATEGORIES,
+    of_family,
+)
 from rdrepro.study import figures, rotation, selection, tables
 from rdrepro.study import medical_tables as medical
 from rdrepro.study.ablation import ablation_table, orders
@@ -56,8 +63,7 @@ def printed_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
     """Save every printed table and yield it, followed by its footnotes and left-out rows."""
     for (paper, number), caption in CAPTIONS.items():
         table = tables.printed_table(paper, number, runs)
-        name = f"table{number}" if paper == "rd4ad" else f"medical{number}"
-        save_table(table, name, folder)
+        save_table(table, tables.table_name(paper, number), folder)
         whose = "" if paper == "rd4ad" else " of the extension"
         digits = 2 if number == "3" and paper == "rd4ad" else 1
         shown, title = compact(table), f"<b>Table {number}{whose}</b>"
@@ -479,7 +485,7 @@ def overlays(
 
 def _overlay(row: pd.Series, p: "Predictions", results_dir: Path) -> Figure | str:
     settings = {name: row[name] for name in ("category", "data_seed", "image_size")}
-    embedded = row["dataset"] == "synthetic"
+    embedded = DATASETS[row["dataset"]].embedded
     settings |= {"preset": "demo"} if embedded else {"preset": "quick", "weights": "random"}
     from rdrepro.runs.resolve import resolve
 

@@ -42,7 +42,7 @@ def protocols(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
 def means(group: pd.DataFrame) -> pd.DataFrame:
     """The mean of each metric over repetitions in percent, a line per angle in degrees.
 
-    group: one of `protocols`. NaN where the data have no masks.
+    group: one of `protocols`. Metrics of pixels are NaN where the data have no masks.
     """
     values = group.reindex(columns=["rotation", *METRICS.values()]).astype(float)
     return 100 * values.groupby("rotation").mean().set_axis(list(METRICS), axis=1)
@@ -78,16 +78,16 @@ def rotation_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def rotation_effects(runs: pd.DataFrame, folder: Path | None = None) -> pd.DataFrame:
-    """The effect of rotation on image AUROC, in points: the mean of other angles minus 0 degrees.
+    """The effect of rotation on image AUROC: the mean over angles minus the value at 0 degrees.
 
     folder: the folder given to `load_runs`.
 
-    One line is over all angles, another over quarter turns. Quarter turns neither interpolate nor
-    fill corners, so they show the effect of direction alone. The 95 % interval is over test images
-    (paired bootstrap): normal and anomalous images are resampled separately, and each keeps its
-    scores at every angle. Students, seeds and angles stay fixed, so the interval does not cover
-    another training or category. Seeds that were tested on the same images are averaged. Folds have
-    lines of their own and are never pooled.
+    Effects are in points. One line is over all angles, another over quarter turns. Quarter turns
+    neither interpolate nor fill corners, so they show the effect of direction alone. The 95 %
+    interval is over test images (paired bootstrap): normal and anomalous images are resampled
+    separately, and each keeps its scores at every angle. Students, seeds and angles stay fixed, so
+    the interval does not cover another training or category. Seeds that were tested on the same
+    images are averaged. Folds have lines of their own and are never pooled.
     """
     lines = []
     for group in protocols(runs):
@@ -104,7 +104,10 @@ def rotation_effects(runs: pd.DataFrame, folder: Path | None = None) -> pd.DataF
 
 
 def _effect(part: pd.DataFrame) -> dict[str, object]:
-    """The columns of a line for repetitions that were tested on the same images."""
+    """The columns of a line of `rotation_effects`.
+
+    part: the rows of repetitions that were tested on the same images.
+    """
     scores = part.set_index(["repetition", "rotation"])["kept"].map(lambda kept: kept["score"])
     upright, turned = scores.xs(0, level="rotation"), scores.drop(0, level="rotation")
     beside = [upright[repetition] for repetition, _ in turned.index]
@@ -123,7 +126,7 @@ def _effect(part: pd.DataFrame) -> dict[str, object]:
 
 
 def quarter_turns_in_words(effects: pd.DataFrame) -> str:
-    """A sentence: by how many points quarter turns change each data set's image AUROC.
+    """A sentence that says by how many points quarter turns change each data set's image AUROC.
 
     effects: from `rotation_effects`.
     """

@@ -1,4 +1,4 @@
-"""The rows that count: from a clean working tree, the newest of each repetition, complete."""
+"""Selections of rows: from a clean working tree, the newest, complete repetitions, one protocol."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,9 +13,10 @@ def is_clean(rows: pd.DataFrame) -> pd.Series:
 
 
 def clean(runs: pd.DataFrame, study: str | None = None) -> pd.DataFrame:
-    """The clean rows, of all studies or of the one named.
+    """The clean rows of a study, or of all studies.
 
-    An empty table is returned unchanged.
+    A row is clean if it comes from a working tree without uncommitted changes. An empty table is
+    returned unchanged.
     """
     if runs.empty:
         return runs
@@ -31,7 +32,7 @@ def alike(rows: pd.DataFrame, names: Sequence[str]) -> pd.Series:
 
 
 def newest(rows: pd.DataFrame, *identity: str) -> pd.DataFrame:
-    """The newest row of each group that agrees in these columns.
+    """Of all rows that agree in these columns, the newest.
 
     The rows must be in order of time.
     """
@@ -43,8 +44,9 @@ def newest(rows: pd.DataFrame, *identity: str) -> pd.DataFrame:
 def complete(rows: pd.DataFrame, per: str, unit: str, wanted: int | None = None) -> pd.DataFrame:
     """The rows of those repetitions that have every unit.
 
-    per: the column that names a row's repetition. unit: the column that names its unit. wanted: the
-    number of units; by default, as many as occur in all rows together.
+    per: the column that names a row's repetition, such as a seed. unit: the column that names what
+    a repetition must have all of, such as the class. wanted: the number of units; by default, as
+    many as occur in all rows together.
     """
     wanted = rows[unit].nunique() if wanted is None else wanted
     return rows[rows.groupby(per)[unit].transform("nunique") == wanted]

@@ -89,9 +89,10 @@ def hanley_mcneil_deviation(value: float, normal: int, anomalous: int) -> float:
 
 
 def placements(scores: np.ndarray, mine: np.ndarray) -> np.ndarray:
-    """DeLong's placement values: for each chosen image, the share of the others that it outranks.
+    """For each image of one group, the share of the other group's images that it outranks.
 
-    scores: (N,). mine: (N,) booleans that choose the images. A tie counts half.
+    These are DeLong's placement values. scores: (N,). mine: which images form the first group, (N,)
+    bool. A tie counts half.
     """
     return (stats.rankdata(scores)[mine] - stats.rankdata(scores[mine])) / (~mine).sum()
 
@@ -104,8 +105,8 @@ def average_interval(
     scores, labels: (K, N), one line per normal class, whose own images are labelled 0. Every image
     is part of all K problems. Its contributions to the K AUROCs (DeLong's placement values) are
     therefore summed before the variance is taken, within the image's own class. The interval is
-    computed on the logit scale and given as fractions. Where the variance is 0 (an AUROC of 1), it
-    is `auroc_interval` at the counts of the first class.
+    computed on the logit scale and given as fractions. Where the variance is 0 (an AUROC of 1),
+    `auroc_interval` at the counts of the first class is returned instead.
     """
     scores, labels = np.asarray(scores, float), np.asarray(labels) == 1
     values = [auroc(s, y) for s, y in zip(scores, labels, strict=True)]
@@ -126,9 +127,10 @@ def average_interval(
 def prediction_intervals(
     values: pd.DataFrame, level: float = LEVEL, more: int = 1, together: bool = False
 ) -> pd.DataFrame:
-    """The intervals in which the mean AUROC of `more` further seeds should lie, per unit.
+    """The interval in which the mean AUROC of `more` further seeds should lie, for each unit.
 
-    values: AUROCs as fractions, a line per unit and a column per seed; NaN where none ran.
+    values: AUROCs as fractions, with a line per unit, such as a class, and a column per seed; NaN
+    where none ran.
     more: the number of further seeds.
     together: set this when all units share the same folds; pooling units then adds no degrees of
     freedom.
@@ -212,7 +214,7 @@ def paired_bootstrap(
 
 
 def _how_often(drawn: np.ndarray) -> np.ndarray:
-    """How often each of N numbers was drawn, from N draws per line; both are (R, N)."""
+    """How often each of the numbers 0 to N - 1 occurs in each line of `drawn`; both are (R, N)."""
     count, n = drawn.shape
     places = drawn.astype(int) + n * np.arange(count)[:, None]
     return np.bincount(places.ravel(), minlength=count * n).reshape(count, n).astype(float)

@@ -44,6 +44,11 @@ LAYOUTS: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
 }
 
 
+def table_name(paper: str, number: str) -> str:
+    """The name of a printed table in files and on the command line, such as "table5"."""
+    return f"{'table' if paper == 'rd4ad' else 'medical'}{number}"
+
+
 def title_of(name: str) -> str:
     """The name that tables show for a metric, a cost or a data set; other text is unchanged."""
     return COST_TITLES.get(name) or registry.title_of(metric_names.title_of(name))
@@ -111,7 +116,7 @@ def _table_function(paper: str, number: str) -> Callable[..., pd.DataFrame]:
         return printed_table(paper, number, runs)
 
     extension = paper == "rkd_medical"
-    table.__name__ = f"medical{number}" if extension else f"table{number}"
+    table.__name__ = table_name(paper, number)
     named = f"the extension's Table {number}" if extension else f"Table {number}"
     table.__doc__ = f"The printed values of {named} next to our results; see `printed_table`."
     return table
@@ -126,7 +131,9 @@ medical1, medical2, medical3, medical4 = (
 
 
 def beside_table(runs: pd.DataFrame | None = None, study: str | None = None) -> pd.DataFrame:
-    """Runs at other protocols next to the paper's numbers, one line each, in percent.
+    """The result of `other_protocols` as a table to read, in percent.
+
+    It shows runs with other protocols next to the paper's numbers.
 
     study: see `other_protocols`.
     """
@@ -156,14 +163,14 @@ def beside_print(metrics: dict[str, float], run: "Run") -> pd.DataFrame:
     whose = "extension (%)" if run.preset in EXTENSION_COLUMNS else "paper (%)"
     result = pd.DataFrame({"ours (%)": 100 * pd.Series(metrics, dtype=float)})
     result = result.rename_axis("metric")
-    real = run.config.dataset == "mvtec"
+    real = bool(registry.DATASETS[run.config.dataset].tables)
     result[whose] = pd.Series(_printed_metrics(run) if real else {}, dtype=float)
     result["difference"] = result["ours (%)"] - result[whose]
     return result.round(1).dropna(axis="columns", how="all")
 
 
 def _printed_metrics(run: "Run") -> dict[str, float]:
-    """The values printed for a run's category in percent, by the row's metric to compare with."""
+    """The values printed for a run's category in percent, by the name of the metric in rows."""
     c = run.config
     if run.preset in EXTENSION_COLUMNS:
         column = EXTENSION_COLUMNS[run.preset]

@@ -40,7 +40,7 @@ def _category(name: str) -> Category:
 
 
 def _kind(category: str, index: int) -> str:
-    """ "good" or the kind of defect of test image `index`, whatever the number of images."""
+    """The kind of test image `index`: "good" or a defect. The number of images does not matter."""
     if index % _GOOD_EVERY == 0:
         return "good"
     kinds = _category(category).defects
@@ -67,7 +67,8 @@ def _site(frame: Frame, region: Array, rng: Rng) -> tuple[float, float]:
 def _spoil(spec: Category, name: str, frame: Frame, good: Drawn, replay: Rng, rng: Rng) -> Array:
     """The scene of the same specimen with the named defect.
 
-    `replay` is in the state in which the good part's generator began, so that nothing else changes.
+    replay: a generator in the state in which that of the good part began, so that nothing but the
+    defect changes.
     """
     strength = float(rng.uniform(*_STRENGTH))
     if name in spec.faults:
@@ -80,9 +81,8 @@ def _spoil(spec: Category, name: str, frame: Frame, good: Drawn, replay: Rng, rn
 def _mask(scene: Array, good: Array, redrawn: bool) -> Array:
     """Where two scenes differ visibly, (H, W) bool, without specks.
 
-    The texture of a redrawn part lies over its old texture. Where the two happen to agree, the
-    difference has pores, which are closed up to 1/32 of the image width. A mark leaves no pores,
-    and its difference is taken as it is.
+    Redrawing a part also redraws its texture. Where old and new happen to agree, the mask has
+    holes; they are filled up to 1/32 of the image width. A mark drawn on top leaves no holes.
     """
     size = scene.shape[0]
     mask = np.abs(np.clip(scene, 0, 1) - np.clip(good, 0, 1)).max(axis=2) > _VISIBLE

@@ -12,13 +12,16 @@ from rdrepro.synthetic import objects, textures
 from rdrepro.synthetic.drawing import Drawn, Frame, Rng
 
 # The largest rotation either way, in rad. Free parts lie at any angle. Screws and nuts rotate less,
-# as 60 images cannot cover all angles as MVTec's 220 to 320 do. The rest was laid or fixed by hand.
+# as 60 images cannot cover all angles as MVTec's 220 to 320 do. Other parts are laid down or fixed.
 _FREE, _PART, _LYING, _FIXED = np.pi, 0.6, 0.1, 0.03
 
 
 @dataclass(frozen=True)
 class Category:
-    """What to draw, how far it may rotate (rad), and its defects: marks and faults."""
+    """What to draw, how far it may rotate (rad), and its defects.
+
+    Marks are laid over the finished part, and faults are drawn with it.
+    """
 
     part: Callable[[Frame, Rng, d.Fault | None], Drawn]
     turn: float

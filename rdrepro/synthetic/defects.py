@@ -32,7 +32,8 @@ def press(
 ) -> Frame:
     """The frame, pushed aside around a random place if the fault has this name.
 
-    centre, spread: the place is within `spread` of `centre`. reach: how far the push is felt.
+    centre, spread: the place is within `spread` of `centre`. reach: how far from the place, in
+    image widths, the push has an effect.
     """
     if not is_fault(fault, name):
         return frame
@@ -43,7 +44,7 @@ def press(
 
 
 def _lay(image: Array, coverage: Array, colour: object, strength: float) -> Array:
-    """Lay a colour over the scene, made lighter or darker if it is too close to what it covers."""
+    """Lay a colour over the scene. A colour close to what it covers is made lighter or darker."""
     weight = coverage[..., None] / max(float(coverage.sum()), 1e-6)
     local = (image * weight).sum((0, 1))
     colour = np.asarray(colour, np.float32)
@@ -77,7 +78,7 @@ def blob(frame: Frame, rng: Rng, site: Site, radius: float) -> Array:
 
 
 def scratch(frame: Frame, image: Array, site: Site, strength: float, rng: Rng) -> Array:
-    """A thin, nearly straight groove, sometimes with a companion."""
+    """One or two thin, nearly straight grooves."""
     tone = _against(frame, image, site)
     for _ in range(rng.integers(1, 3)):
         path = _walk(rng, site, rng.uniform(0.12, 0.3), 4, 0.15)

@@ -47,12 +47,12 @@ class Frame:
         return Frame(c * x + s * y, c * y - s * x, self.pixel / scale)
 
     def bend(self, site: tuple[float, float], reach: float, du: float, dv: float) -> Frame:
-        """The frame in which the surroundings (`reach`) of `site` are pushed by (du, dv)."""
+        """The frame of an object that is pushed by (du, dv) at `site` and, less, within `reach`."""
         near = np.exp(-((self.u - site[0]) ** 2 + (self.v - site[1]) ** 2) / (2 * reach**2))
         return Frame(self.u - near * np.float32(du), self.v - near * np.float32(dv), self.pixel)
 
     def kink(self, at: float, slope: float) -> Frame:
-        """The frame whose part beyond v = `at` leans sideways, by `slope` u per v."""
+        """The frame of an object that leans sideways beyond v = `at`, by `slope` in u per v."""
         lean = np.float32(slope) * np.maximum(self.v - np.float32(at), 0)
         return Frame(self.u - lean, self.v, self.pixel)
 
@@ -98,7 +98,7 @@ class Frame:
         return ink
 
     def noise(self, rng: Rng, cells_u: float, cells_v: float | None = None) -> Array:
-        """Smooth value noise (H, W) of zero mean, with so many cells per image width."""
+        """Smooth value noise (H, W) of zero mean, with `cells_u` by `cells_v` cells per image width."""
         cells_v = cells_u if cells_v is None else cells_v
         lattice = rng.standard_normal((128, 128), dtype=np.float32)
         x, y = self.u * np.float32(cells_u), self.v * np.float32(cells_v)

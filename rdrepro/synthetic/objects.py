@@ -1,4 +1,4 @@
-"""The ten objects: each draws one good (or inherently faulty) specimen and where flaws may sit."""
+"""The ten objects. Each function draws a specimen, good or with a fault, and where marks may lie."""
 
 from __future__ import annotations
 

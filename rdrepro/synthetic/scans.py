@@ -182,7 +182,7 @@ LESIONS = (*_ADDED, "ventricle")
 
 
 def _scan(scene: Array, rng: Rng) -> Array:
-    """The uint8 picture (H, W) of a scene (H, W, 1) as one scanner's window shows it."""
+    """The uint8 picture (H, W) of a scene (H, W, 1), with a scanner's blur, contrast and noise."""
     size = scene.shape[0]
     blur = rng.uniform(0.3, 1.0) * size / 224  # pixels at 224, so that any size looks alike
     picture = gaussian_filter(np.clip(scene[..., 0], 0, 1), blur, truncate=3)

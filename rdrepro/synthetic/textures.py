@@ -1,4 +1,4 @@
-"""The five textures: each draws one good (or inherently faulty) sample and where flaws may sit."""
+"""The five textures. Each function draws a sample, good or with a fault, and where marks may lie."""
 
 from __future__ import annotations
 

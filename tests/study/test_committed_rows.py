@@ -75,6 +75,7 @@ def test_the_keys_of_committed_rows_are_what_they_were(committed_runs):
 def test_printed_tables_keep_their_numbers_and_verdicts(name, committed_runs):
     table = tables.printed_table(*PRINTED[name], committed_runs)
     assert snapshot.of_table(table) == BEFORE[name]
+    assert list(table.index) == BEFORE[f"{name} rows"]
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -100,7 +101,8 @@ def test_generated_blocks_keep_their_numbers_and_verdicts(committed_blocks):
 
 def test_the_snapshot_has_every_table_and_block(committed_blocks):
     blocks = {f"block {name}" for name in committed_blocks}
-    assert BEFORE.keys() == {*PRINTED, *SHAPES, *TABLES, "left_out", *blocks}
+    labels = (f"{name} rows" for name in PRINTED)
+    assert BEFORE.keys() == {*PRINTED, *labels, *SHAPES, *TABLES, "left_out", *blocks}
 
 
 def test_the_snapshot_sees_numbers_and_verdicts_and_no_wording():

@@ -46,6 +46,18 @@ def test_an_unknown_name_and_a_file_that_is_not_there_are_answered_in_a_sentence
     assert "Did you mean 'table3'" in capsys.readouterr().out
     assert command.main(["table3", "--weights", f"resnet18={tmp_path / 'none.pth'}"]) == 2
     assert "BACKBONE=PATH" in capsys.readouterr().out
+    (tmp_path / "some.pth").touch()
+    assert command.main(["table3", "--weights", f"resnet19={tmp_path / 'some.pth'}"]) == 2
+    assert "resnet18 or wide_resnet50_2" in capsys.readouterr().out
+    assert command.main(["table3", "--dry-run", "--data-root", str(tmp_path / "none")]) == 2
+    assert "is no folder" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_row_is_named(tmp_path, capsys):
+    (tmp_path / "runs" / "other").mkdir(parents=True)
+    (tmp_path / "runs" / "other" / "broken.json").write_text("{")
+    assert command.main(["readme", "--dry-run", "--results-dir", str(tmp_path)]) == 2
+    assert "broken.json" in capsys.readouterr().out
 
 
 def test_weights_of_a_hash_are_asked_for(tmp_path, monkeypatch, capsys):
@@ -56,10 +68,27 @@ def test_weights_of_a_hash_are_asked_for(tmp_path, monkeypatch, capsys):
     assert "--weights vgg16=PATH" in capsys.readouterr().out
 
 
-def test_other_weights_than_a_study_wants_are_refused():
-    with pytest.raises(ValueError, match="the study wants sha256:ab"):
-        making._check_weights("sha256:ab", "sha256:cd")
-    making._check_weights("IMAGENET1K_V1", "IMAGENET1K_V1")
+@pytest.mark.parametrize("wanted", ["sha256:ab", "IMAGENET1K_V1", "random", "pretrained"])
+def test_other_weights_than_a_study_wants_are_refused(wanted):
+    with pytest.raises(ValueError, match=f"the study wants {wanted}"):
+        making._check_weights(wanted, "sha256:cd")
+    making._check_weights(wanted, wanted)
+    making._check_weights("pretrained", "pretrained:a1_in1k")
+
+
+def test_embedded_runs_take_no_data_root(study, tmp_path, capsys):
+    arguments = ["small", "--results-dir", str(tmp_path), "--data-root", str(tmp_path)]
+    command.main(arguments)
+    assert "embedded data need none" not in capsys.readouterr().out
+    assert len(load_runs(tmp_path / "runs")) == 1
+
+
+def test_rows_that_will_count_nowhere_are_announced(study, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("rdrepro.runs.provenance.git_state", lambda: ("0" * 40, True))
+    assert command.main(["small", "--results-dir", str(tmp_path)]) == 1
+    assert "marked dirty and will count in no table" in capsys.readouterr().out
+    monkeypatch.setattr("rdrepro.runs.provenance.git_state", lambda: ("0" * 40, False))
+    assert making.caution() == ""
 
 
 def test_the_list_names_studies_and_tables(capsys):
