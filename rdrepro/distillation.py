@@ -66,7 +66,7 @@ class DistillationDetector(ReverseDistillation, Detector):
 
     @contextmanager
     def while_training(self, images: int, config: RunConfig) -> Iterator[None]:
-        """The context in which a model trains: the OCE by matrix products where phi has few cells.
+        """The context of training, in which the OCE uses matrix products if phi has few cells.
 
         Raises ValueError where the last batch would be one image whose phi is a single cell: batch
         norm needs more than one value per channel.
@@ -98,7 +98,7 @@ class DistillationDetector(ReverseDistillation, Detector):
         }
 
     def sizes(self, config: RunConfig) -> dict[str, int]:
-        """The sizes of the weights in bytes; for a ResNet, the official checkpoint's as well (D3)."""
+        """The sizes of the weights in bytes; for a ResNet, also the official checkpoint's (D3)."""
         found = super().sizes(config)
         if config.backbone in RESNETS and config.bottleneck == "oce+mff":
             found["checkpoint"] = found["trained"] + 4 * dead_parameters(config.backbone)
@@ -118,9 +118,9 @@ def training_loss(f_e: list[Tensor], f_d: list[Tensor], config: RunConfig) -> Te
 def maps_and_scores(
     f_e: list[Tensor], f_d: list[Tensor], config: RunConfig, size: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
-    """Anomaly maps (B, H, W), upsampled to `size`, and image scores (B,), by the configuration.
+    """Anomaly maps (B, H, W), upsampled to `size`, and image scores (B,).
 
-    In both, higher = more anomalous.
+    The configuration says how they are computed. In both, higher = more anomalous.
     """
     maps = anomaly_map(
         f_e,

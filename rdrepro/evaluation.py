@@ -93,8 +93,8 @@ def score_images(model: Detector, images: Tensor, config: RunConfig) -> tuple[Te
 def evaluate(predictions: Predictions) -> dict[str, float]:
     """Every metric of a test set, as fractions. schema.json says what each one is.
 
-    Without masks there are only the metrics of images, among them the AUROC of the maps' maximum
-    and of their sum (Sec. 4.2).
+    Without masks there are only the metrics of images. These then include the AUROC by the maximum
+    and by the sum of each map (Sec. 4.2).
     """
     p = predictions
     if p.gt_masks is None:

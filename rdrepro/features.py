@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 class TeacherFeatures:
-    """The teacher's features of a data set, by image index, kept in memory where they fit.
+    """The teacher's features of a data set, looked up by the numbers of images.
 
-    data: a data set, or its images as bytes (N, 3, H, W). The features are computed anew for each
-    batch where they do not fit, or where `teacher_bn="train"` makes them depend on the batch.
+    data: a data set, or its images as bytes (N, 3, H, W). The features are computed once and kept
+    in memory. If they do not fit, or if `teacher_bn="train"` makes them depend on the batch, they
+    are computed anew for each batch.
     """
 
     def __init__(

@@ -64,9 +64,9 @@ PRINTED_TITLES = {BY_NAME[name].title: name for name in ROW_METRIC.values()}
 
 
 def title_of(name: str) -> str:
-    """The title of a metric, whose name may be that in a row or in results/paper.
+    """The title of a metric in tables and figures.
 
-    Any other text is returned as it is.
+    name: the metric's name in a row or in results/paper. Any other text is returned as it is.
     """
     name = ROW_METRIC.get(name, name)
     return BY_NAME[name].title if name in BY_NAME else name

@@ -19,7 +19,7 @@ def nearest(name: object, names: Iterable[object]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time as text, in seconds, minutes or hours as people would say it."""
+    """A length of time as text, in seconds, minutes or hours, depending on how long it is."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < LONG else f"{seconds / 3600:.1f} h"

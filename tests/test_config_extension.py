@@ -12,7 +12,7 @@ from rdrepro.config import RunConfig
         ({"split": "kfold", "fold": 5}, "fold=5 must be 0 to 4"),
         ({"split": "kfold", "fold": None}, "fold=None must be 0 to 4"),
         ({"split": "report", "fold": -1}, "fold=-1 must be 0 or more, the number of a draw"),
-        ({"split": "kfold", "fold": 0, "category": "bottle"}, "category='bottle' is 'normal'"),
+        ({"split": "kfold", "fold": 0, "category": "bottle"}, "category='bottle' must be 'normal'"),
         ({"split": "kfold", "fold": 0, "early_stopping": "leaky"}, "patience=None must be"),
         ({"split": "kfold", "fold": 0, "patience": 3}, "have no meaning with early_stopping"),
     ],

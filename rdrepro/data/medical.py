@@ -132,7 +132,10 @@ class MedicalImages(Dataset):
 
 
 def _check_sides(sides: np.ndarray, pictures: Sequence[Picture], name: str) -> None:
-    """Raise ValueError where none is left to train on, or no normal or no anomalous one to test."""
+    """Raise ValueError where a split cannot be used.
+
+    It needs images to train on, and normal as well as anomalous images to test.
+    """
     labels = np.array([p.label for p in pictures], int)
     trained, left_out = int((sides == "train").sum()), int((sides == "left out").sum())
     normal, anomalous = (int(((sides == "test") & (labels == n)).sum()) for n in (0, 1))
@@ -199,7 +202,7 @@ def kfold(groups: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarra
 def draw_groups(groups: np.ndarray, wanted: int, rng: np.random.Generator) -> np.ndarray:
     """Which images are drawn, (N,) bool: `wanted` images in all, in whole groups.
 
-    Raises ValueError where no such groups are found.
+    Groups are taken in random order. Raises ValueError where they do not add up to `wanted` images.
     """
     names, sizes = np.unique(groups, return_counts=True)
     drawn, total = [], 0

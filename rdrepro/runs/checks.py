@@ -23,8 +23,8 @@ def check_run(
     """Check a finished run's row, metrics, maps and figures; return a sentence for the reader.
 
     Raises ValueError or AssertionError, saying what is wrong. A run has collapsed if no threshold
-    can separate its scores. On real data that is a result, and its row says so. On embedded data,
-    which the package draws itself, it is an error.
+    can separate its scores. On real data that is a result, and its row says so. On the drawn
+    benchmark it is an error.
     """
     check_row(row)
     config = RunConfig(**row["config"])
@@ -55,10 +55,10 @@ def check_maps(predictions: Predictions, config: RunConfig) -> None:
 
 
 def check_metrics(metrics: dict[str, float | None], config: RunConfig) -> None:
-    """Assert that metrics are fractions and, on embedded data, that maps are better than chance.
+    """Assert that metrics are fractions and, on the benchmark, that maps are better than chance.
 
     The second check needs a teacher whose weights are not random, and FEW_EPOCHS or more. With
-    these, maps of embedded data rank defect pixels above the others, whatever the seed.
+    these, maps of the drawn benchmark rank defect pixels above the others, whatever the seed.
     """
     for name, value in metrics.items():
         assert value is None or np.isnan(value) or 0 <= value <= 1, f"{name}={value} is no fraction"

@@ -1,4 +1,4 @@
-"""Anomaly maps saved beside a row, so that figures need no second training."""
+"""Anomaly maps that are saved next to a row, so that figures can be drawn without a second run."""
 
 import os
 import re

@@ -19,7 +19,7 @@ def now() -> str:
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Code, libraries and machine as they are now, and the time."""
+    """The versions of the code and libraries, the machine, and the time, as they are now."""
     commit, dirty = git_state()
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {

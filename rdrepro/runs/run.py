@@ -53,7 +53,7 @@ class Run:
         return self.results_dir / "runs" / (self.study or self.preset)
 
     def settings(self) -> pd.DataFrame:
-        """Every setting that the method has, with the paper's value where that is another."""
+        """Every setting that the method has and, where it differs, the paper's value."""
         differs, foreign = protocol_differences(self.config), foreign_fields(self.config.method)
         rows = [
             (name, _plain(value), _plain(differs[name][1]) if name in differs else "")

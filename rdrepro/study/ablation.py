@@ -109,7 +109,7 @@ def limitations_runs(runs: Mapping[str, "Run"]) -> dict[str, "Run"]:
 
 
 def variants_table(outcomes: Mapping[str, "Outcome"], table: str) -> pd.DataFrame:
-    """The metrics of each variant in percent and, on MVTec AD, its column of the printed table.
+    """The metrics of each variant in percent, with its printed values if the data set has any.
 
     Printed values are averages over fifteen categories with the paper's teacher. They show a
     direction and are not comparable as numbers.
@@ -220,7 +220,7 @@ def _balanced(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """The values to average, and over what they repeat: "seeds" or "categories".
 
     These are the values of all seeds that have every category. If there are fewer than two such
-    seeds, they are the categories of the seed that has the most.
+    seeds, they are the values of the one seed that has the most categories.
     """
     sizes = values.groupby("seed").size()
     full = sizes.index[sizes == values.index.get_level_values("category").nunique()]

@@ -1,4 +1,7 @@
-"""The blocks of README.md and DEVIATIONS.md, between two marks each, that rows generate."""
+"""The blocks of README.md and DEVIATIONS.md that are generated from result rows.
+
+Each block lies between two marks.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The claims of both papers, the printed cells that bear on each, and what our runs show."""
+"""The claims of both papers, the printed values that are their evidence, and our runs' verdicts."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,7 +20,7 @@ BESIDE_PRINT = {
 
 
 def claims_table(runs: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Each claim of both papers, the printed values that bear on it, and what our runs show."""
+    """Each claim of both papers, the printed values that are its evidence, and our verdict."""
     results = compare(printed_cells(), runs)
     names = pd.Series([_name(line) for line in results.to_dict("records")])
     claims = load_print("claims").fillna("")

@@ -165,7 +165,7 @@ def _matched(runs: pd.DataFrame, cells: Iterable[Cell]) -> Matcher:
 def other_protocols(runs: pd.DataFrame | None = None, study: str | None = None) -> pd.DataFrame:
     """Clean rows of other protocols on real data, with the paper's numbers but without verdicts.
 
-    study: if given, all clean rows of this study count; otherwise, those of every protocol that no
+    study: if given, all clean rows of this study are shown; otherwise, those whose protocol no
     printed cell has.
 
     There is a line per protocol, category and metric, with the mean and the 95 % t-interval over

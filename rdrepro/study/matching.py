@@ -91,10 +91,10 @@ class Matcher:
         return self._without(rows, _largest_group(cell, rows), OPEN)
 
     def _of_novelty(self, cell: Cell, rows: pd.DataFrame) -> pd.DataFrame:
-        """The rows that count in Table 4: a pre-trained teacher, and the whole test set.
+        """The rows that count in Table 4: those with a pre-trained teacher and the whole test set.
 
-        The paper leaves settings open. Where rows have the authors' own choice of them,
-        `novelty_official`, only those count.
+        The paper leaves some settings open. If there are rows with the settings of the authors'
+        code (the preset `novelty_official`), only those count.
         """
         rows = self._without(rows, rows["weights"] != RANDOM, "random weights")
         whole = registry.DATASETS[cell.dataset].test_images
@@ -107,7 +107,7 @@ class Matcher:
         return self._without(rows, own, OPEN) if own.any() else rows
 
     def _without(self, rows: pd.DataFrame, kept: pd.Series, reason: str) -> pd.DataFrame:
-        """The rows to keep. For each of the others, the reason why it does not count is recorded."""
+        """The rows to keep. For each other row, the reason why it does not count is recorded."""
         if kept.all():
             return rows
         self.reasons |= dict.fromkeys(rows["file"][~kept], reason)

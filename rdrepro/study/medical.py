@@ -1,4 +1,7 @@
-"""The extension's Table 3: the ways to read its columns as settings, and the runs of k-folds."""
+"""The extension's Table 3: the settings for its columns, and the runs of k-folds.
+
+Where a printed column can be understood in several ways, each of them is called a reading.
+"""
 
 import os
 from collections.abc import Mapping

@@ -306,8 +306,8 @@ def steps_verdict(steps: pd.DataFrame) -> str:
 def _beside(found: Mapping[Key, Folds], panel: tuple, reading: str) -> Folds | None:
     """The fold results for one reading; None if it was not run.
 
-    panel: data set, teacher and epochs. MKD has its own teacher and epochs. Its result with the most
-    folds is taken and, among equals, the one with the most epochs.
+    panel: data set, teacher and epochs. MKD has its own teacher and epochs; take its result with
+    the most folds, then the most epochs.
     """
     dataset, teacher, epochs = panel
     own = PRESETS[READING_OF[reading]["preset"]].get("backbone")

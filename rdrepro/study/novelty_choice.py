@@ -1,4 +1,4 @@
-"""How the settings of the preset `novelty_tuned` were chosen, on a class of each of three data sets.
+"""How the settings of `novelty_tuned` were chosen, on one class of each of three data sets.
 
 A switch is the change of one setting of `novelty_official`. Switches were tried one at a time, on
 training images only. A switch was taken if it helped on every class whose settings it changes. More

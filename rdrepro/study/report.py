@@ -1,4 +1,4 @@
-"""What the report shows: tables with captions, verdicts, and figures from rows and stored maps."""
+"""What the report shows: tables with captions, verdicts, and figures of rows and stored maps."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,7 +60,7 @@ READABLE = {"image_size": "px", "n_seeds": "seeds"}
 
 
 def printed_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
-    """Save every printed table and yield it, followed by its footnotes and left-out rows."""
+    """Save and yield every printed table, followed by its footnotes and the rows left out of it."""
     for (paper, number), caption in CAPTIONS.items():
         table = tables.printed_table(paper, number, runs)
         save_table(table, tables.table_name(paper, number), folder)
@@ -84,7 +84,10 @@ SHAPES = {"5": "bottlenecks", "6": "teachers", "7": "choices of layers"}
 
 
 def shape_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
-    """Save and yield Tables 5-7 in shape, and how their columns order; see `ablation.steps`."""
+    """Save and yield how results change from column to column of Tables 5-7, and their order.
+
+    `ablation.steps` computes the changes.
+    """
     for number, what in SHAPES.items():
         title = f"<b>Table {number} in shape</b>: {what}"
         table, order = (f(runs, number) for f in (ablation_table, orders))
@@ -102,7 +105,7 @@ NO_NOVELTY = "Left out: no row of novelty detection."
 
 
 def novelty_tables(runs: pd.DataFrame, folder: Path, runs_dir: Path) -> Iterator[HTML]:
-    """Save and yield Table 4 in full: averages, each class, and how the settings were chosen."""
+    """Save and yield tables for Table 4: its averages, each class, and the choice of settings."""
     grid = grid_table(runs)
     steps = PRESETS["novelty_tuned"]["epochs"], PRESETS["novelty_official"]["epochs"]
     taken = (
@@ -192,7 +195,10 @@ NO_MEDICAL = "Left out: no row on medical images."
 
 
 def medical_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
-    """Save and yield the extension's Table 3 in full: columns, steps against noise, habits."""
+    """Save and yield tables of the columns, steps and habits of the extension's Table 3.
+
+    The module `study.medical_tables` explains these terms.
+    """
     habits = medical.habits_table(runs)
     if len(habits):
         for name, start in {"over images": "", "over folds": "fold_"}.items():
@@ -227,7 +233,7 @@ def medical_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
 
 
 def medical_misses(runs: pd.DataFrame) -> pd.DataFrame:
-    """The readings of the extension's Table 3 whose intervals do not overlap the printed ones."""
+    """The readings of the extension's Table 3 whose intervals both miss the printed interval."""
     table = medical.readable_columns(medical.columns_table(runs))
     if table.empty:
         return table
@@ -237,7 +243,7 @@ def medical_misses(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def medical_columns(runs: pd.DataFrame) -> Figure | str:
-    """Draw the extension's Table 3, a panel per data set: printed values, and each of our teachers.
+    """Draw the extension's Table 3 with a panel per data set: printed values and our teachers'.
 
     If a teacher ran for several numbers of epochs, the one with the most folds is drawn and, among
     equals, the largest.
@@ -260,7 +266,7 @@ def medical_columns(runs: pd.DataFrame) -> Figure | str:
 
 
 def medical_stopping(runs: pd.DataFrame) -> Figure | str:
-    """Draw the loss of L_MKD with and without early stopping, one fold (the extension's Fig. 7)."""
+    """Draw the loss L_MKD of one fold with and without early stopping (the extension's Fig. 7)."""
     readings = {n: medical.READING_OF[n] for n in ("Ours+L_MKD", "Ours+L_MKD, ES")}
     found = medical.all_folds(runs, readings, medical.STUDY)
     if not found:
@@ -288,7 +294,7 @@ def complexity(runs: pd.DataFrame, folder: Path) -> HTML:
 
 
 def footnotes(runs: pd.DataFrame, paper: str, number: str) -> pd.DataFrame:
-    """The settings that ran but do not affect a table's verdicts, and how many runs collapsed."""
+    """The settings of a table's runs that affect no verdict, and how many repetitions collapsed."""
     results = compare(paper_cells(paper, number), runs)
     notes = results[results["footnotes"] != ""].groupby("footnotes", sort=False)
     names = {"collapsed": "collapsed repetitions", "footnotes": "what ran"}
@@ -300,7 +306,10 @@ def footnotes(runs: pd.DataFrame, paper: str, number: str) -> pd.DataFrame:
 
 
 def compact(table: pd.DataFrame) -> pd.DataFrame:
-    """A printed table for reading: a block without any run becomes one column that says so."""
+    """A printed table for display.
+
+    Columns for which nothing was run are merged into one that says so.
+    """
     columns = {}
     for head in dict.fromkeys(table.columns.get_level_values(0)):
         block = table[head]
@@ -314,7 +323,7 @@ def compact(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdicts(runs: pd.DataFrame) -> pd.DataFrame:
-    """How many cells of each printed table have each verdict, misses first."""
+    """How many cells of each printed table have each verdict, with failures first."""
     results = compare(printed_cells(), runs)
     results["verdict"] = results["verdict"].str.replace(r" \(.*", "", regex=True)
     counts = results.groupby(["paper", "table"])["verdict"].value_counts().unstack(fill_value=0)
@@ -324,7 +333,7 @@ def verdicts(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def misses(runs: pd.DataFrame) -> pd.DataFrame:
-    """The cells that differ from the printed value or from the printed order, widest first."""
+    """The cells that differ from the printed value or order, with the largest difference first."""
     results = compare(printed_cells(), runs)
     missed = results[results["verdict"].isin(FAILED) | (results["order"] == "differs")].copy()
     missed = missed.sort_values("delta", key=abs, ascending=False)
@@ -349,14 +358,17 @@ def show(figure: Figure | str, name: str, folder: Path) -> Figure | Markdown:
 
 
 def cells_with_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """The lines of the comparison figures: cells of Tables 1-2 with runs, and other protocols."""
+    """The lines of the figures that compare our values with printed ones.
+
+    They are the cells of Tables 1-2 with runs, and runs with other protocols on small backbones.
+    """
     results = compare([c for n in "12" for c in paper_cells("rd4ad", n)], runs)
     results = results[results["ours"].notna()]
     size = results["image_size"].astype("Int64").astype(str)
     results = results.assign(label=results["category"] + ", " + size + " px")
     beside = other_protocols(runs, "small-backbones")
     if len(beside):
-        # The variants of the ablations are shown in the tables in shape.
+        # The variants of the ablations are shown by `shape_tables`.
         beside = beside[~beside["differs in"].str.contains("bottleneck=|_layers=")]
         label = beside["category"] + ", " + beside["backbone"] + ", "
         label += beside["epochs"].astype(str) + " epochs " + beside["differs in"]
@@ -370,7 +382,7 @@ NO_ROWS = "Left out: no row on MVTec AD."
 
 
 def against_print(runs: pd.DataFrame) -> Figure | str:
-    """Draw printed values and ours with intervals, wherever there is a run."""
+    """Draw printed values and, with intervals, ours, for all cells and protocols with a run."""
     cells = cells_with_runs(runs)
     if cells.empty:
         return NO_ROWS
@@ -380,7 +392,7 @@ def against_print(runs: pd.DataFrame) -> Figure | str:
 
 
 def deltas(runs: pd.DataFrame) -> Figure | str:
-    """Draw ours minus the printed value, by category and metric."""
+    """Draw the difference between our result and the printed value, by category and metric."""
     cells = cells_with_runs(runs)
     if cells.empty:
         return NO_ROWS
@@ -392,8 +404,8 @@ def deltas(runs: pd.DataFrame) -> Figure | str:
 def newest(runs: pd.DataFrame, name: str, column: str) -> list[pd.Series]:
     """The newest row of a study for each value of a column, in the printed order of categories.
 
-    Only rows with scores count that follow the paper's protocol, with the width and weights of
-    their own teacher. Variants of an ablation do not.
+    Only rows count that hold their scores and follow the paper's protocol, with the width and
+    weights of their own teacher. Variants of an ablation do not count.
     """
     rows = clean(runs, name)
     rows = rows[[not departures(row) for _, row in rows.iterrows()]] if len(rows) else rows
@@ -427,7 +439,7 @@ def score_histograms(rows: list[pd.Series], columns: int = 5) -> Figure | str:
 
 
 def curves(rows: list[pd.Series]) -> Figure | str:
-    """Draw the loss curves of rows, their ROC curves, and the scores of the last one."""
+    """Draw the loss curves and the ROC curves of rows, and the score histogram of the last row."""
     if not rows:
         return NO_ROWS
     figure, axes = figures.new_figure(1, 3, size=(4.4, 3.4))
@@ -444,7 +456,7 @@ def curves(rows: list[pd.Series]) -> Figure | str:
 def kept_maps(
     rows: list[pd.Series], runs_dir: Path
 ) -> tuple[list[tuple[pd.Series, "Predictions"]], Markdown]:
-    """The rows with stored maps and these maps, and a sentence about the rows without."""
+    """The rows that have stored maps, each with its maps, and a sentence about the other rows."""
     from rdrepro.runs.maps import keep_maps_command, load_maps  # loads torch
 
     found = [(row, load_maps(runs_dir / row["file"])) for row in rows]
@@ -457,7 +469,7 @@ def kept_maps(
 
 
 def regions(kept: list[tuple[pd.Series, "Predictions"]]) -> Figure | str:
-    """Draw PRO curves, and the overlap of each region against its size."""
+    """Draw PRO curves of stored maps, and the overlap of each defect region against its size."""
     if not kept:
         return "Left out: no run has kept its maps."
     figure, axes = figures.new_figure(1, 2, size=(4.2, 3.2))
@@ -511,7 +523,7 @@ def single_intervals(rows: list[pd.Series]) -> pd.DataFrame:
 
 
 def coverage_table() -> pd.DataFrame:
-    """The simulated coverage of intervals; those outside 93-97 % are marked."""
+    """How often simulated intervals contain the true AUROC; shares outside 93-97 % are marked."""
     table = pd.read_csv(paths.ROOT / "results" / "coverage.csv")
     inside = table["coverage"].between(0.93, 0.97)
     return table.assign(**{"outside 93-97 %": np.where(inside, "", "outside")})

@@ -1,4 +1,4 @@
-"""Selections of rows: from a clean working tree, the newest, complete repetitions, one protocol."""
+"""Functions that select rows: the clean ones, the newest, and those of complete repetitions."""
 
 from collections.abc import Iterator, Sequence
 
@@ -32,7 +32,7 @@ def alike(rows: pd.DataFrame, names: Sequence[str]) -> pd.Series:
 
 
 def newest(rows: pd.DataFrame, *identity: str) -> pd.DataFrame:
-    """Of all rows that agree in these columns, the newest.
+    """The newest row of each group of rows that agree in these columns.
 
     The rows must be in order of time.
     """

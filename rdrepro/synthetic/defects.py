@@ -32,8 +32,8 @@ def press(
 ) -> Frame:
     """The frame, pushed aside around a random place if the fault has this name.
 
-    centre, spread: the place is within `spread` of `centre`. reach: how far from the place, in
-    image widths, the push has an effect.
+    centre, spread: the place is within `spread` of `centre`. reach: how far from the place the push
+    has an effect.
     """
     if not is_fault(fault, name):
         return frame

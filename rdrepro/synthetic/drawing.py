@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 Array = np.ndarray
 Rng = np.random.Generator
-Drawn = tuple[Array, Array]  # a scene (H, W, 3) in [0, 1] and where flaws may sit (H, W)
+Drawn = tuple[Array, Array]  # a scene (H, W, 3) in [0, 1], and where marks may lie (H, W)
 
 # Seven-segment strokes as (u, v) end points in a box of width 0.6 and height 1.
 _SEGMENTS = {
@@ -47,7 +47,10 @@ class Frame:
         return Frame(c * x + s * y, c * y - s * x, self.pixel / scale)
 
     def bend(self, site: tuple[float, float], reach: float, du: float, dv: float) -> Frame:
-        """The frame of an object that is pushed by (du, dv) at `site` and, less, within `reach`."""
+        """The frame of an object that is pushed by (du, dv) at `site`.
+
+        The push becomes weaker with the distance from the site; `reach` says over how far.
+        """
         near = np.exp(-((self.u - site[0]) ** 2 + (self.v - site[1]) ** 2) / (2 * reach**2))
         return Frame(self.u - near * np.float32(du), self.v - near * np.float32(dv), self.pixel)
 
@@ -98,7 +101,10 @@ class Frame:
         return ink
 
     def noise(self, rng: Rng, cells_u: float, cells_v: float | None = None) -> Array:
-        """Smooth value noise (H, W) of zero mean, with `cells_u` by `cells_v` cells per image width."""
+        """Smooth value noise (H, W) of zero mean.
+
+        cells_u, cells_v: the number of cells per image width in each direction.
+        """
         cells_v = cells_u if cells_v is None else cells_v
         lattice = rng.standard_normal((128, 128), dtype=np.float32)
         x, y = self.u * np.float32(cells_u), self.v * np.float32(cells_v)

@@ -1,4 +1,4 @@
-"""The folders of drawn data sets, and drawing them where they are missing."""
+"""The folders of drawn data sets, which are drawn where they are missing."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The ten objects. Each function draws a specimen, good or with a fault, and where marks may lie."""
+"""The ten objects. Each function draws a good or faulty specimen and says where marks may lie."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The five textures. Each function draws a sample, good or with a fault, and where marks may lie."""
+"""The five textures. Each function draws a good or faulty sample and says where marks may lie."""
 
 from __future__ import annotations
 
