@@ -62,7 +62,7 @@ def has_bottleneck_blocks(backbone: str) -> bool:
 
 
 def check_backbone(backbone: str, timm_models: Sequence[str] | None = None) -> None:
-    """Raise ValueError, with the nearest name, for an unknown backbone.
+    """Raise ValueError for an unknown backbone. The message suggests the nearest name.
 
     timm_models: the names that timm has. Without them, any name after "timm/" is accepted.
     """

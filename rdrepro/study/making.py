@@ -194,7 +194,7 @@ def weights_files(texts: Sequence[str], studies: Sequence[Study]) -> dict[str, s
 
 
 def caution() -> str:
-    """What to know before rows are made: whether they will count in a table; "" where they will."""
+    """A warning that rows made now will count in no table, with the reason; "" where they count."""
     from rdrepro.runs.provenance import git_state
 
     _, dirty = git_state()
