@@ -27,12 +27,14 @@ try:
 except ValueError as error:
     message = str(error)
 """
-WRONG_VALUE = """
+WRONG_VALUES = """
 import rdrepro as rd
-try:
-    rd.resolve(epochs=0)
-except ValueError as error:
-    message = str(error)
+message = ""
+for given in ({"epochs": 0}, {"backbone": "resnet19"}, {"category": "wod"}):
+    try:
+        rd.resolve(**given)
+    except ValueError as error:
+        message += f"{error} "
 """
 
 
@@ -68,9 +70,10 @@ def test_a_misspelt_parameter_is_refused_before_torch_is_loaded():
     assert "torch" not in packages
 
 
-def test_a_wrong_value_is_refused_before_torch_is_loaded():
-    packages, message = loaded(WRONG_VALUE)
-    assert "epochs=0 must be at least 1" in message
+def test_wrong_values_are_refused_before_torch_is_loaded():
+    packages, message = loaded(WRONG_VALUES)
+    for said in ("epochs=0 must be at least 1", "mean 'resnet18'", "mean 'wood'"):
+        assert said in message
     assert "torch" not in packages
 
 

@@ -10,7 +10,7 @@ from rdrepro.backbones import NoFourthStageError
 from rdrepro.config import RunConfig
 from rdrepro.methods import build_model
 from rdrepro.models.reverse_distillation import residual_design
-from rdrepro.models.teacher import FourthStage, Teacher, check_backbone, check_teacher
+from rdrepro.models.teacher import FourthStage, Teacher, check_teacher
 from rdrepro.models.weights import Weights
 
 RANDOM = Weights("random")
@@ -138,7 +138,7 @@ def test_a_network_without_a_fourth_stage_is_refused(resnet_file):
 )
 def test_unknown_backbones_are_refused_with_the_nearest_name(backbone, nearest):
     with pytest.raises(ValueError, match=nearest):
-        check_backbone(backbone)
+        Teacher(backbone, RANDOM)
 
 
 @pytest.mark.parametrize("backbone", ["efficientnet_lite0", "timm/resnet18"])
