@@ -1,7 +1,7 @@
 """How hard the embedded benchmark is: `make controls` (about half an hour on two cores).
 
-Two controls that know nothing of images: the demo with a random teacher, and nearest neighbours of
-raw patches, on all fifteen categories. Beside them the shipped teacher, by the rows of the study
+Two controls without pre-training: the demo with a random teacher, and nearest neighbours of raw
+patches, on all fifteen categories. Beside them the shipped teacher, by the rows of the study
 *embedded* or, with --development, by runs on the development seed. Prints whether the five promises
 of the benchmark are kept.
 """
