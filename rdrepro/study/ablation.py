@@ -329,7 +329,9 @@ def orders(runs: pd.DataFrame, table: str) -> pd.DataFrame:
         up, down = (low > 0), (high < 0)
         sure = {
             "steps as printed": int(((direction > 0) & up | (direction < 0) & down).sum()),
-            "steps against print": int(((direction > 0) & down | (direction < 0) & up).sum()),
+            "steps against the printed order": int(
+                ((direction > 0) & down | (direction < 0) & up).sum()
+            ),
         }
         sure["steps not resolved"] = len(direction) - sum(sure.values())
         ours = " < ".join(known.sort_values("ours", kind="stable")["column"])

@@ -171,7 +171,7 @@ def test_orders_have_ties_and_directions(tmp_path, expected):
     found = order_of(made, "5", tmp_path)
     assert found["order"] == expected
     steps = {"as printed": (2, 0, 0), "tied": (0, 0, 2), "differs": (0, 2, 0)}[expected]
-    named = ("steps as printed", "steps against print", "steps not resolved")
+    named = ("steps as printed", "steps against the printed order", "steps not resolved")
     assert tuple(found[list(named)]) == steps
 
 
