@@ -73,7 +73,8 @@ picture: $(VENV)/.installed  ## draw README.md's picture from embedded data
 	$(BIN)/python benchmarks/picture.py
 
 lock: $(VENV)/.installed  ## pin every dependency anew
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --extra dev --extra study \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
 	  -o requirements.lock pyproject.toml
 
