@@ -6,9 +6,24 @@ python benchmarks/write_report.py results/notebooks/report.ipynb results/report/
 import argparse
 from pathlib import Path
 
+import nbformat
 from nbconvert import HTMLExporter
+from nbformat import NotebookNode
 
 TITLE = "Reverse Distillation: a reproduction report"
+
+
+def without_html(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with Markdown outputs in which nothing is HTML, as they quote rows and errors.
+
+    Cells and outputs in HTML stay as they are: tables escape what rows say.
+    """
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            said = output.get("data", {})
+            if "text/markdown" in said:
+                said["text/markdown"] = said["text/markdown"].replace("<", "&lt;")
+    return notebook
 
 
 def main() -> None:
@@ -22,7 +37,8 @@ def main() -> None:
     for name in ("mathjax_url", "require_js_url", "mermaid_js_url", "mermaid_layout_elk_js_url"):
         setattr(exporter, name, "")
     titled = {"metadata": {"name": TITLE}}
-    html, _ = exporter.from_filename(str(arguments.notebook), resources=titled)
+    notebook = without_html(nbformat.read(arguments.notebook, as_version=4))
+    html, _ = exporter.from_notebook_node(notebook, resources=titled)
     arguments.target.parent.mkdir(parents=True, exist_ok=True)
     aside = arguments.target.with_suffix(".tmp")
     aside.write_text(html, encoding="utf-8")

@@ -17,6 +17,7 @@ METHOD_VERSION = 1
 ALL_LAYERS = fields.LAYERS
 LARGEST_SEED = 2**63 - 1  # torch.manual_seed
 BOTTLENECKS = ("pretrained", "oce", "oce+mff")  # the columns of Table 5
+LARGEST_LR = 1  # ours
 STEMS = ("original", "no_maxpool")  # no_maxpool halves every stride; for ResNets only
 REDUCTIONS = ("flatten", "pointwise")
 LOSSES = ("kd", "mkd", "mkd_coded")
@@ -332,6 +333,11 @@ class RunConfig:
             )
         if self.lr <= 0:
             raise ValueError(f"lr={self.lr} must be positive")
+        if self.lr > LARGEST_LR:
+            raise ValueError(
+                f"lr={self.lr:g} is too high: Adam changes each weight by about lr in a step, and "
+                f"the weights overflow; use {LARGEST_LR} or less (the paper has {RunConfig.lr})"
+            )
         if not set(self.map_layers) <= set(self.train_layers):
             raise ValueError(
                 f"map_layers={self.map_layers} are not all among train_layers={self.train_layers}; "

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,20 @@ if TYPE_CHECKING:  # slow to load, and only named here
 # How many pixels are tested at once, whatever the training batch: sixteen images of 256 x 256.
 BATCH_PIXELS = 16 * 256**2
 Look = Callable[["Detector"], dict[str, float]]
+Saved = tuple[dict[str, Tensor], dict[str, Any]]  # tensors by name, and facts that JSON can hold
+
+
+class Checkpoint(Protocol):
+    """Where the state of a training is kept, so that it can be continued after an interruption."""
+
+    def load(self) -> Saved | None:
+        """The state that was saved last; None where there is none."""
+
+    def due(self) -> bool:
+        """Whether it is time to save the state again."""
+
+    def save(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Save a state in place of the one before."""
 
 
 class Detector(nn.Module, ABC):
@@ -53,12 +67,14 @@ class Detector(nn.Module, ABC):
         device: torch.device | str = "cpu",
         look: Look | None = None,
         validation: "ImageData | None" = None,
+        checkpoint: Checkpoint | None = None,
     ) -> "pd.DataFrame":
         """Learn from normal images and set `fit_seconds`; return the history.
 
         The history has one row per epoch with the columns epoch, loss and seconds. It is empty
-        where nothing is trained by gradients. look and validation are those of `training.fit`;
-        methods without the settings `eval_every` and `early_stopping` ignore them.
+        where nothing is trained by gradients. look, validation and checkpoint are those of
+        `training.fit`; methods without the settings `eval_every` and `early_stopping` ignore the
+        first two. checkpoint is given only to a method that has `kept()`.
         """
 
     @abstractmethod

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rdrepro.config import LOSS_SCORES, RunConfig
-from rdrepro.detector import Detector, Look
+from rdrepro.detector import Checkpoint, Detector, Look
 from rdrepro.kernels import fast_kernels
 from rdrepro.losses import kd_loss, mkd_loss, mkd_loss_coded
 from rdrepro.models.reverse_distillation import (
@@ -55,8 +55,9 @@ class DistillationDetector(ReverseDistillation, Detector):
         device: torch.device | str = "cpu",
         look: Look | None = None,
         validation: "ImageData | None" = None,
+        checkpoint: Checkpoint | None = None,
     ) -> "pd.DataFrame":
-        return fit(self, data, config, device, look, validation)
+        return fit(self, data, config, device, look, validation, checkpoint)
 
     def batch_loss(self, features: "TeacherFeatures", indices: Tensor, config: RunConfig) -> Tensor:
         f_e = features[indices]

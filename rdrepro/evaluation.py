@@ -54,9 +54,10 @@ def predict(
 ) -> Predictions:
     """Score every image of a test set.
 
-    Raises MemoryError, with a message that names what to lower, when memory runs out.
+    Raises MemoryError, with a message that names what to lower, when memory runs out, and
+    ValueError where images were changed meanwhile.
     """
-    device = torch.device(device)
+    device, data_hash = torch.device(device), data.fingerprint()
     model.to(device).eval()
     maps, scores, truth, seconds = [], [], [], 0.0
     loader = DataLoader(data, model.test_batch(config), collate_fn=list)
@@ -69,6 +70,11 @@ def predict(
             scores.append(batch_scores.float().cpu().numpy())
             seconds += time.perf_counter() - started
             truth += [{k: v for k, v in item.items() if k != "image"} for item in items]
+    if data.fingerprint() != data_hash:
+        raise ValueError(
+            "test images were changed or replaced while they were tested; the trained student is "
+            "kept: leave the data folder alone and run again"
+        )
     return Predictions(
         np.concatenate(maps),
         np.concatenate(scores),
@@ -76,7 +82,7 @@ def predict(
         np.array([t["gt_label"] for t in truth]),
         [t["defect"] for t in truth],
         [t["path"] for t in truth],
-        data.fingerprint(),
+        data_hash,
         seconds,
         [t["group"] for t in truth] if "group" in truth[0] else [],
     )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rdrepro.config import RunConfig
-from rdrepro.data.images import stack_images
+from rdrepro.data.decoded import decoded_images
 from rdrepro.memory import cache_budget
 from rdrepro.precision import autocast, layout
 from rdrepro.progress import progress
@@ -31,7 +31,7 @@ class TeacherFeatures:
         device: torch.device,
     ):
         self.teacher, self.config, self.device = teacher, config, device
-        self.images = data if isinstance(data, Tensor) else stack_images(data)
+        self.images = data if isinstance(data, Tensor) else decoded_images(data)
         self.kept = self._keep() if config.teacher_bn == "frozen" else None
 
     def __len__(self) -> int:

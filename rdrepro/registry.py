@@ -44,6 +44,19 @@ class Folder:
 
 
 @dataclass(frozen=True)
+class Source:
+    """The archive from which a data set is fetched, and its licence."""
+
+    page: str  # where people find the link
+    url: str
+    sha256: str  # "" where none is published
+    size: int  # bytes of the archive
+    unpacked: int  # bytes of its files
+    licence: str
+    licence_url: str
+
+
+@dataclass(frozen=True)
 class DataSet:
     """What is known of a data set without opening it."""
 
@@ -53,6 +66,7 @@ class DataSet:
     categories: tuple[str, ...]  # of one_class: the classes, by number
     folders: tuple[str, ...] = ()  # below a data root; the first that exists is taken
     how_to_get: str = ""  # completes "... is not there; "
+    source: Source | None = None  # what `python -m rdrepro.data.fetch` fetches
     splits: tuple[str, ...] = ("official",)  # the first is the usual one
     banner: str = ""  # of embedded data: a warning to read before any number
     tables: tuple[tuple[str, str], ...] = ()  # that print it: (paper, table's number)
@@ -85,6 +99,21 @@ class DataSet:
 
 NO_NUMBER = "No number below can be compared with the papers."
 MVTEC_PAGE = "https://www.mvtec.com/company/research/datasets/mvtec-ad"
+# The link on MVTec's page changes from time to time; this one is of 2026 (see anomalib's pull
+# request 3673). The archive stayed the same: the SHA-256 is that of DOWNLOAD_INFO in anomalib,
+# src/anomalib/data/datamodules/image/mvtecad.py, under each of the links.
+MVTEC_SOURCE = Source(
+    page=MVTEC_PAGE,
+    url=(
+        "https://www.mydrive.ch/shares/150996/b52ecdcbf521176e9db9c731f2304b27/"
+        "download/420938113-1629960298/mvtec_anomaly_detection.tar.xz"
+    ),
+    sha256="cf4313b13603bec67abb49ca959488f7eedce2a9f7795ec54446c649ac98cd3d",
+    size=5_264_982_680,
+    unpacked=5_400_000_000,  # our estimate: PNG files, which the archive hardly shortens
+    licence="CC BY-NC-SA 4.0, for non-commercial use",
+    licence_url="https://creativecommons.org/licenses/by-nc-sa/4.0/",
+)
 PUT_IT = "with DATA given as data_root or in RDREPRO_DATA"
 TABLES_OF_MVTEC = tuple(("rd4ad", n) for n in "123567") + tuple(("rkd_medical", n) for n in "124")
 OCT_ANOMALIES = ("CNV", "DME", "DRUSEN")
@@ -114,8 +143,10 @@ ENTRIES = (
         (*TEXTURES, *OBJECTS),  # in the order of Tables 1 and 2
         folders=("mvtec", "mvtec_anomaly_detection"),  # ours, and the archive's own
         how_to_get=(
-            f"get MVTec AD from {MVTEC_PAGE} and unpack it as DATA/mvtec/<category>, {PUT_IT}"
+            f"get MVTec AD from {MVTEC_PAGE} and unpack it as DATA/mvtec/<category>, {PUT_IT}, or "
+            "run python -m rdrepro.data.fetch mvtec"
         ),
+        source=MVTEC_SOURCE,
         tables=TABLES_OF_MVTEC,
     ),
     DataSet(

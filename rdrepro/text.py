@@ -13,9 +13,13 @@ def one_of(names: Iterable[object]) -> str:
 
 
 def nearest(name: object, names: Iterable[object]) -> str:
-    """The text " Did you mean 'x'?" with the nearest of `names`; empty where none is near."""
-    close = difflib.get_close_matches(str(name), list(map(str, names)), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    """The text " Did you mean 'x'?" with the nearest of `names`; empty where none is near.
+
+    Upper and lower case make no difference.
+    """
+    spelt = {str(known).lower(): str(known) for known in names}
+    close = difflib.get_close_matches(str(name).lower(), list(spelt), n=1)
+    return f" Did you mean {spelt[close[0]]!r}?" if close else ""
 
 
 def duration(seconds: float) -> str:

@@ -10,12 +10,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from rdrepro.config import RunConfig
-from rdrepro.detector import Detector, Look
+from rdrepro.detector import Checkpoint, Detector, Look
+from rdrepro.early_stopping import EarlyStopping
 from rdrepro.features import TeacherFeatures
 from rdrepro.memory import memory_errors_explained
 from rdrepro.precision import full_precision_kernels, layout
 from rdrepro.presets import PRESETS
 from rdrepro.progress import progress, say
+from rdrepro.resuming import TrainingState, capture, restore
 from rdrepro.text import LONG, duration
 
 if TYPE_CHECKING:  # slow to load, and not needed to build a model
@@ -35,14 +37,17 @@ def fit(
     device: torch.device | str = "cpu",
     look: Look | None = None,
     validation: "ImageData | None" = None,
+    checkpoint: Checkpoint | None = None,
 ) -> "pd.DataFrame":
     """Minimise a detector's `batch_loss`; return the history, one row per epoch.
 
     Its columns are epoch, loss (mean over images) and seconds. `look` is called with the model
     every `eval_every` epochs; its metrics go into the history and select nothing. validation:
     images for early stopping; needed if the setting `early_stopping` is on. The model then keeps
-    the state of the epoch in which their loss was lowest, not of the last epoch. Raises
-    RuntimeError when the loss is not finite and MemoryError when memory runs out.
+    the state of the epoch in which their loss was lowest, not of the last epoch. checkpoint:
+    where the state of an interrupted training is found and that of this one is kept. A training
+    that goes on ends as it would have ended undisturbed, to the bit. Raises RuntimeError when the
+    loss is not finite and MemoryError when memory runs out.
     """
     device = torch.device(device)
     with memory_errors_explained(config, device), full_precision_kernels():
@@ -53,7 +58,7 @@ def fit(
             held_out = TeacherFeatures(model.teacher, validation, config, device)
             stopping = EarlyStopping(held_out, config)
         with model.while_training(len(features), config):
-            history = _run_epochs(model, features, config, look, stopping)
+            history = _run_epochs(model, features, config, look, stopping, checkpoint)
     model.fit_seconds = history["seconds"].sum()
     return history
 
@@ -64,59 +69,80 @@ def _run_epochs(
     config: RunConfig,
     look: Look | None,
     stopping: "EarlyStopping | None",
+    checkpoint: Checkpoint | None,
 ) -> "pd.DataFrame":
     import pandas as pd
 
     seconds = _estimate(model, features, config)
-    _announce(config, features, seconds)
-    optimiser = _adam(model, config)
     shuffle = torch.Generator().manual_seed(config.seed)
-    history = []
+    state = TrainingState(model, _adam(model, config), shuffle, stopping)
+    saved = checkpoint.load() if checkpoint else None
+    if saved:
+        restore(state, saved)
+    trained = len(state.history) * len(features) + state.done
     images = config.epochs * len(features)
-    with progress(None, "training", seconds, total=images, unit=" images") as bar:
-        for epoch in range(1, config.epochs + 1):
-            started = time.perf_counter()
-            order = torch.randperm(len(features), generator=shuffle)
-            loss = _epoch(model, features, order, optimiser, config, bar)
-            if not math.isfinite(loss):
-                raise RuntimeError(
-                    f"the loss is {loss} in epoch {epoch}; lower lr (now {config.lr}) or use "
-                    f"precision=float32 (now {config.precision})"
-                )
-            history.append({"epoch": epoch, "loss": loss, "seconds": time.perf_counter() - started})
+    seconds *= 1 - trained / images
+    _announce(config, features, seconds, len(state.history) + 1)
+    options = {"total": images, "initial": trained, "unit": " images"}
+    with progress(None, "training", seconds, **options) as bar:
+        while not _over(state, config):
+            _epoch(state, features, config, bar, checkpoint)
+            epoch = _finish_epoch(state, features)
             if look and config.eval_every and epoch % config.eval_every == 0:
-                history[-1] |= look(model)
+                state.history[-1] |= look(model)
                 model.train()
             if stopping:
-                history[-1][VALIDATION] = stopping.validate(model, epoch)
-                if stopping.over(epoch):
-                    break
+                state.history[-1][VALIDATION] = stopping.validate(model, epoch)
     if stopping:
         stopping.restore(model)
-    return pd.DataFrame(history)
+    return pd.DataFrame(state.history)
+
+
+def _over(state: TrainingState, config: RunConfig) -> bool:
+    """Whether all epochs are done, or early stopping has ended them."""
+    epoch = len(state.history)
+    return epoch == config.epochs or (state.stopping is not None and state.stopping.over(epoch))
 
 
 def _epoch(
-    model: Detector,
+    state: TrainingState,
     features: TeacherFeatures,
-    order: Tensor,
-    optimiser: torch.optim.Optimizer,
     config: RunConfig,
     bar: tqdm,
-) -> float:
-    """Train for one epoch, with images in this order; return the mean loss.
+    checkpoint: Checkpoint | None,
+) -> None:
+    """Train for one epoch, or for what is left of it, with one step per batch.
 
-    There is one step per batch. A loss that is not finite is returned at once.
+    Raises RuntimeError where the loss is not finite.
     """
-    total = 0.0
-    for indices in order.split(config.batch_size):
-        loss = _step(model, features, indices, optimiser, config)
+    epoch = len(state.history) + 1
+    if not state.done:
+        state.order = torch.randperm(len(features), generator=state.shuffle)
+    while state.done < len(features):
+        started = time.perf_counter()
+        indices = state.order[state.done : state.done + config.batch_size]
+        loss = _step(state.model, features, indices, state.optimiser, config)
         if not math.isfinite(loss):
-            return loss
-        total += loss * len(indices)
-        bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+            raise RuntimeError(
+                f"the loss is {loss} in epoch {epoch}; lower lr (now {config.lr}) or use "
+                f"precision=float32 (now {config.precision})"
+            )
+        state.loss += loss * len(indices)
+        state.done += len(indices)
+        state.seconds += time.perf_counter() - started
+        bar.set_postfix_str(f"epoch {epoch} of {config.epochs}, loss {loss:.4f}", refresh=False)
         bar.update(len(indices))
-    return total / len(features)
+        if checkpoint and checkpoint.due():
+            checkpoint.save(*capture(state))
+
+
+def _finish_epoch(state: TrainingState, features: TeacherFeatures) -> int:
+    """Add a finished epoch to the history; return its number."""
+    epoch = len(state.history) + 1
+    loss = state.loss / len(features)
+    state.history.append({"epoch": epoch, "loss": loss, "seconds": state.seconds})
+    state.done, state.loss, state.seconds = 0, 0.0, 0.0
+    return epoch
 
 
 def _step(
@@ -140,48 +166,14 @@ def _adam(model: Detector, config: RunConfig) -> torch.optim.Adam:
     return torch.optim.Adam(model.trainable().parameters(), lr=config.lr, betas=betas, fused=True)
 
 
-class EarlyStopping:
-    """Stops training once the validation loss has not fallen for `patience` epochs (E9, O19)."""
-
-    def __init__(self, features: TeacherFeatures, config: RunConfig):
-        self.features, self.config = features, config
-        self.best, self.epoch, self.state = math.inf, 0, {}
-
-    def validate(self, model: Detector, epoch: int) -> float:
-        """With the model in eval mode, compute the mean loss of the held-out images.
-
-        The state of the model is kept if this is the lowest loss so far.
-        """
-        model.eval()
-        total = 0.0
-        with torch.no_grad():
-            for indices in torch.arange(len(self.features)).split(self.config.batch_size):
-                loss = model.batch_loss(self.features, indices, self.config)
-                total += loss.item() * len(indices)
-        model.train()
-        loss = total / len(self.features)
-        if loss < self.best:
-            self.best, self.epoch = loss, epoch
-            self.state = copy.deepcopy(model.kept().state_dict())
-        return loss
-
-    def over(self, epoch: int) -> bool:
-        """Whether the loss has not fallen for `patience` epochs."""
-        return epoch - self.epoch >= self.config.patience
-
-    def restore(self, model: Detector) -> None:
-        """Load the state of the epoch with the lowest validation loss into the model."""
-        if self.state:
-            model.kept().load_state_dict(self.state)
-
-
-def _announce(config: RunConfig, features: TeacherFeatures, seconds: float) -> None:
+def _announce(config: RunConfig, features: TeacherFeatures, seconds: float, first: int) -> None:
     cheaper = any(getattr(config, k) != v for k, v in PRESETS["quick"].items())
     advice = "; preset=quick takes minutes" if cheaper and seconds > LONG else ""
     steps = config.epochs * math.ceil(len(features) / config.batch_size)
+    resumed = f", resumed in epoch {first}," if first > 1 else ""
     say(
-        f"Training {config.epochs} epochs ({steps} gradient steps) takes about {duration(seconds)} "
-        f"on {features.device} in {config.precision}{advice}."
+        f"Training {config.epochs} epochs ({steps} gradient steps){resumed} takes about "
+        f"{duration(seconds)} on {features.device} in {config.precision}{advice}."
     )
 
 

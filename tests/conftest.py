@@ -36,8 +36,8 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch, tmp_path):
     """No test finds the data, weights or results of whoever runs it."""
-    for name in ("RDREPRO_DATA", "RDREPRO_WEIGHTS", "RDREPRO_CACHE_GB"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("DATA", "WEIGHTS", "CACHE_GB", "OFFLINE", "GPUS"):
+        monkeypatch.delenv(f"RDREPRO_{name}", raising=False)
     monkeypatch.setenv("RDREPRO_RESULTS", str(tmp_path / "results"))
     monkeypatch.setattr(paths, "ROOT", tmp_path / "project")
 

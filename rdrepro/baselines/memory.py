@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rdrepro.config import RunConfig
-from rdrepro.data.images import stack_images
-from rdrepro.detector import Detector, Look
+from rdrepro.data.decoded import decoded_images
+from rdrepro.detector import Checkpoint, Detector, Look
 from rdrepro.memory import memory_errors_explained
 from rdrepro.models.teacher import Teacher
 from rdrepro.precision import autocast, full_precision_kernels
@@ -44,13 +44,14 @@ class MemoryDetector(Detector):
         device: torch.device | str = "cpu",
         look: Look | None = None,
         validation: "ImageData | None" = None,
+        checkpoint: Checkpoint | None = None,
     ) -> "pd.DataFrame":
         """Fill the memory bank in one pass over the images. The history is empty."""
         import pandas as pd
 
         device = torch.device(device)
         self.to(device, memory_format=torch.channels_last)
-        images = stack_images(data)
+        images = decoded_images(data)
         started = time.perf_counter()
         with memory_errors_explained(config, device), full_precision_kernels(), torch.no_grad():
             batches = progress(images.split(config.batch_size), "memory bank", leave=False)

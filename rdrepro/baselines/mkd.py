@@ -14,7 +14,7 @@ from torchvision.models import vgg
 
 from rdrepro.backbones import IMAGENET_MEAN, IMAGENET_STD
 from rdrepro.config import RunConfig
-from rdrepro.detector import Detector, Look
+from rdrepro.detector import Checkpoint, Detector, Look
 from rdrepro.features import TeacherFeatures
 from rdrepro.losses import at_least_float32, kd_loss_per_image
 from rdrepro.models.weights import Weights, load_encoder
@@ -162,12 +162,13 @@ class MKD(Detector):
         device: torch.device | str = "cpu",
         look: Look | None = None,
         validation: "ImageData | None" = None,
+        checkpoint: Checkpoint | None = None,
     ) -> "pd.DataFrame":
         """Train the cloner; return the history, one row per epoch.
 
         Its columns are epoch, loss and seconds.
         """
-        history = fit(self, data, config, device)
+        history = fit(self, data, config, device, checkpoint=checkpoint)
         self.eval()
         return history
 

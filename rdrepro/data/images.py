@@ -1,21 +1,34 @@
-"""Image files: which files are images, and how they are decoded."""
+"""Image files: which files are images, and how they are decoded. Loads no torch."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from PIL import Image, UnidentifiedImageError
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from rdrepro.progress import progress
 
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.utils.data import Dataset
+
 IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+# Pillow warns of an image this large and refuses one twice as large. The warning names no file;
+# `checking` does.
+LARGE = Image.MAX_IMAGE_PIXELS
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def is_image(path: Path) -> bool:
     """Whether a path is an image file, judged by its ending. Hidden files do not count."""
-    named = path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
-    return named and path.is_file()
+    return looks_like_image(path) and path.is_file()
+
+
+def looks_like_image(path: Path) -> bool:
+    """Whether a path has an image's ending and is not hidden, whatever it is."""
+    return path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -23,21 +36,61 @@ def images_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*") if is_image(path))
 
 
-def open_image(path: Path, mode: str) -> Image.Image:
-    """Open a picture in a mode such as "RGB".
+@contextmanager
+def opened(path: Path, name: str = "") -> Iterator[Image.Image]:
+    """The context in which a picture is decoded; its value is the opened picture.
 
-    Raises ValueError where it cannot be decoded or has more than 8 bits a channel.
+    name: what errors call the file, by default its path. Raises ValueError where the picture cannot
+    be decoded or has more than 8 bits a channel.
     """
     try:
-        picture = Image.open(path)
-        if picture.mode.startswith(("I", "F")):
-            raise OSError(f"mode {picture.mode}: more than 8 bits a channel; convert it to 8")
+        with Image.open(path) as picture:
+            if picture.mode.startswith(("I", "F")):
+                deep = f"mode {picture.mode}: more than 8 bits a channel"
+                raise ValueError(f"{deep}; convert it to 8")
+            yield picture
+    except MemoryError:
+        raise
+    except Exception as error:  # a broken file can make a decoder raise anything
+        raise ValueError(f"the image {name or shown(path)} {_trouble(error)}") from None
+
+
+def open_image(path: Path, mode: str, name: str = "") -> Image.Image:
+    """Open a picture in a mode such as "RGB".
+
+    Only the first frame is read, an alpha channel is dropped, and a rotation in the EXIF data is
+    not applied (but for TIFF, where Pillow does it), all as in the official loader. Name and errors
+    are those of `opened`.
+    """
+    with opened(path, name) as picture:
         return picture.convert(mode)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"the image {path} cannot be decoded ({error})") from None
 
 
-def stack_images(data: Dataset) -> Tensor:
+def _trouble(error: Exception) -> str:
+    """What an error of a decoder says about a file, and the way out."""
+    if isinstance(error, Image.DecompressionBombError):
+        most = f"{2 * LARGE / 1e6:.0f} million pixels"
+        return f"cannot be decoded safely: it has more than {most}; scale it down"
+    reason = shown(" ".join(str(error).split())) or type(error).__name__
+    if isinstance(error, UnidentifiedImageError):
+        reason = "it is empty or no image"
+    return f"cannot be decoded ({reason}); replace it, or take it out of the folder"
+
+
+def shown(path: Path | str) -> str:
+    """A path as text for a message, with `/`; odd characters, such as a line break, are escaped."""
+    text = path if isinstance(path, str) else path.as_posix()
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def encoded(name: str) -> bytes:
+    """A file's name as bytes; unlike `str.encode`, for every name that a file can have."""
+    return name.encode("utf-8", "surrogateescape")
+
+
+def stack_images(data: "Dataset") -> "Tensor":
     """All images of a data set, decoded, as bytes (N, 3, H, W)."""
+    import torch  # the checks of files need none
+
     items = (data[i] for i in progress(range(len(data)), "decoding", leave=False))
     return torch.stack([(item["image"] * 255).round().to(torch.uint8) for item in items])

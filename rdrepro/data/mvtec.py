@@ -10,22 +10,20 @@ from torch.utils.data import Dataset
 from torchvision.transforms import functional as T
 
 from rdrepro import registry
-from rdrepro.data.images import is_image, open_image
-
-DARKEST_DEFECT = 128  # masks must reach this value; one of zeros and ones would lose its defects
-
-
-def find_mvtec(data_root: Path, dataset: str = "mvtec") -> Path:
-    """The folder that holds the categories of a data set.
-
-    Raises FileNotFoundError if there is none. The message says how to get the data.
-    """
-    entry = registry.DATASETS[dataset]
-    for folder in (*(data_root / name for name in entry.folders), data_root):
-        if any((folder / category).is_dir() for category in entry.categories):
-            return folder
-    state = f"holds no {entry.title}" if data_root.is_dir() else "does not exist"
-    raise FileNotFoundError(f"the data folder {data_root} {state}; {entry.how_to_get}")
+from rdrepro.data.images import encoded, open_image, shown
+from rdrepro.data.masks import mask_misfit
+from rdrepro.data.mvtec_files import (
+    category_folder,
+    images_of,
+    is_good,
+    lacking,
+    mask_path,
+    missing_mask,
+    side_of,
+)
+from rdrepro.data.mvtec_files import (
+    find_mvtec as find_mvtec,
+)
 
 
 class MVTecAD(Dataset):
@@ -59,31 +57,15 @@ class MVTecAD(Dataset):
         self.paths = self._list_images()
 
     def _list_images(self) -> list[Path]:
-        folder, layout = self.root / self.category, self.entry.layout
-        if not folder.is_dir():
-            found = sorted(p.name for p in self.root.glob("*") if p.name in self.entry.categories)
-            raise FileNotFoundError(
-                f"no category {self.category!r} in {self.root} "
-                f"(found: {', '.join(found) or 'none'}); {self.entry.how_to_get}"
-            )
-        side = folder / (layout.train if self.split == "train" else layout.test)
-        paths = sorted(path for path in side.glob("*/*") if is_image(path))
-        defects = {p.parent.name for p in paths}
-        if self.split == "train" and layout.good not in defects:
-            raise FileNotFoundError(f"{side / layout.good} has no images to train on")
-        if self.split == "train":
-            return [p for p in paths if p.parent.name == layout.good]
-        if layout.good not in defects or len(defects) < 2:
-            normal = f"no normal images ({layout.test}/{layout.good})"
-            lacking = normal if layout.good not in defects else "no defects"
-            raise FileNotFoundError(
-                f"{side} has {lacking}; AUROC and PRO need both kinds of images"
-            )
+        folder, layout = category_folder(self.root, self.category, self.entry), self.entry.layout
+        paths = images_of(folder, layout, self.split)
+        if reason := lacking(paths, side_of(folder, layout, self.split), layout, self.split):
+            raise FileNotFoundError(reason)
         return paths
 
     def is_good(self, path: Path) -> bool:
         """Whether an image lies in the folder of normal ones."""
-        return path.parent.name == self.entry.layout.good
+        return is_good(path, self.entry.layout)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -109,31 +91,17 @@ class MVTecAD(Dataset):
         """The mask of an image whose original width and height are `size`."""
         if self.is_good(path):
             return torch.zeros(self.image_size, self.image_size, dtype=torch.bool)
-        mask_path = self.mask_path(path)
-        if not mask_path.is_file():
-            raise FileNotFoundError(
-                f"{path.relative_to(self.root)} has no mask: "
-                f"{mask_path.relative_to(self.root)} is missing"
-            )
-        mask = open_image(mask_path, "L")
-        if mask.size != size:
-            raise ValueError(
-                f"the mask {mask_path.relative_to(self.root)} has {mask.size[0]}x{mask.size[1]} "
-                f"pixels, its image {size[0]}x{size[1]}"
-            )
-        brightest = mask.getextrema()[1]
-        if 0 < brightest < DARKEST_DEFECT:
-            raise ValueError(
-                f"the mask {mask_path.relative_to(self.root)} has no value above {brightest}; "
-                "defects must be white (255)"
-            )
+        file = self.mask_path(path)
+        if not file.is_file():
+            raise FileNotFoundError(missing_mask(path, file, self.root))
+        mask = open_image(file, "L")
+        if reason := mask_misfit(mask, size, shown(file.relative_to(self.root))):
+            raise ValueError(reason)
         return T.to_tensor(self._resize(mask))[0] > self.mask_threshold
 
     def mask_path(self, path: Path) -> Path:
         """The path of a defective image's mask."""
-        layout = self.entry.layout
-        masks = self.root / self.category / layout.masks / path.parent.name
-        return masks / layout.mask_name.format(stem=path.stem)
+        return mask_path(self.root / self.category, self.entry.layout, path)
 
     def fingerprint(self) -> str:
         """The SHA-256 of the names and bytes of all images, and of a test set's masks."""
@@ -141,7 +109,7 @@ class MVTecAD(Dataset):
         for path in self.paths:
             masks = [] if self.is_good(path) else [self.mask_path(path)]
             for file in (path, *(m for m in masks if m.is_file())):
-                digest.update(file.relative_to(self.root).as_posix().encode())
+                digest.update(encoded(file.relative_to(self.root).as_posix()))
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
         return digest.hexdigest()
 

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms import functional as T
 
 from rdrepro.data.images import images_in, open_image
+from rdrepro.downloads import refuse_offline
 from rdrepro.registry import CHOICE_TEST, CHOICE_TRAIN, DATASETS, check_class
 
 SOURCES = {
@@ -234,9 +235,11 @@ def download(root: Path, dataset: str) -> None:
     """Download a data set below `root` with torchvision, which compares checksums.
 
     Its folder gets its name only when the download is complete. Raises ConnectionError where the
-    download fails. The message says what to do instead.
+    download fails or $RDREPRO_OFFLINE is set. The message says what to do instead.
     """
     target, aside = root / DATASETS[dataset].folders[0], None
+    way_out = f"put torchvision's folder {target.name} there, or name another data_root"
+    refuse_offline(f"{dataset}, which is not in {root},", way_out)
     try:
         root.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{dataset}-", dir=root))
@@ -249,8 +252,7 @@ def download(root: Path, dataset: str) -> None:
     except (URLError, RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())
         raise ConnectionError(
-            f"{dataset} is not in {root} and cannot be downloaded there ({reason}); put "
-            f"torchvision's folder {DATASETS[dataset].folders[0]} there, or name another data_root"
+            f"{dataset} is not in {root} and cannot be downloaded there ({reason}); {way_out}"
         ) from None
     finally:
         if aside:

@@ -1,9 +1,14 @@
 """Teachers built by timm: timm/NAME, and EfficientNet-Lite0 with weights from a Python package."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import timm
+from huggingface_hub import constants
 from timm import list_models
 from torch import nn
 
+from rdrepro import downloads
 from rdrepro.backbones import IMAGENET_MEAN, IMAGENET_STD, LITE0, PRETRAINED, STRIDES, TIMM
 from rdrepro.models.weights import Weights, load_encoder
 
@@ -11,6 +16,7 @@ __all__ = ["build", "list_models", "lite0_fourth_stage"]
 
 LITE0_NAME = "tf_efficientnet_lite0"  # in timm
 LITE0_MEAN, LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3  # as in its training code
+CACHE = constants.HF_HUB_CACHE
 LITE0_STRIDE_16 = 5  # block stages up to the map of stride 16
 
 
@@ -50,12 +56,34 @@ def _encoder(name: str, pretrained: bool) -> nn.Module:
         raise ValueError(
             f"timm model {name!r} has no feature maps at strides 4, 8 and 16"
         ) from None
+    cfg = timm.get_pretrained_cfg(name)
+    if pretrained and cfg and not cfg.hf_hub_id:  # some weights lie elsewhere
+        way_out = "give the path of a state dict as weights, or use weights=random"
+        downloads.refuse_offline(f"{cfg.url}, timm's weights for {name!r},", way_out)
     try:
-        return timm.create_model(
-            name, features_only=True, out_indices=indices, pretrained=pretrained
-        )
+        with _cache_alone_if_offline():
+            return timm.create_model(
+                name, features_only=True, out_indices=indices, pretrained=pretrained
+            )
     except Exception as error:  # which errors the hub client raises depends on its version
+        reason = type(error).__name__
+        if downloads.offline():
+            reason = f"{downloads.OFFLINE} is set, and they are not in the cache, {CACHE}"
         raise ConnectionError(
-            f"cannot load timm's weights for {name!r} ({type(error).__name__}); give the path of "
+            f"cannot load timm's weights for {name!r} ({reason}); give the path of "
             "a state dict as weights, or use weights=random"
         ) from None
+
+
+@contextmanager
+def _cache_alone_if_offline() -> Iterator[None]:
+    """The context in which Hugging Face's client uses no network where $RDREPRO_OFFLINE is set.
+
+    The client's own variable would have to be set before it is imported.
+    """
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or downloads.offline()
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before

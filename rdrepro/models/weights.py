@@ -1,5 +1,6 @@
 """A teacher's weights, and how their files are read and checked."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,10 @@ PREFIXES = ("module.", "backbone.", "model.", "encoder.")
 # pytorch_example.ipynb makes a Sequential of them.
 CHILDREN = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 TORCHVISION = (*RESNETS, VGG16)
+SAVE_IT = "save the network's state_dict() with torch.save and give that file"
+# Words of PyTorch's errors where a file asks for more than tensors.
+REFUSED = ("GLOBAL ", "TorchScript", "to call reduce", "was not an allowed global")
+PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
 
 
 @dataclass(frozen=True)
@@ -47,13 +52,36 @@ def read_file(path: Path) -> dict[str, Any]:
     Raises ValueError where the file cannot be read or holds no dictionary.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # PyTorch's are about its own unpickler
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file can make the unpickler raise anything
-        reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
+        reason = _why_unreadable(path, str(error))
         raise ValueError(f"the weights file {path.name} cannot be read: {reason}") from None
     if not isinstance(content, dict) or not content:
-        raise ValueError(f"the weights file {path.name} holds no state dict")
+        raise ValueError(f"the weights file {path.name} holds no state dict; {SAVE_IT}")
     return content
+
+
+def _why_unreadable(path: Path, message: str) -> str:
+    """What a file is that PyTorch cannot read, and the way out. message: PyTorch's own."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(256)
+    except OSError as error:
+        return f"{error.strerror}; give another file"
+    start = head.decode("utf-8", "ignore")
+    if any(word in message for word in REFUSED):
+        return f"it holds code or objects beside tensors, and code is never run; {SAVE_IT}"
+    if not head:
+        what = "it is empty"
+    elif head.startswith(PICTURES):
+        what = "it is a picture"
+    elif len(start) > len(head) // 2 and all(c.isprintable() or c.isspace() for c in start):
+        what = f"it is text, which begins {' '.join(start.split())[:30]!r}"
+    else:
+        what = "it is cut off or damaged, or was not saved by PyTorch"
+    return f"{what}; download or copy it again, or give another file"
 
 
 def resnet_entries(path: Path) -> dict[str, Any]:
@@ -69,8 +97,8 @@ def resnet_entries(path: Path) -> dict[str, Any]:
         name = _torchvision_name(str(key))
         if name in entries:
             raise ValueError(
-                f"the weights file {path.name} is ambiguous: {key} is its second entry for {name}; "
-                "save the state dict of one network"
+                f"the weights file {path.name} is ambiguous: {_listed([key])} is its second entry "
+                f"for {_listed([name])}; save the state dict of one network"
             )
         entries[name] = value
     return entries
@@ -86,17 +114,34 @@ def _torchvision_name(key: str) -> str:
 def require_tensors(state: Any, source: str) -> dict[str, Tensor]:
     """Check that `state` is a state dict of tensors, and return it.
 
-    Raises ValueError, naming the first entries that are not tensors, where it is not.
+    Raises ValueError, naming the first entries that are not dense tensors of real numbers, where it
+    is not.
     """
     if not isinstance(state, dict):
-        raise ValueError(f"{source} holds no state dict")
+        raise ValueError(f"{source} holds no state dict; {SAVE_IT}")
     other = [str(k) for k, v in state.items() if not isinstance(v, Tensor)]
     if other:
-        inner = "; save its 'state_dict' by itself" if "state_dict" in other else ""
+        way = "save its 'state_dict' by itself" if "state_dict" in other else SAVE_IT
+        raise ValueError(f"{source} has entries that are no tensors ({_listed(other)}); {way}")
+    odd = [str(k) for k, v in state.items() if not _is_plain(v)]
+    if odd:
         raise ValueError(
-            f"{source} has entries that are no tensors ({', '.join(other[:3])}){inner}"
+            f"{source} has entries that are no dense tensors of real numbers "
+            f"({_listed(odd)}); convert them, such as by v.to_dense() or v.dequantize()"
         )
     return state
+
+
+def _listed(keys: Sequence[str]) -> str:
+    """The first keys of a file as text, in which odd characters such as line breaks are escaped."""
+    return ", ".join(key if key.isprintable() else ascii(key) for key in map(str, keys[:3]))
+
+
+def _is_plain(value: Tensor) -> bool:
+    """Whether a tensor is dense, on the CPU, and made of real numbers."""
+    if value.is_nested or value.layout is not torch.strided or value.device.type != "cpu":
+        return False
+    return not (value.is_quantized or value.is_complex())
 
 
 def load_encoder(encoder: nn.Module, path: Path, backbone: str, order: Sequence[str] = ()) -> None:
@@ -117,20 +162,22 @@ def load_encoder(encoder: nn.Module, path: Path, backbone: str, order: Sequence[
     if deeper and not (missing or wrong):
         raise ValueError(
             f"the weights file {path.name} does not fit backbone={backbone!r}: it has "
-            f"{len(deeper)} entries more in the same stages, such as {deeper[0]}; name its own "
-            "backbone"
+            f"{len(deeper)} entries more in the same stages, such as {_listed(deeper[:1])}; name "
+            "its own backbone"
         )
     if missing or wrong:
         what = f"lacks {', '.join(missing[:3])}" if missing else f"has another shape at {wrong[0]}"
         raise ValueError(
             f"the weights file {path.name} does not fit the backbone: it {what} "
-            f"({len(missing)} entries missing, {len(wrong)} of another shape)"
+            f"({len(missing)} entries missing, {len(wrong)} of another shape); name the backbone "
+            "that the file is of, or give another file"
         )
     own = {k: state[k] for k in encoder.state_dict() if k in state}
     broken = [k for k, v in own.items() if not v.isfinite().all()]
     if broken:
         raise ValueError(
-            f"the weights file {path.name} has values that are not finite: {broken[0]}"
+            f"the weights file {path.name} has values that are not finite: {broken[0]}; "
+            "give another file"
         )
     encoder.load_state_dict(own, strict=False)
 
@@ -144,6 +191,7 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str) -> N
     if missing or unknown or wrong:
         raise ValueError(
             f"{source} does not fit the model: {len(missing)} entries missing, {len(unknown)} "
-            f"unknown, {len(wrong)} of another shape (the first: {(missing + unknown + wrong)[0]})"
+            f"unknown, {len(wrong)} of another shape (the first: "
+            f"{_listed((missing + unknown + wrong)[:1])})"
         )
     module.load_state_dict(state, strict=False)

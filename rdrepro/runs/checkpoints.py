@@ -1,27 +1,37 @@
-"""Trained students that are saved on disk and found again by the key of their training."""
+"""Trained students and interrupted trainings, kept on disk and found again by their key."""
 
+import errno
 import hashlib
 import json
-import os
 import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
-from rdrepro.data.splits import ImageData
-from rdrepro.detector import Detector
+from rdrepro.detector import Detector, Saved
+from rdrepro.files import replacing
 from rdrepro.models.weights import load_strictly
+from rdrepro.progress import say
+
+EVERY_SECONDS = 300  # between checkpoints: what an interruption may cost
+DAMAGED = (SafetensorError, OSError, KeyError, TypeError, ValueError)
 
 
-def training_hash(data: ImageData, validation: ImageData | None) -> str:
-    """The SHA-256 of all images that decide a student: training and, if any, validation images."""
-    if validation is None:
-        return data.fingerprint()
-    both = f"{data.fingerprint()} {validation.fingerprint()}"
-    return hashlib.sha256(both.encode()).hexdigest()
+def training_hash(images: str, held_out: str | None) -> str:
+    """The SHA-256 of all images that decide a student, from the fingerprints of the data sets.
+
+    images, held_out: the fingerprints of the training images and of those to validate on, if any.
+    """
+    return (
+        images if held_out is None else hashlib.sha256(f"{images} {held_out}".encode()).hexdigest()
+    )
 
 
 def check_writable(folder: Path) -> None:
@@ -44,15 +54,26 @@ def save_student(
 ) -> None:
     """Save what training changed, with its history and the environment that trained it.
 
-    trainer: what `provenance.environment` returned after training. The file is written under
-    another name and then renamed.
+    trainer: what `provenance.environment` returned after training.
     """
+    facts = {"history": history.to_json(orient="records"), "trained": json.dumps(trainer)}
+    _save(model.kept().state_dict(), facts, path)
+
+
+def _save(tensors: Mapping[str, Tensor], facts: dict[str, str], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    state = {k: v.contiguous().cpu() for k, v in model.kept().state_dict().items()}
-    told = {"history": history.to_json(orient="records"), "trained": json.dumps(trainer)}
-    save_file(state, aside, metadata=told)
-    aside.replace(path)
+    with replacing(path) as aside, _full_disk_named(path):
+        save_file({k: v.contiguous().cpu() for k, v in tensors.items()}, aside, metadata=facts)
+
+
+@contextmanager
+def _full_disk_named(path: Path) -> Iterator[None]:
+    """Turn safetensors' own error of a full disk into the usual OSError."""
+    try:
+        yield
+    except SafetensorError as error:
+        code = errno.ENOSPC if "os error 28" in str(error) else errno.EIO
+        raise OSError(code, f"{path.name} cannot be written ({error})") from None
 
 
 def load_student(model: Detector, path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -61,12 +82,60 @@ def load_student(model: Detector, path: Path) -> tuple[pd.DataFrame, dict[str, A
     Raises ValueError where the file is damaged or does not fit.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a dict
-            history, trainer = (json.loads(file.metadata()[k]) for k in ("history", "trained"))
-    except (SafetensorError, OSError, KeyError, TypeError) as error:
+        state, facts = _read(path)
+        history, trainer = (json.loads(facts[k]) for k in ("history", "trained"))
+    except DAMAGED as error:
         raise ValueError(
             f"the kept student {path.name} cannot be read ({error}); delete it to train anew"
         ) from None
     load_strictly(model.kept(), state, path.name)
     return pd.DataFrame(history), trainer
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and facts of a safetensors file, which can hold no code."""
+    with safe_open(path, framework="pt") as file:
+        tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a dict
+        return tensors, file.metadata()
+
+
+class FileCheckpoint:
+    """The file in which the state of a training is kept, at most every five minutes.
+
+    key: names the training, so that the state of another one is not taken for it. Nothing is
+    raised where the disk is full or the file is damaged: a sentence says so, and training goes on.
+    """
+
+    def __init__(self, path: Path, key: str):
+        self.path, self.key = path, key
+        self.saved = time.monotonic()
+
+    def load(self) -> Saved | None:
+        """The state that was saved last; None where there is none that fits."""
+        if not self.path.is_file():
+            return None
+        try:
+            tensors, facts = _read(self.path)
+            if facts["key"] != self.key:
+                say(f"The checkpoint {self.path.name} is of another run; training starts anew.")
+                return None
+            return tensors, json.loads(facts["state"])
+        except DAMAGED as error:
+            say(f"The checkpoint {self.path.name} cannot be read ({error}); training starts anew.")
+            return None
+
+    def due(self) -> bool:
+        """Whether five minutes have passed since the start or the last attempt to save."""
+        return time.monotonic() - self.saved >= EVERY_SECONDS
+
+    def save(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Save a state in place of the one before."""
+        self.saved = time.monotonic()
+        try:
+            _save(tensors, {"key": self.key, "state": json.dumps(facts)}, self.path)
+        except OSError as error:
+            say(f"No checkpoint: {error.strerror}. Training goes on without it.")
+
+    def remove(self) -> None:
+        """Remove the file, once the training is over."""
+        self.path.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rdrepro import registry
+from rdrepro import paths, registry
 from rdrepro.backbones import base_width, check_backbone, default_weights, has_bottleneck_blocks
 from rdrepro.config import (
     FIELD_NAMES,
@@ -23,7 +23,7 @@ from rdrepro.text import nearest
 
 # Parameters that are not settings, and the comment that notebooks put beside each.
 PLACES = {
-    "study": "name of the study; rows go to results/runs/<study>",
+    "study": "name of the study; None: a trial, whose row goes to results/scratch",
     "preset": "",  # each notebook has its own
     "data_root": "folder of data sets; also RDREPRO_DATA",
     "results_dir": "also RDREPRO_RESULTS",
@@ -33,6 +33,8 @@ PLACES = {
 }
 PARAMETERS = (*PLACES, *FIELD_NAMES)
 AUTO_PRECISION = "auto"
+# How other projects abbreviate torchvision's wide_resnet50_2 and wide_resnet101_2.
+WIDE = re.compile(r"wrn[-_]?(50|101)([-_]2)?", re.IGNORECASE)
 
 
 def separate(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -48,6 +50,7 @@ def separate(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
     keep_maps = _flag("keep_maps", given.pop("keep_maps", False))
     places = {k: _text(k, v) for k, v in given.items() if k in PLACES}
     places["study"] = check_study(places.get("study"))
+    _check_data_root(places.get("data_root"))
     chosen = {k: v for k, v in given.items() if k not in PLACES}
     overrides = parse_overrides(places.pop("overrides", ""))
     twice = sorted(set(chosen) & set(overrides))
@@ -76,6 +79,14 @@ def _text(name: str, value: Any) -> str:
     return str(value)
 
 
+def _check_data_root(data_root: str | None) -> None:
+    folder = paths.existing(data_root) if data_root else None
+    if folder and folder.is_file():
+        raise ValueError(
+            f"data_root={data_root!r} is a file; give the folder that holds the data sets"
+        )
+
+
 def check_study(study: str | None) -> str | None:
     """The name of a study; ValueError where it cannot be a folder's name."""
     if study is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", study):
@@ -94,9 +105,12 @@ def configure(preset: dict[str, Any], chosen: dict[str, Any], precision: str) ->
     dataset = (preset | chosen).get("dataset", RunConfig.dataset)
     known = registry.DATASETS.get(dataset)
     if "category" in chosen and known and known.family == registry.MVTEC:
-        registry.check_category(parse("category", chosen["category"]), dataset)
+        category = parse("category", chosen["category"])
+        _check_single(category)
+        registry.check_category(category, dataset)
     settings = _settings_of_method(preset, chosen)
     backbone = parse("backbone", settings.setdefault("backbone", RunConfig.backbone))
+    _check_abbreviation(backbone)
     check_backbone(backbone)
     wanted = parse("precision", settings.get("precision", AUTO_PRECISION))
     settings["precision"] = precision if wanted == AUTO_PRECISION else wanted
@@ -110,6 +124,23 @@ def configure(preset: dict[str, Any], chosen: dict[str, Any], precision: str) ->
     if "oce_width" not in foreign_fields(config.method):
         _check_width(config)
     return config
+
+
+def _check_single(category: str) -> None:
+    if category.lower() == "all" or "," in category:
+        raise ValueError(
+            f"category={category!r} names several, but a run has one category; `make study "
+            "TABLE=table1` runs all fifteen (TABLE=embedded: those that need no data)"
+        )
+
+
+def _check_abbreviation(backbone: str) -> None:
+    short = WIDE.fullmatch(backbone)
+    if short:
+        raise ValueError(
+            f"backbone={backbone!r} is not torchvision's name. "
+            f"Did you mean 'wide_resnet{short[1]}_2'?"
+        )
 
 
 def _settings_of_method(preset: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:

@@ -2,17 +2,27 @@
 
 import math
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from rdrepro.config import eval_key, train_key
+from rdrepro.data.decoded import Decoded
 from rdrepro.data.splits import ImageData
 from rdrepro.detector import Detector, Look
 from rdrepro.evaluation import Predictions, evaluate, predict
+from rdrepro.files import one_at_a_time, sweep
 from rdrepro.methods import build_model
 from rdrepro.presets import selection
-from rdrepro.runs.checkpoints import check_writable, load_student, save_student, training_hash
+from rdrepro.progress import say
+from rdrepro.runs.checkpoints import (
+    FileCheckpoint,
+    check_writable,
+    load_student,
+    save_student,
+    training_hash,
+)
 from rdrepro.runs.cost import measure_cost
 from rdrepro.runs.provenance import environment, now
 from rdrepro.runs.rows import check_row
@@ -36,31 +46,80 @@ class Trained:
     data_hash: str  # of the training data
     reused: bool  # whether the student was saved by an earlier run
     seconds: float  # of the epochs, or of filling a memory bank
+    checkpoint: FileCheckpoint | None = None  # where the training's state was kept
+
+    @property
+    def label(self) -> str:
+        """Where the student comes from: "this run", or when and on which device it was trained."""
+        when = self.environment["finished"][:16].replace("T", " ")
+        device = self.environment["device"]
+        return f"student trained {when} UTC on {device}" if self.reused else "this run"
 
 
 def train(run: Run, data: ImageData, look: Look | None = None) -> Trained:
     """Train the run's model, or load its student where an earlier run has saved it.
 
     `look` is called with the model every `eval_every` epochs, and its metrics go into the history.
-    Such a curve needs training, so no saved student is loaded then. Raises PermissionError where no
-    result can be written.
+    Such a curve needs training, so no saved student is loaded then. A training that was interrupted
+    goes on from its last checkpoint. Raises PermissionError where no result can be written, and
+    ValueError where images were changed during the training.
     """
     model, validation = build_model(run.config, run.weights), run.validation()
-    data_hash, keeps = training_hash(data, validation), model.kept() is not None
+    if model.kept() is None:
+        return _fill(run, model, data)
+    images, held_out = data.fingerprint(), validation.fingerprint() if validation else None
+    data_hash = training_hash(images, held_out)
     kept = run.results_dir / "models" / f"{train_key(run.config, data_hash)}.safetensors"
-    for folder in ([kept.parent] if keeps else []) + [run.rows_dir]:
+    for folder in (kept.parent, run.rows_dir):
         check_writable(folder)
-    if keeps and kept.is_file() and not run.config.eval_every:
-        history, trainer = load_student(model, kept)
-        model.to(run.device)
-        seconds = history["seconds"].sum()
-        return Trained(model, history, trainer, len(data), data_hash, True, seconds)
-    history = model.fit(data, run.config, run.device, look, validation)
-    trainer = environment(run.device)
-    if keeps:
+        sweep(folder)
+    with one_at_a_time(kept, lambda: say("Another process trains this student; waiting for it.")):
+        if kept.is_file() and not run.config.eval_every:
+            return _found(run, model, data, data_hash, kept)
+        checkpoint = _checkpoint(run, kept, data_hash)
+        train_set = Decoded(data, images)
+        validation = Decoded(validation, held_out) if validation else None
+        history = model.fit(train_set, run.config, run.device, look, validation, checkpoint)
+        trainer = environment(run.device)
         columns = [*HISTORY, VALIDATION] if validation else HISTORY
-        save_student(model, history[columns], trainer, kept)
+        try:
+            save_student(model, history[columns], trainer, kept)
+        except OSError as error:
+            say(f"The student is not kept: {error.strerror}. The run goes on.")
+        if not run.config.eval_every:
+            checkpoint.remove()
+    seconds = model.fit_seconds
+    return Trained(model, history, trainer, len(data), data_hash, False, seconds, checkpoint)
+
+
+def _fill(run: Run, model: Detector, data: ImageData) -> Trained:
+    """Fit a model of which nothing is kept."""
+    check_writable(run.rows_dir)
+    sweep(run.rows_dir)
+    data_hash = data.fingerprint()
+    history = model.fit(Decoded(data, data_hash), run.config, run.device)
+    trainer = environment(run.device)
     return Trained(model, history, trainer, len(data), data_hash, False, model.fit_seconds)
+
+
+def _found(run: Run, model: Detector, data: ImageData, data_hash: str, kept: Path) -> Trained:
+    """The student that an earlier run has saved."""
+    history, trainer = load_student(model, kept)
+    model.to(run.device)
+    trained = Trained(model, history, trainer, len(data), data_hash, True, history["seconds"].sum())
+    say(f"Nothing is trained here: the same settings and images gave a {trained.label}.")
+    return trained
+
+
+def _checkpoint(run: Run, kept: Path, data_hash: str) -> FileCheckpoint:
+    """Where the state of this training is kept.
+
+    The history of a run with `eval_every` depends on how maps are scored, too.
+    """
+    key = train_key(run.config, data_hash)
+    if run.config.eval_every:
+        key = eval_key(run.config, data_hash, run.dataset("test").fingerprint())
+    return FileCheckpoint(kept.with_name(f"{key}.checkpoint.safetensors"), key)
 
 
 @dataclass(frozen=True)
@@ -108,7 +167,8 @@ def make_row(
 ) -> dict[str, Any]:
     """The row of a finished run, valid against schema.json.
 
-    cost: the result of `measure_cost`; None if the cost was not measured.
+    cost: the result of `measure_cost`; None if the cost was not measured. The training's checkpoint
+    is removed. A run with `eval_every` needs it until now: no saved student has its curve.
     """
     p, config, history = predictions, run.config, trained.history
     row = {
@@ -144,6 +204,8 @@ def make_row(
         },
     }
     check_row(row)
+    if trained.checkpoint:
+        trained.checkpoint.remove()
     return row
 
 

@@ -1,6 +1,5 @@
 """Anomaly maps that are saved next to a row, so that figures can be drawn without a second run."""
 
-import os
 import re
 import shlex
 from dataclasses import asdict
@@ -12,6 +11,7 @@ import pandas as pd
 from rdrepro.backbones import default_weights, usual_weights
 from rdrepro.config import FIELD_NAMES, RunConfig, foreign_fields
 from rdrepro.evaluation import Predictions
+from rdrepro.files import replacing
 
 # The fields of `Predictions` that a file of maps holds as lists and numbers. It may lack the last.
 TOLD = ("defects", "paths", "data_hash", "seconds", "groups")
@@ -32,12 +32,10 @@ def save_maps(predictions: Predictions, row_file: Path) -> Path:
     The file is written under another name and then renamed, so that it is never incomplete.
     """
     p, target = predictions, maps_file(row_file)
-    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     masks = [] if p.gt_masks is None else np.packbits(p.gt_masks)
     content = {**vars(p), "maps": p.maps.astype(np.float16), "gt_masks": masks}
-    with open(aside, "wb") as file:
+    with replacing(target) as aside, open(aside, "wb") as file:
         np.savez_compressed(file, **content)
-    aside.replace(target)
     return target
 
 

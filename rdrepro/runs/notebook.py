@@ -30,8 +30,10 @@ def resolve_notebook(namespace: dict[str, Any], own: Sequence[str] = (), **chang
             raise ValueError(f"{name!r} is no parameter.{nearest(name, known)}")
     for name, value in changes.items():
         if namespace.get(name) not in (None, value) and value is not None:
+            use = f"; use {name}s" if f"{name}s" in own else ""
             raise ValueError(
-                f"{name}={namespace[name]!r} cannot be given here: this notebook sets {name} itself"
+                f"{name}={namespace[name]!r} cannot be given here: this notebook sets {name} "
+                f"itself{use}"
             )
     return resolve(**{name: namespace.get(name) for name in PARAMETERS} | changes)
 

@@ -2,13 +2,12 @@
 
 import datetime
 import platform
-import subprocess
 from importlib import metadata
 from typing import Any
 
 import torch
 
-from rdrepro import paths
+from rdrepro.runs.git import git_state
 
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "scikit-image")
 
@@ -32,23 +31,3 @@ def environment(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "finished": now(),
     }
-
-
-def git_state() -> tuple[str | None, bool | None]:
-    """The commit, and whether a tracked file outside results/ differs from it.
-
-    Both are None without git.
-    """
-    commit = _git("rev-parse", "HEAD")
-    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
-    return (commit, bool(changes)) if commit else (None, None)
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(paths.ROOT), *arguments], capture_output=True, text=True, timeout=30
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

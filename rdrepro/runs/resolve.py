@@ -18,29 +18,39 @@ def resolve(**parameters: Any) -> "Run":
     """Resolve parameters to a Run; None means what the preset says.
 
     Parameters are RunConfig's fields and `study, preset, data_root, results_dir, device, keep_maps,
-    overrides`. Raises ValueError or FileNotFoundError, with a message of one sentence, for a
-    parameter that is wrong.
+    overrides`. What the run needs is checked before weights are fetched. Raises ValueError or
+    OSError, with a message of one sentence, for a parameter that is wrong or a need that is not
+    met.
     """
     places, chosen = separate(parameters)
     preset, settings = check_parameters(places, chosen)
     # Loaded only now, so that a mistake in a parameter is reported at once.
     from rdrepro.methods import DETECTORS
     from rdrepro.models.teacher import check_teacher
-    from rdrepro.runs.device import fast_precision, find_device
+    from rdrepro.runs.device import fast_precision
+    from rdrepro.runs.needs import check_needs
     from rdrepro.runs.run import Run
     from rdrepro.runs.weights import find_weights
 
-    device = find_device(places.get("device"))
-    config = configure(settings, chosen, fast_precision(device))
+    results = results_folder(places.get("results_dir"))
+    config = configure(settings, chosen, RunConfig.precision)
+    root = places.get("data_root")
+    needs = check_needs(
+        config, places.get("device"), lambda: find_data(config, root, results), results
+    )
+    needs.raise_if_lacking()
+    config = configure(settings, chosen, fast_precision(needs.device))
     check_teacher(config)
-    named = places.get("results_dir")
-    results = Path(named).expanduser().absolute() if named else paths.results_dir()
-    data = find_data(config, places.get("data_root"), results)
     weights = find_weights(config.backbone, config.weights)
     config = replace(config, weights=weights.name)
     config = DETECTORS[config.method].settle(config, weights, chosen)
-    where = (places["study"], data, weights, results, device, places["keep_maps"])
-    return Run(config, preset, *where)
+    where = (places["study"], needs.data, weights, results, needs.device, places["keep_maps"])
+    return Run(config, preset, *where, needs.notes)
+
+
+def results_folder(named: str | None) -> Path:
+    """The absolute path of the results folder: the one that was named, or the usual one."""
+    return Path(named).expanduser().absolute() if named else paths.results_dir()
 
 
 def check_parameters(places: dict[str, Any], chosen: dict[str, Any]) -> tuple[str, dict[str, Any]]:

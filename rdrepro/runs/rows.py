@@ -4,7 +4,6 @@ import hashlib
 import itertools
 import json
 import lzma
-import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,8 @@ import pandas as pd
 
 from rdrepro import paths, registry
 from rdrepro.config import LATER_FIELDS
+from rdrepro.files import one_at_a_time, replacing
+from rdrepro.progress import say
 from rdrepro.runs.schema import row_schema
 
 MOST_SCORES = 2000  # stored in the row itself; more go to a compressed file beside it
@@ -48,13 +49,33 @@ def _best_reason(row: dict[str, Any]) -> str:
 
 
 def save_row(row: dict[str, Any], folder: Path) -> Path:
-    """Write a row to a new file of `folder`, whole or not at all; return the file.
+    """Write a row to a file of `folder`, whole or not at all; return the file.
 
-    No row is overwritten: a second run of the same configuration gets a number. Raises ValueError
-    where the row does not fit the schema.
+    No row is overwritten. A second run of the same configuration gets a number if its result
+    differs; if the result is the same, the row that is there is returned. Raises ValueError where
+    the row does not fit the schema, and OSError where the disk is full.
     """
     check_row(row)
     folder.mkdir(parents=True, exist_ok=True)
+    stem = _stem(row)
+    content = row
+    if len(row["scores"].get("score", ())) > MOST_SCORES:
+        content = row | {"scores": {"file": _save_scores(row["scores"], folder, stem)}}
+    with one_at_a_time(folder / "rows"):
+        for number in itertools.count(1):
+            target = folder / (f"{stem}.json" if number == 1 else f"{stem}-{number}.json")
+            if not target.exists():
+                with replacing(target) as aside:
+                    aside.write_text(_to_json(content), encoding="utf-8")
+                return target
+            if _repeats(content, target):
+                target.touch()
+                return target
+    raise AssertionError("unreachable")
+
+
+def _stem(row: dict[str, Any]) -> str:
+    """The name of a row's file, without its ending and number."""
     c, key = row["config"], row["provenance"]["eval_key"][:8]
     stem = f"{c['category']}-{c['backbone'].replace('/', '-')}-s{c['seed']}-{key}"
     if c.get("normal_class") is not None:
@@ -62,23 +83,37 @@ def save_row(row: dict[str, Any], folder: Path) -> Path:
     if c["dataset"] in registry.of_family(registry.MEDICAL):
         part = c["split"] if c["fold"] is None else f"{c['split']}{c['fold']}"
         stem = f"{c['dataset']}-{part}-{stem.removeprefix(registry.NORMAL + '-')}"
-    if len(row["scores"].get("score", ())) > MOST_SCORES:
-        row = row | {"scores": {"file": _save_scores(row["scores"], folder, stem)}}
-    aside = folder / f".{stem}.{os.getpid()}.tmp"
-    aside.write_text(_to_json(row), encoding="utf-8")
+    return stem
+
+
+def result_of(row: dict[str, Any]) -> dict[str, Any]:
+    """The part of a row that the same run has again: all but times and provenance."""
+    history = {k: v for k, v in row["history"].items() if k != "seconds"}
+    return {k: row[k] for k in ("config", "status", "metrics", "counts", "scores")} | {
+        "history": history
+    }
+
+
+def _repeats(row: dict[str, Any], file: Path) -> bool:
+    """Whether a file has the same result as a row and counts in no fewer tables than it.
+
+    A row whose cost was measured is never a repetition, since times are its result.
+    """
     try:
-        return _rename_to_free_name(aside, folder, stem)
-    finally:
-        aside.unlink(missing_ok=True)
+        other = read_row(file)
+    except (ValueError, OSError):
+        return False
+    costed = any("image_seconds" in r["cost"] for r in (row, other))
+    counts = other["provenance"]["dirty"] in (False, row["provenance"]["dirty"])
+    return not costed and counts and result_of(row) == result_of(other)
 
 
 def _save_scores(scores: dict[str, list], folder: Path, stem: str) -> str:
     """Write scores to a compressed file; return its name, which includes a hash of its content."""
     content = lzma.compress(json.dumps(scores).encode(), preset=9)
     name = f"{stem}.scores-{hashlib.sha256(content).hexdigest()[:8]}.json.xz"
-    aside = folder / f".{name}.{os.getpid()}.tmp"
-    aside.write_bytes(content)
-    aside.replace(folder / name)
+    with replacing(folder / name) as aside:
+        aside.write_bytes(content)
     return name
 
 
@@ -99,25 +134,17 @@ def read_scores(row: dict[str, Any] | pd.Series, folder: Path | None = None) -> 
         raise ValueError(f"the scores {scores['file']} cannot be read ({error})") from None
 
 
-def _rename_to_free_name(aside: Path, folder: Path, stem: str) -> Path:
-    for number in itertools.count(1):
-        target = folder / (f"{stem}.json" if number == 1 else f"{stem}-{number}.json")
-        if target.exists():
-            continue
-        try:
-            os.link(aside, target)  # unlike a rename, this fails where the name is taken
-        except FileExistsError:
-            continue
-        except OSError:  # a file system without hard links
-            aside.rename(target)
-        return target
-    raise AssertionError("unreachable")
-
-
 def _to_json(row: dict[str, Any]) -> str:
     """A row as JSON with one line per top-level entry, readable in a diff."""
     lines = (f'"{key}": {json.dumps(value, allow_nan=False)}' for key, value in row.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def read_row(file: Path) -> dict[str, Any]:
+    """The row of a file; ValueError where the file is no result row."""
+    row = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse)
+    check_row(row)
+    return row
 
 
 def load_runs(folder: Path | None = None) -> pd.DataFrame:
@@ -125,24 +152,29 @@ def load_runs(folder: Path | None = None) -> pd.DataFrame:
 
     Columns are the configuration's fields, the metrics, and `counts.*`, `cost.*`, `provenance.*`.
     `history` and `scores` hold each run's own dict. `file` is relative to the folder, and `study`
-    is its first part. Raises ValueError, naming the file, where one is not a row.
+    is its first part. `sender` is its second part, if there are three: whose row it is. Files that
+    are no rows are left out with a message; the table's `attrs["unreadable"]` has them by name,
+    with the reason.
     """
     folder = folder or paths.results_dir() / "runs"
-    rows = []
+    rows, unreadable = [], {}
     for path in sorted(folder.rglob("*.json")):
-        try:
-            row = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-            check_row(row)
-        except (ValueError, OSError) as error:
-            raise ValueError(f"{path} is no result row: {error}") from None
         file = path.relative_to(folder)
+        try:
+            row = read_row(path)
+        except (ValueError, OSError, RecursionError) as error:
+            unreadable[file.as_posix()] = f"no result row: {error}"
+            say(f"{path.name} is no result row and is left out: {error}")
+            continue
         study = file.parts[0] if len(file.parts) > 1 else row["provenance"]["study"] or ""
-        rows.append(_flat(row) | {"file": file.as_posix(), "study": study})
+        sender = file.parts[1] if len(file.parts) > 2 else ""
+        rows.append(_flat(row) | {"file": file.as_posix(), "study": study, "sender": sender})
     table = pd.DataFrame(rows)
-    if not rows:
-        return table
-    order = pd.to_datetime(table["provenance.finished"], utc=True, format="ISO8601")
-    return table.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+    if rows:
+        order = pd.to_datetime(table["provenance.finished"], utc=True, format="ISO8601")
+        table = table.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+    table.attrs["unreadable"] = unreadable
+    return table
 
 
 def _refuse(constant: str) -> None:

@@ -1,5 +1,6 @@
 """A run: its resolved configuration, the places of its data and results, and its images."""
 
+import html
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ class Run:
     results_dir: Path
     device: torch.device
     keep_maps: bool
+    notes: tuple[str, ...] = ()  # what is unusual about the data, and what is done about it
 
     @property
     def banner(self) -> str:
@@ -46,11 +48,11 @@ class Run:
     def rows_dir(self) -> Path:
         """The folder of the run's row.
 
-        Rows of embedded data without a named study are kept apart from the others.
+        A run without a named study is a trial. Its row enters no table.
         """
-        if self.study is None and self.banner:
-            return self.results_dir / "demo"
-        return self.results_dir / "runs" / (self.study or self.preset)
+        if self.study is None:
+            return self.results_dir / "scratch"
+        return self.results_dir / "runs" / self.study
 
     def settings(self) -> pd.DataFrame:
         """Every setting that the method has and, where it differs, the paper's value."""
@@ -86,6 +88,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         said = [text for text in (self.banner, self.caution) if text]
+        said += map(html.escape, self.notes)
         banners = (f"<p style='background:#fe6;padding:.5em'><b>{text}</b></p>" for text in said)
         return "".join(banners) + (
             f"<p>preset <b>{self.preset}</b>, device <b>{self.device}</b></p>"
@@ -93,7 +96,7 @@ class Run:
         )
 
     def __repr__(self) -> str:
-        head = [text for text in (self.banner, self.caution) if text]
+        head = [text for text in (self.banner, self.caution, *self.notes) if text]
         return "\n".join(
             [*head, f"preset {self.preset}, device {self.device}", self.settings().to_string()]
         )

@@ -1,13 +1,12 @@
 """Finding a teacher's weights, and the name that a row gives them."""
 
-import hashlib
 import os
 from pathlib import Path
 
 import torch
 import torchvision
 
-from rdrepro import paths
+from rdrepro import downloads, paths
 from rdrepro.backbones import LITE0, PRETRAINED, RANDOM, TIMM, VGG16, default_weights
 from rdrepro.models.weights import TORCHVISION, Weights
 from rdrepro.text import one_of
@@ -63,8 +62,7 @@ def shipped_lite0() -> Path:
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return downloads.hash_of(path)
 
 
 def _from_file(path: Path, backbone: str) -> Weights:
@@ -124,18 +122,17 @@ def _checked(path: Path) -> Path:
 def download(url: str, folder: Path) -> Path:
     """Download a weights file whose name ends in digits of its SHA-256; return its path.
 
-    It is written under a temporary name, checked and renamed. Raises ConnectionError where the
-    download fails.
+    A part that arrived in an earlier try is used. Raises ConnectionError where the download fails
+    or $RDREPRO_OFFLINE is set.
     """
     target = folder / url.rsplit("/", 1)[-1]
+    other = "" if VGG16 in target.name else f", or backbone={LITE0}, which needs no download"
+    way_out = (
+        "fetch it elsewhere and put it into "
+        f"{os.environ.get('RDREPRO_WEIGHTS') or 'a folder named by RDREPRO_WEIGHTS'}, "
+        f"or use weights=random{other}"
+    )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(target), hash_prefix=promised_digits(target))
-    except (OSError, RuntimeError) as error:
-        other = "" if VGG16 in target.name else f", or backbone={LITE0}, which needs no download"
-        raise ConnectionError(
-            f"cannot download {url} ({error}); fetch it elsewhere and put it into "
-            f"{os.environ.get('RDREPRO_WEIGHTS') or 'a folder named by RDREPRO_WEIGHTS'}, "
-            f"or use weights=random{other}"
-        ) from None
-    return target
+        return downloads.download(url, target, promised_digits(target), way_out)
+    except (OSError, ValueError) as error:
+        raise ConnectionError(str(error)) from None

@@ -1,36 +1,45 @@
-"""The catalogue of studies on the command line: `python -m rdrepro.study list | NAME`."""
+"""The catalogue on the command line: `python -m rdrepro.study list | NAME | rerun ROW`."""
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 import pandas as pd
 
 from rdrepro import paths
 from rdrepro.runs.rows import load_runs
-from rdrepro.study.catalogue import STUDIES, TABLES, Study, studies_of
-from rdrepro.study.making import (
-    caution,
-    data_hashes,
-    describe,
-    make,
-    missing,
-    weights_files,
-)
+from rdrepro.study.catalogue import STUDIES, TABLES
+from rdrepro.study.jobs import Job
+from rdrepro.study.making import caution
+from rdrepro.study.plan import Plan
+from rdrepro.text import duration
 
-SHOWN = 10  # missing runs that --dry-run names
-EPILOG = "NAME is a study or a printed table (table1 to table7, medical1 to medical4)."
+SHOWN = 10  # missing runs that are named
+EPILOG = """NAME is a printed table (table1 to table7, medical1 to medical4), a study, or
+everything. Runs that have a row are not made again. With --set the runs are trials: their rows go
+to results/scratch/NAME and enter no table of the report."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the command's arguments."""
     p = argparse.ArgumentParser(
         prog="python -m rdrepro.study",
-        description="List the studies, or make the rows of one that are missing.",
+        description="List the studies, make the missing rows of one, or run a row again.",
         epilog=EPILOG,
     )
-    p.add_argument("name", metavar="NAME", help='a study, a printed table, or "list"')
-    p.add_argument("--dry-run", action="store_true", help="only say what is missing")
+    p.add_argument("name", metavar="NAME", help='a table, a study, everything, "list" or "rerun"')
+    p.add_argument("row", metavar="ROW", nargs="?", help="with rerun: the file of a row")
+    p.add_argument(
+        "--dry-run", action="store_true", help="check what is needed and missing; no run"
+    )
+    p.add_argument("--cores", default="1", help="how many cores may be used at once, or all")
+    p.add_argument("--gpus", help="how many GPUs there are; each run takes one")
+    p.add_argument("--seeds", help="seeds 1 to this number, where a study has several")
+    p.add_argument("--set", help='changed settings, such as "epochs=2 weights=random"')
+    p.add_argument("--only", help='limits, such as "category=wood,bottle seed=1"')
     p.add_argument(
         "--weights",
         metavar="BACKBONE=PATH",
@@ -41,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data-root", metavar="PATH", help="folder of data sets; also RDREPRO_DATA")
     p.add_argument("--results-dir", metavar="PATH", help="also RDREPRO_RESULTS")
     p.add_argument("--device", help="cpu or cuda; by default a GPU where there is one")
+    p.add_argument("--profile", help="a profile of Snakemake: gpus, slurm, kubernetes or a path")
     return p
 
 
@@ -77,63 +87,138 @@ def main(arguments: list[str] | None = None) -> int:
         say("\nPrinted tables and their studies\n" + "\n".join(tables))
         return 0
     try:
-        chosen = studies_of(given.name)
-        weights = weights_files(given.weights, chosen)
-        check_places(given)
-        runs = load_runs(rows_folder(given))
-    except ValueError as error:
+        if given.name == "rerun":
+            from rdrepro.study.rerun import rerun
+
+            return rerun(given.row, given.weights, given.data_root, given.device, say)
+        if given.row:
+            raise ValueError(f"{given.row!r} is one name too many; only rerun takes a second one")
+        words = _words(given)
+        plan = Plan.of(words)
+        options = _options(given)
+        jobs = plan.jobs()
+    except (ValueError, OSError) as error:
         say(str(error))
         return 2
-    hashes = data_hashes(given.data_root)
-    lacking = [(study, missing(study, runs, hashes)) for study in chosen]
-    for study, absent in lacking:
-        report(study, absent)
-    if given.dry_run or not any(absent for _, absent in lacking):
-        return int(any(absent for _, absent in lacking))
-    if caution():
+    return make(plan, jobs, words, options, given.dry_run)
+
+
+def _words(given: argparse.Namespace) -> dict[str, Any]:
+    """What was given, under the names that the workflow's `--config` has."""
+    names = ("seeds", "set", "only", "gpus", "data_root", "device")
+    words = {name: getattr(given, name) for name in names}
+    results = given.results_dir or str(paths.results_dir())
+    words |= {"target": given.name, "results": str(Path(results).expanduser().absolute())}
+    return {**words, "weights": " ".join(given.weights)}
+
+
+def _options(given: argparse.Namespace) -> list[str]:
+    """Options of Snakemake: how much may run at once, and the profile."""
+    cores = given.cores
+    if cores != "all" and not (cores.isdecimal() and int(cores)):
+        raise ValueError(f"--cores {cores!r} must be a whole number above zero, or all")
+    options = []
+    if given.profile:
+        named = paths.ROOT / "workflow" / "profiles" / given.profile
+        options += ["--profile", str(named if named.is_dir() else given.profile)]
+    options += ["--cores", cores]
+    return options + (["--resources", f"gpu={given.gpus}"] if given.gpus else [])
+
+
+def make(
+    plan: Plan, jobs: Sequence[Job], words: Mapping[str, Any], options: list[str], dry_run: bool
+) -> int:
+    """Check what the missing runs need, make them, and say what came of it."""
+    lacking = plan.lacking()
+    say(f"{plan.target}: {len(jobs) - len(lacking)} of {len(jobs)} runs have a row")
+    reasons: dict[Job, str] = {}
+    if lacking:
+        from rdrepro.study.readiness import check
+
+        found = check(plan, lacking)
+        reasons = dict(found.blocked)
+        _say_needs(found.notes, reasons)
+        _say_missing(found.ready)
+        if found.ready and not dry_run:
+            reasons |= _run(plan, found.ready, words, options)
+    if dry_run:
+        return int(bool(lacking))
+    left = plan.lacking()
+    _say_tables(plan, jobs, reasons)
+    for job in left:
+        say(f"not made: {job.study.name}: {job.text()}: {reasons.get(job, 'it has no row')}")
+    return int(bool(left))
+
+
+def _say_needs(notes: Sequence[str], blocked: Mapping[Job, str]) -> None:
+    for note in notes:
+        say(f"note: {note}")
+    by_reason: dict[str, list[Job]] = {}
+    for job, reason in blocked.items():
+        by_reason.setdefault(reason, []).append(job)
+    for reason, jobs in by_reason.items():
+        say(f"{len(jobs)} runs cannot start (the first: {jobs[0].text()}): {reason}")
+
+
+def _say_missing(ready: Sequence[Job]) -> None:
+    for job in ready[:SHOWN]:
+        say(f"  to run: {job.study.name}: {job.text()}")
+    if len(ready) > SHOWN:
+        say(f"  and {len(ready) - SHOWN} more")
+
+
+def _run(
+    plan: Plan, ready: Sequence[Job], words: Mapping[str, Any], options: list[str]
+) -> dict[Job, str]:
+    """Let Snakemake make rows; return a sentence for each job that failed."""
+    from rdrepro.study.estimate import at_once, estimate_seconds
+    from rdrepro.study.watch import failures, overheads, run_workflow
+
+    if caution() and not plan.changes:
         say(caution())
-    named = ("data_root", "results_dir", "device")
-    places = {name: getattr(given, name) for name in named if getattr(given, name)}
-    failed = [
-        sentence
-        for study, absent in lacking
-        for sentence in make(study, absent, weights, places, say)
-    ]
-    for sentence in failed:
-        say(f"not made: {sentence}")
-    runs = load_runs(rows_folder(given))
-    return int(any(missing(study, runs, hashes) for study in chosen))
+    rows = [load_runs(folder / "runs") for folder in {paths.results_dir(), plan.results}]
+    seconds = estimate_seconds(ready, pd.concat(rows), at_once(plan, ready, options))
+    about = (
+        f"about {duration(seconds)}, from rows of such runs"
+        if seconds
+        else ("for an unknown time, since no such run has a row yet")
+    )
+    log = plan.folder / "snakemake.log"
+    say(f"{len(ready)} runs start, {about}. Executed notebooks and logs: {plan.folder}")
+    markers = {job: plan.marker(job) for job in ready}
+    settings = [f"{k}={v}" for k, v in words.items() if v not in (None, "")]
+    code = run_workflow(list(markers.values()), settings, options, log)
+    failed = failures(markers)
+    beside = overheads(list(markers.values()))
+    if beside:
+        say(f"Beside training and testing a run took {median(beside):.0f} s on the median.")
+    if code and len(failed) == len(ready):
+        say(f"Snakemake ended with code {code}; its messages are in {log}")
+    return failed
 
 
-def rows_folder(given: argparse.Namespace) -> Path:
-    """The folder of rows, as `resolve` would choose it."""
-    named = given.results_dir
-    return (Path(named).expanduser().absolute() if named else paths.results_dir()) / "runs"
+def _say_tables(plan: Plan, jobs: Sequence[Job], reasons: Mapping[Job, str]) -> None:
+    """Write and print the printed tables that the jobs fill."""
+    from rdrepro.study.outcome import outcome, tables_of
 
-
-def check_places(given: argparse.Namespace) -> None:
-    """Raise ValueError for a data root that is no folder or, before runs, an unknown device."""
-    if given.data_root and not Path(given.data_root).expanduser().is_dir():
-        raise ValueError(f"--data-root {given.data_root!r} is no folder")
-    if given.device and not given.dry_run:
-        from rdrepro.runs.device import find_device  # loads torch
-
-        find_device(given.device)
-
-
-def report(study: Study, absent: list) -> None:
-    """Say how many runs of a study have a row, and name the first of the missing ones."""
-    whole = len(study.runs())
-    say(f"{study.name}: {whole - len(absent)} of {whole} runs have a row")
-    for run in absent[:SHOWN]:
-        say(f"  missing: {describe(run)}")
-    if len(absent) > SHOWN:
-        say(f"  and {len(absent) - SHOWN} more")
+    runs = load_runs(plan.results / "runs")
+    folder = plan.folder / "tables"
+    for table in tables_of(jobs):
+        found = outcome(table, jobs, runs, reasons, trial=bool(plan.changes))
+        if found.empty:
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        found.to_csv(folder / f"{table}.csv", index=False)
+        heading = f"{table}, {plan.target}" + (": a trial, no reproduction" * bool(plan.changes))
+        say(f"\n{heading}\n{found.round(1).to_string(index=False, na_rep='-')}\n")
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (BrokenPipeError, KeyboardInterrupt):  # `| head` or Ctrl-C; finished rows stay
+    except BrokenPipeError:  # `| head`
         sys.stderr.close()
+        sys.exit(130)
+    except KeyboardInterrupt:  # finished rows stay
+        say("\nStopped. Finished rows are kept; the same command goes on from here.")
         sys.exit(130)

@@ -3,13 +3,14 @@
 Each block lies between two marks.
 """
 
+import re
 from pathlib import Path
 
 import pandas as pd
 
 from rdrepro.runs.rows import load_runs
 from rdrepro.study.deviations import REGISTER_PARTS, effects_table, measured_effects, register
-from rdrepro.study.formats import markdown, rounded
+from rdrepro.study.formats import markdown, markdown_text, rounded
 from rdrepro.study.medical_tables import (
     again_table,
     again_verdict,
@@ -28,7 +29,7 @@ def generated_blocks(runs_dir: Path) -> dict[str, str]:
     demo = runs[runs["study"] == "readme"].iloc[-1]
     measured = measured_effects(runs)
     blocks = {
-        "demo": f"```\n{row_table(demo)}\n```",
+        "demo": fenced(str(row_table(demo))),
         "embedded": markdown(embedded_table(runs[runs["study"] == "embedded"])),
         "results": markdown(rounded(usual_protocol(beside_table(runs, "small-backbones")))),
         "novelty": markdown(
@@ -48,7 +49,14 @@ def medical_block(runs: pd.DataFrame) -> str:
     wide = ["five folds anew", "folds"]
     table = readable_columns(columns_table(runs)).drop(columns=wide, errors="ignore")
     told = f"{steps_verdict(steps_table(runs))} {again_verdict(again_table(runs))}".strip()
-    return f"{markdown(rounded(table))}\n\n{told}"
+    return f"{markdown(rounded(table))}\n\n{markdown_text(told)}"
+
+
+def fenced(text: str) -> str:
+    """Text as a code block of Markdown, which no backticks and no mark of `fill_block` end."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text.replace('<!--', '<! --')}\n{fence}"
 
 
 def usual_protocol(table: pd.DataFrame) -> pd.DataFrame:

@@ -75,7 +75,9 @@ def _told(cell: Cell, rows: pd.DataFrame) -> str:
     if cell.row_metric == "cost.bank_mib":
         megabytes = rows["cost.bank_mib"].iloc[-1] * MIB / 1e6
         return f"{megabytes:.0f} MB of 10^6 bytes; {footnotes(cell, rows).iloc[0]}"
-    return " on ".join(ran) + f"; {footnotes(cell, rows).iloc[0]}".rstrip("; ")
+    senders = sorted(set(rows["sender"]) - {""})
+    sent = f"; rows sent by {', '.join(senders)}" if senders else ""
+    return " on ".join(ran) + f"; {footnotes(cell, rows).iloc[0]}".rstrip("; ") + sent
 
 
 def _line(cell: Cell, matcher: Matcher) -> dict[str, Any]:
@@ -143,13 +145,15 @@ def left_out(runs: pd.DataFrame | None = None, cells: Iterable[Cell] | None = No
     """The rows that follow the protocol of a cell but do not count: row, study and reason.
 
     cells: by default all printed cells. Rows that fit no cell are then listed too, if they do not
-    come from a clean working tree.
+    come from a clean working tree, and so are files that are no rows.
     """
     runs = load_runs() if runs is None else runs
     matcher = _matched(runs, printed_cells() if cells is None else cells)
     reasons = {f: reason for f, reason in matcher.reasons.items() if f not in matcher.used}
     if cells is None and len(runs):
         reasons |= dict.fromkeys(runs["file"][~is_clean(runs)], DIRTY)
+    if cells is None:
+        reasons |= runs.attrs.get("unreadable", {})
     rows = [(f, f.split("/")[0], reason) for f, reason in sorted(reasons.items())]
     return pd.DataFrame(rows, columns=["row", "study", "reason"])
 

@@ -1,6 +1,7 @@
 """Tables as text: rounding, intervals, Markdown, LaTeX, CSV and HTML."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,10 @@ from IPython.display import HTML
 
 from rdrepro import paths
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+FORMULA_SIGNS = ("=", "+", "-", "@")  # a spreadsheet computes a cell that begins so
+# A number or two, and what tables write behind them: an interval, a remark. "-": not printed.
+NUMBER = re.compile(r"(-|[+-]?[\d.,]+)(/(-|[\d.,]+))?( ?%)?( \[[-+\d., ]*\])?( \([\w ]*\))?")
 FOLDED = 10  # lines; where asked for, a longer table is hidden until a click
 CSS = (
     "<style>.rd{overflow-x:auto;margin:1em 0}.rd table{font-size:11px;border-collapse:collapse}"
@@ -40,7 +45,8 @@ def html_table(
     html = rounded(table, digits).to_html(index=index, classes=head, border=0, sparsify=True)
     html = re.sub("`([^`]+)`", r"<code>\1</code>", html)
     html = html.replace("<thead>", f"<caption>{caption}</caption><thead>", 1)
-    html = f'<div class="rd">{html}</div>'
+    # The class keeps JupyterLab from reading "$...$" in a cell as a formula.
+    html = f'<div class="rd tex2jax_ignore">{html}</div>'
     if long:
         html = f"<details><summary>{caption}: {len(table)} lines</summary>{html}</details>"
     return HTML(CSS + html)
@@ -62,9 +68,9 @@ def save_table(table: pd.DataFrame, name: str, folder: Path | None = None) -> li
     index = not isinstance(table.index, pd.RangeIndex)
     flat = flattened(shown)
     texts = {
-        "csv": flat.to_csv(index=index),
+        "csv": _changed(flat, csv_text).to_csv(index=index),
         "md": markdown(flat.reset_index() if index else flat) + "\n",
-        "tex": shown.to_latex(index=index, escape=True, multicolumn_format="c"),
+        "tex": latex(shown, index),
     }
     files = []
     for ending, text in texts.items():
@@ -98,5 +104,51 @@ def flattened(table: pd.DataFrame) -> pd.DataFrame:
 def markdown(table: pd.DataFrame) -> str:
     """A table as Markdown."""
     lines = [list(table.columns), ["---"] * table.shape[1], *table.values.tolist()]
-    cells = [[str(value).replace("|", "\\|") for value in line] for line in lines]
+    cells = [[markdown_text(str(value)) for value in line] for line in lines]
     return "\n".join("| " + " | ".join(line) + " |" for line in cells)
+
+
+def markdown_text(text: str) -> str:
+    """Text in one line in which nothing is HTML, a link or the end of a cell.
+
+    Code between backticks and emphasis keep their meaning, since tables use them.
+    """
+    text = _one_line(text).replace("<", "&lt;").replace("](", "]\\(")
+    return re.sub(r"(\\*)\|", r"\1\1\\|", text)
+
+
+def latex(table: pd.DataFrame, index: bool) -> str:
+    """A table of text as LaTeX (booktabs), with all special characters escaped."""
+    tex = _changed(table, _one_line).to_latex(index=index, escape=True, multicolumn_format="c")
+    # After a line break, LaTeX reads "[" as the start of a length and "*" as a variant.
+    return re.sub(r"^(\s*)(?=[\[*])", r"\1{}", tex, flags=re.MULTILINE)
+
+
+def csv_text(text: str) -> str:
+    """Text that a spreadsheet does not take for a formula; numbers and intervals stay."""
+    text = _one_line(text)
+    if text.lstrip().startswith(FORMULA_SIGNS) and not NUMBER.fullmatch(text):
+        return f"'{text}"
+    return text
+
+
+def _one_line(text: str) -> str:
+    """Text without line breaks and other control characters."""
+    return CONTROL.sub(" ", text)
+
+
+def _changed(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    """A table whose texts, also those of its index and columns, are changed by a function."""
+
+    def changed(value: object) -> object:
+        return change(value) if isinstance(value, str) else value
+
+    def renamed(names: pd.Index) -> pd.Index:
+        if isinstance(names, pd.MultiIndex):
+            keys = [tuple(map(changed, key)) for key in names]
+            return pd.MultiIndex.from_tuples(keys, names=map(changed, names.names))
+        return names.map(changed).rename(changed(names.name))
+
+    return (
+        table.map(changed).set_axis(renamed(table.columns), axis=1).set_axis(renamed(table.index))
+    )

@@ -1,6 +1,5 @@
-"""The runs of a study that have no row yet, and how to make their rows."""
+"""Which jobs of a study have no row yet, and what those jobs need."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,57 +8,79 @@ from typing import Any
 import pandas as pd
 
 from rdrepro import registry
-from rdrepro.backbones import PRETRAINED, RANDOM
 from rdrepro.config import FIELD_NAMES, RunConfig
-from rdrepro.runs.rows import save_row
-from rdrepro.study.catalogue import Study, configuration, identity
+from rdrepro.runs.git import git_state
+from rdrepro.study.catalogue import identity
+from rdrepro.study.jobs import Job
 from rdrepro.study.selection import clean
-from rdrepro.text import duration, one_of
+from rdrepro.text import one_of
 
-Given = Mapping[str, Any]  # parameters of `resolve`
+CLEAN, ANY = "clean", "any"  # which rows count: those of clean working trees, or all
 
 
-def rows_of(study: Study, runs: pd.DataFrame) -> list[dict[str, Any]]:
-    """The clean rows of a study, as configurations with the hashes of their data."""
-    kept = clean(runs, study.name)
+def rows_of(study: str, runs: pd.DataFrame, counted: str = CLEAN) -> list[dict[str, Any]]:
+    """The rows of a study that count, as configurations with the hashes of their data."""
+    if runs.empty:
+        return []
+    kept = clean(runs, study) if counted == CLEAN else runs[runs["study"] == study]
     # In a mixed column pandas turns whole numbers into floats and null into NaN.
     return [_as_config(row) for row in kept.to_dict("records")]
 
 
 def _as_config(row: Mapping[str, Any]) -> dict[str, Any]:
     fields = {name: row[name] for name in FIELD_NAMES}
-    return asdict(RunConfig(**fields)) | {
-        f"{part}_data": row[f"provenance.{part}_data_sha256"] for part in ("train", "test")
-    }
+    hashes = {f"{part}_data": row[f"provenance.{part}_data_sha256"] for part in ("train", "test")}
+    return asdict(RunConfig(**fields)) | hashes | {"file": row["file"]}
+
+
+Hashes = Callable[[RunConfig], Sequence[str] | None]
+
+
+def unknown(config: RunConfig) -> None:
+    """The hashes of data that are not at hand."""
 
 
 def missing(
-    study: Study, runs: pd.DataFrame, hashes: Callable[[RunConfig], Sequence[str] | None]
-) -> list[Given]:
-    """The runs of a study that have no clean row.
+    jobs: Sequence[Job], runs: pd.DataFrame, hashes: Hashes = unknown, counted: str = CLEAN
+) -> list[Job]:
+    """The jobs that have no row; for the parameters see `files`."""
+    found = files(jobs, runs, hashes, counted)
+    return [job for job in jobs if job not in found]
+
+
+def files(
+    jobs: Sequence[Job], runs: pd.DataFrame, hashes: Hashes = unknown, counted: str = CLEAN
+) -> dict[Job, str]:
+    """The file of the newest row of each job that has one.
 
     runs: lines of `load_runs`. hashes: a function from a configuration to the hashes of its
     training and test data, or to None if the data are not at hand. If the hashes are known, rows of
-    other data do not count.
+    other data do not count. counted: CLEAN where only rows of clean working trees count, else ANY.
     """
-    rows = rows_of(study, runs)
+    known: dict[str, dict[tuple[str, ...], list[dict[str, Any]]]] = {}
+    newest = {}
+    for job in jobs:
+        study = job.study.name
+        if study not in known:
+            known[study] = _by_identity(rows_of(study, runs, counted))
+        found = known[study].get(job.identity, [])
+        data = hashes(job.config) if found else None
+        if data is not None:
+            found = [r for r in found if [r["train_data"], r["test_data"]] == list(data)]
+        if found:
+            newest[job] = found[-1]["file"]
+    return newest
+
+
+def _by_identity(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, ...], list[dict[str, Any]]]:
     known: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in rows:
         for with_precision in (True, False):
             known.setdefault(identity(row, with_precision), []).append(row)
-    lacking = []
-    for run in study.runs():
-        config = configuration(run)
-        found = known.get(identity(asdict(config), "precision" in run), [])
-        data = hashes(config) if found else None
-        if data is not None:
-            found = [r for r in found if [r["train_data"], r["test_data"]] == list(data)]
-        if not found:
-            lacking.append(run)
-    return lacking
+    return known
 
 
-def data_hashes(data_root: str | None) -> Callable[[RunConfig], Sequence[str] | None]:
+def data_hashes(data_root: str | None) -> Hashes:
     """A function from a configuration to the hashes of its training and test data.
 
     It gives None where real data are not at hand. It also gives None for embedded data: they are
@@ -90,95 +111,19 @@ def _hash(config: RunConfig, data_root: str | None) -> Sequence[str] | None:
     try:
         root = find_data(config, data_root)
         train, test = (open_split(config, root, split) for split in ("train", "test"))
-        return training_hash(train, open_validation(config, root)), test.fingerprint()
+        held_out = open_validation(config, root)
+        marks = train.fingerprint(), held_out.fingerprint() if held_out else None
+        return training_hash(*marks), test.fingerprint()
     except (FileNotFoundError, ConnectionError):
         return None
 
 
-def make(
-    study: Study,
-    lacking: Sequence[Given],
-    weights: Mapping[str, str],
-    places: Given,
-    say: Callable[[str], None],
-) -> list[str]:
-    """Make the rows of runs, one after the other; return a sentence for each run that failed.
-
-    weights: the file of each backbone whose weights are not found by name. places: data_root,
-    results_dir and device, as in `resolve`. say: called with a line of progress before each run. A
-    run that fails does not stop the others.
-    """
-    import torch
-
-    from rdrepro.runs.execute import carry_out
-    from rdrepro.runs.resolve import resolve
-
-    machine = torch.get_num_threads()
-    torch.set_num_threads(study.threads or machine)
-    failed, started = [], time.monotonic()
-    for number, run in enumerate(lacking, 1):
-        left = _seconds_left(study, number - 1, len(lacking), time.monotonic() - started)
-        about = f", about {duration(left)} left" if left else ""
-        say(f"[{number} of {len(lacking)}{about}] {describe(run)}")
-        try:
-            config = configuration(run)
-            file = weights.get(config.backbone) if config.weights != RANDOM else None
-            named = {"weights": file} if file else _findable(run)
-            # Embedded data need no data root, and refuse one.
-            embedded = registry.DATASETS[config.dataset].embedded
-            where = {k: v for k, v in places.items() if not (embedded and k == "data_root")}
-            resolved = resolve(**{**run, **named, **where, "study": study.name})
-            _check_weights(config.weights, resolved.config.weights)
-            save_row(carry_out(resolved, study.timed).row, resolved.rows_dir)
-        except (ValueError, OSError, RuntimeError, MemoryError) as error:
-            failed.append(f"{describe(run)}: {error}")
-            say(f"failed: {error}")
-    torch.set_num_threads(machine)
-    return failed
-
-
-def _findable(run: Given) -> Given:
-    """The weights to give for a run: none, since they are found by name.
-
-    FileNotFoundError if the run identifies a file by its hash, which cannot be searched for.
-    """
-    named = run.get("weights")
-    if named and named.startswith("sha256:"):
-        backbone = configuration(run).backbone
-        raise FileNotFoundError(
-            f"the weights {named} of {backbone} cannot be found by name; give their file as "
-            f"--weights {backbone}=PATH"
-        )
-    return {}
-
-
-def _check_weights(wanted: str, found: str) -> None:
-    """Raise ValueError if a file has other weights than the rows of the study."""
-    tagged = wanted == PRETRAINED and found.startswith(f"{PRETRAINED}:")  # by timm
-    if found != wanted and not tagged:
-        raise ValueError(f"the file given with --weights is {found}, but the study wants {wanted}")
-
-
-def _seconds_left(study: Study, made: int, runs: int, passed: float) -> float:
-    """The estimated seconds for the remaining runs; 0 if nothing is known.
-
-    The pace is that of the runs made so far. Before the first, it is that of the committed rows.
-    """
-    each = passed / made if made else 3600 * (study.hours or 0) / len(study.runs())
-    return each * (runs - made)
-
-
-def describe(run: Given) -> str:
-    """The parameters of a run in one line."""
-    return " ".join(f"{name}={value}" for name, value in run.items())
-
-
-def weights_files(texts: Sequence[str], studies: Sequence[Study]) -> dict[str, str]:
+def weights_files(texts: Sequence[str], jobs: Sequence[Job]) -> dict[str, str]:
     """The weights file of each backbone, from texts such as "resnet18=PATH".
 
     ValueError for a text of another form, a path that is no file, or a backbone of no run.
     """
-    used = {configuration(run).backbone for study in studies for run in study.runs()}
+    used = {job.config.backbone for job in jobs}
     files = {}
     for text in texts:
         backbone, equals, path = text.partition("=")
@@ -189,14 +134,12 @@ def weights_files(texts: Sequence[str], studies: Sequence[Study]) -> dict[str, s
                 f"--weights {text!r}: no run here has backbone={backbone!r}, but "
                 f"{one_of(sorted(used))}"
             )
-        files[backbone] = path
+        files[backbone] = str(Path(path).expanduser().absolute())
     return files
 
 
 def caution() -> str:
     """A warning that rows made now will count in no table, with the reason; "" where they count."""
-    from rdrepro.runs.provenance import git_state
-
     _, dirty = git_state()
     if dirty is False:
         return ""

@@ -1,7 +1,6 @@
 """Table 4, one-class novelty detection: a run per class, and averages over classes from rows."""
 
 import math
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from rdrepro import paths, registry
+from rdrepro.backbones import default_weights
 from rdrepro.config import parse_overrides
-from rdrepro.presets import CHOSEN_CLASSES
+from rdrepro.presets import AUTO, CHOSEN_CLASSES, PRESETS
+from rdrepro.progress import say
 from rdrepro.registry import DATASETS, check_dataset
 from rdrepro.runs.notebook import resolve_notebook
 from rdrepro.runs.rows import read_scores
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rdrepro.runs.execute import Outcome
     from rdrepro.runs.run import Run
 
+DEMO = "novelty_demo"  # the preset that needs no download
 STUDY, CURVES_STUDY = "novelty", "novelty-curves"
 ALL_CLASSES = -1  # as the parameter `normal_class`: every class in turn
 OWN = {
@@ -36,13 +38,16 @@ OWN = {
 def resolve_classes(namespace: dict[str, Any]) -> dict[str, "Run"]:
     """The runs of 03_novelty's parameters by class: one class, or all for normal_class=-1.
 
-    dataset: by default MNIST if it is on disk, or if a data root or one of its presets is given;
-    otherwise scikit-learn's digits. ValueError for a data set that is neither one of Table 4's nor
-    digits, or if the overrides name a field of OWN.
+    dataset: by default MNIST if it is on disk or one of its presets is given; otherwise
+    scikit-learn's digits. Without a named data set, preset or teacher nothing is downloaded: if
+    the weights of ResNet-18 are not on disk, the preset is `novelty_demo`. ValueError for a data
+    set that is neither one of Table 4's nor digits, or if the overrides name a field of OWN;
+    FileNotFoundError if a data root without MNIST is named, but no data set.
     """
     dataset = namespace.get("dataset")
     if dataset is None:
         dataset = _usual_dataset(namespace.get("preset"), namespace.get("data_root"))
+        namespace = namespace | _usual_preset(dataset, namespace)
     check_dataset(dataset, registry.ONE_CLASS)
     wanted = namespace.get("normal_class")
     everyone = wanted in (None, ALL_CLASSES, str(ALL_CLASSES))
@@ -56,17 +61,47 @@ def resolve_classes(namespace: dict[str, Any]) -> dict[str, "Run"]:
 
 
 def _usual_dataset(preset: str | None, data_root: str | None) -> str:
-    if preset == "novelty_demo":
+    if preset == DEMO:
         return "digits"
-    root = paths.data_dir() or paths.ROOT / "data"
-    named = data_root or os.environ.get("RDREPRO_DATA")
-    if (
-        named
-        or preset in ("novelty_official", "novelty_tuned")
-        or (root / DATASETS["mnist"].folders[0]).is_dir()
-    ):
+    if preset in ("novelty_official", "novelty_tuned"):
         return "mnist"
+    root = paths.existing(data_root) if data_root else paths.data_dir()
+    folder = DATASETS["mnist"].folders[0]
+    if root and (root / folder).is_dir():
+        return "mnist"
+    if data_root:
+        raise FileNotFoundError(
+            f"data_root={data_root!r} has no folder {folder}; name a data set that is there, as in "
+            "-p dataset cifar10, or leave data_root out to run on scikit-learn's digits"
+        )
     return "digits"
+
+
+def _usual_preset(dataset: str, namespace: Mapping[str, Any]) -> dict[str, str]:
+    """The preset to change to if ResNet-18's weights would have to be downloaded for MNIST."""
+    overrides = parse_overrides(str(namespace.get("overrides") or ""))
+    chosen = {"backbone", "weights"} & set(overrides)
+    chosen |= {n for n in ("backbone", "weights") if namespace.get(n) is not None}
+    if dataset != "mnist" or namespace.get("preset") not in (None, AUTO) or chosen:
+        return {}
+    teacher = PRESETS["novelty_official"]["backbone"]
+    if _weights_on_disk(teacher):
+        return {}
+    say(
+        f"The weights of {teacher} are not on disk, so that preset={DEMO} runs, whose teacher "
+        "comes with the package; preset=novelty_official downloads them."
+    )
+    return {"preset": DEMO}
+
+
+def _weights_on_disk(backbone: str) -> bool:
+    """Whether the usual weights of a torchvision network are there without a download."""
+    import torch
+    import torchvision
+
+    url = torchvision.models.get_model_weights(backbone)[default_weights(backbone)].url
+    folders = (paths.weights_dir(), Path(torch.hub.get_dir()) / "checkpoints")
+    return any((folder / url.rsplit("/", 1)[-1]).is_file() for folder in folders if folder)
 
 
 def gradient_steps(row: Mapping[str, Any]) -> int:

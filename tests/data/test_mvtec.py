@@ -1,11 +1,14 @@
 """MVTec AD as the official code reads it, and what is said of folders that are not right."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from rdrepro.data.mvtec import MVTecAD, find_mvtec
+from rdrepro.data.mvtec import MVTecAD
+from rdrepro.data.mvtec_files import find_mvtec
 
 
 def item_of(root, index=0, **options):
@@ -58,6 +61,25 @@ def test_order_is_sorted_and_other_files_are_passed_over(small_mvtec):
     assert len(MVTecAD(small_mvtec / "mvtec", "bottle", "test", 64)) == count
 
 
+def test_hidden_folders_are_no_defects_and_endings_may_be_upper_case(tiny_category):
+    folder = tiny_category / "mvtec" / "grid"
+    (folder / "test/.cache").mkdir()
+    for name in ("test/bent/000", "ground_truth/bent/000_mask"):
+        (folder / f"{name}.png").rename(folder / f"{name}.PNG")
+    picture = (folder / "test/bent/000.PNG").read_bytes()
+    (folder / "test/.cache/000.png").write_bytes(picture)
+    data = MVTecAD(tiny_category / "mvtec", "grid", "test", 8)
+    assert data.counts() == {"bent": 1, "good": 1}
+    assert data.mask_path(data.paths[0]).name == "000_mask.PNG" and data[0]["gt_mask"].any()
+
+
+def test_a_name_that_is_no_text_has_a_fingerprint(tiny_category):
+    folder = tiny_category / "mvtec" / "grid" / "train" / "good"
+    before = MVTecAD(tiny_category / "mvtec", "grid").fingerprint()
+    (folder / "001.png").rename(folder / os.fsdecode(b"\xff.png"))
+    assert MVTecAD(tiny_category / "mvtec", "grid").fingerprint() != before
+
+
 def test_fingerprint_follows_the_bytes_and_not_the_place(tiny_category, tmp_path):
     def fingerprint(root, split="test"):
         return MVTecAD(root / "mvtec", "grid", split).fingerprint()
@@ -82,6 +104,9 @@ def test_a_missing_folder_says_how_to_get_the_data(tmp_path):
         find_mvtec(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match="holds no MVTec AD"):
         find_mvtec(tmp_path)
+    (tmp_path / "archive.tar").touch()
+    with pytest.raises(FileNotFoundError, match=r"archive\.tar is a file; name the folder"):
+        find_mvtec(tmp_path / "archive.tar")
 
 
 def break_image(root):

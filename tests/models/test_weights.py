@@ -7,7 +7,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 from rdrepro.backbones import NoFourthStageError
 from rdrepro.models.teacher import FourthStage, Teacher
-from rdrepro.models.weights import RESNETS, Weights
+from rdrepro.models.weights import RESNETS, Weights, read_file
 
 
 def given(path):
@@ -25,12 +25,46 @@ def test_files_that_do_not_fit_say_which_entries(resnet_file, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no tensors", b"plain text\n", b"\x80\x02}q\x00.", bytes(range(256)) * 9]
+    ("content", "what"),
+    [
+        (b"", "it is empty; download or copy it again"),
+        (b"<!DOCTYPE html>\n<p>404", "it is text, which begins '<!DOCTYPE html> <p>404'; download"),
+        (b"\x89PNG\r\n\x1a\n rest", "it is a picture; download or copy it again"),
+        (b"\xff\xd8\xff\xe0 rest", "it is a picture; download"),
+        (b"\x80\x02}q\x00.", "it is cut off or damaged, or was not saved by PyTorch; download"),
+        (bytes(range(256)) * 9, "it is cut off or damaged, or was not saved by PyTorch; download"),
+    ],
 )
-def test_files_that_hold_no_tensors_are_refused(content, tmp_path):
+def test_files_that_hold_no_tensors_say_what_they_are(content, what, tmp_path):
     path = tmp_path / "broken.pth"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"broken\.pth"):
+    with pytest.raises(ValueError, match=r"the weights file broken\.pth") as error:
+        read_file(path)
+    assert what in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_that_was_cut_off_is_refused(zipped, resnet_file, tmp_path):
+    path = tmp_path / "cut.pth"
+    torch.save(torch.load(resnet_file), path, _use_new_zipfile_serialization=zipped)
+    path.write_bytes(path.read_bytes()[:-100_000])
+    with pytest.raises(ValueError, match=r"cut\.pth cannot be read: it is cut off or damaged"):
+        Teacher("resnet18", given(path))
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.zeros(64, 3, 7, 7).to_sparse(),
+        torch.zeros(64, 3, 7, 7, dtype=torch.complex64),
+        torch.zeros(64, 3, 7, 7, device="meta"),
+    ],
+    ids=["sparse", "complex", "without data"],
+)
+def test_tensors_that_are_not_plain_are_refused(tensor, resnet_file, tmp_path):
+    path = tmp_path / "odd.pth"
+    torch.save(torch.load(resnet_file) | {"conv1.weight": tensor}, path)
+    with pytest.raises(ValueError, match=r"odd\.pth has .* no dense tensors .*\(conv1\.weight\)"):
         Teacher("resnet18", given(path))
 
 
@@ -185,12 +219,14 @@ def test_values_that_are_not_finite_are_refused(resnet_file, tmp_path):
         Teacher("resnet18", given(tmp_path / "nan.pth"))
 
 
-def test_no_code_is_run_from_a_weights_file(tmp_path):
+@pytest.mark.parametrize("zipped", [True, False])
+def test_no_code_is_run_from_a_weights_file(zipped, tmp_path):
     class Evil:
         def __reduce__(self):
             return (open, (str(tmp_path / "written"), "w"))
 
-    torch.save({"conv1.weight": Evil()}, tmp_path / "evil.pth")
-    with pytest.raises(ValueError, match="cannot be read"):
+    content = {"conv1.weight": Evil()}
+    torch.save(content, tmp_path / "evil.pth", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ValueError, match=r"evil\.pth cannot be read: it holds code .* state_dict"):
         Teacher("resnet18", given(tmp_path / "evil.pth"))
     assert not (tmp_path / "written").exists()

@@ -105,6 +105,21 @@ def test_a_misspelt_parameter_is_refused_with_the_nearest_name(tmp_path):
         run_cells(cells[:RESOLVING_CELL])
 
 
+@pytest.mark.parametrize(
+    ("name", "own", "ending"),
+    [("backbone", ["backbones"], "itself; use backbones"), ("bottleneck", [], "itself")],
+)
+def test_a_setting_that_a_notebook_makes_itself_is_refused(name, own, ending):
+    with pytest.raises(ValueError, match=f"this notebook sets {name} {ending}$"):
+        resolve_notebook({name: "resnet18"}, own, **{name: "resnet50"})
+
+
+def test_05_names_its_own_parameter(tmp_path):
+    cells = code_cells(prepare("05_backbones", tmp_path / "p.ipynb", backbone="resnet18"))
+    with pytest.raises(ValueError, match="cannot be given here: .*; use backbones"):
+        run_cells(cells[:RESOLVING_CELL])
+
+
 def test_a_misspelt_parameter_stops_a_kernel(tmp_path):
     given = {"categroy": "wood", "results_dir": str(tmp_path)}
     with pytest.raises(papermill.PapermillExecutionError, match="Did you mean 'category'"):

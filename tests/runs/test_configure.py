@@ -104,6 +104,14 @@ def test_fields_of_other_methods_keep_their_defaults(method):
         ({"method": "padim", "epochs": 3}, "epochs has no meaning with method='padim'"),
         ({"neighbours": 3}, "neighbours has no meaning with method='reverse_distillation'"),
         ({"dataset": "mnistt"}, "dataset='mnistt' is not .* Did you mean 'mnist'"),
+        ({"method": "PaDiM"}, "method='PaDiM' is not .* Did you mean 'padim'"),
+        ({"category": "Wood"}, "category='Wood' is none of .* Did you mean 'wood'"),
+        ({"backbone": "wrn50"}, "not torchvision's name. Did you mean 'wide_resnet50_2'"),
+        ({"backbone": "WRN-101-2"}, "Did you mean 'wide_resnet101_2'"),
+        ({"backbone": "wideresnet50"}, "Did you mean 'wide_resnet50_2'"),
+        ({"overrides": "lr=1000"}, "lr=1000 is too high: .*; use 1 or less"),
+        ({"category": "all"}, "category='all' names several, .* `make study TABLE=table1`"),
+        ({"category": "bottle,wood"}, "category='bottle,wood' names several, but a run has one"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(given, message):
@@ -129,6 +137,15 @@ def test_what_is_wrong_is_said_in_one_sentence(given, message):
 def test_settings_that_do_not_fit_the_data_are_refused(given, message):
     with pytest.raises(ValueError, match=message):
         configured("novelty_demo", **{"dataset": "digits", **given})
+
+
+def test_a_data_root_that_is_a_file_is_refused(tmp_path):
+    file = tmp_path / "mvtec.tar.xz"
+    file.touch()
+    with pytest.raises(ValueError, match="data_root=.* is a file; give the folder that holds"):
+        separate({"data_root": str(file)})
+    assert separate({"data_root": tmp_path})[0]["data_root"] == str(tmp_path)
+    assert separate({"data_root": "nowhere"})[0]["data_root"] == "nowhere"  # `resolve` says more
 
 
 @pytest.mark.parametrize("study", [None, "2024", "small-backbones", "a.b_c-D"])

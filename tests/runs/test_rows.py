@@ -1,5 +1,6 @@
 """Rows: valid, written whole or not at all, never overwritten, and read back as a table."""
 
+import errno
 import json
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 import rdrepro as rd
 from rdrepro.runs import rows
 from rdrepro.runs.rows import read_scores
+from rdrepro.study.compare import left_out
 
 
 def test_metrics_can_be_computed_again_from_the_scores(finished):
@@ -15,12 +17,41 @@ def test_metrics_can_be_computed_again_from_the_scores(finished):
     assert again == pytest.approx(row["metrics"]["image_auroc"], abs=1e-6)
 
 
+def changed(row, place="metrics", **values):
+    """A row with other values in one of its parts."""
+    return row | {place: row[place] | values}
+
+
 def test_no_row_overwrites_another(finished, tmp_path):
     _, row, _ = finished
-    files = [rd.save_row(row, tmp_path / "runs") for _ in range(3)]
-    assert len({f.name for f in files}) == 3
-    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == sorted(f.name for f in files)
-    assert json.loads(files[2].read_text()) == row
+    others = [row, changed(row, image_auroc=0.25), changed(row, image_auroc=0.5)]
+    files = [rd.save_row(other, tmp_path) for other in others]
+    assert [f.name.removeprefix(files[0].stem) for f in files] == [".json", "-2.json", "-3.json"]
+    assert [json.loads(f.read_text()) for f in files] == others
+
+
+def test_the_same_result_again_is_the_same_row(finished, tmp_path):
+    _, row, _ = finished
+    first = rd.save_row(row, tmp_path)
+    before = first.read_bytes()
+    later = changed(row, "provenance", finished="2026-11-11T11:11:11+00:00", threads=7)
+    later = changed(later, "cost", train_seconds=99.0)
+    assert rd.save_row(later, tmp_path) == first and first.read_bytes() == before
+
+
+def test_a_clean_row_does_not_hide_behind_a_dirty_one(finished, tmp_path):
+    _, row, _ = finished
+    clean, dirty = (changed(row, "provenance", dirty=d) for d in (False, True))
+    first, second = rd.save_row(dirty, tmp_path), rd.save_row(clean, tmp_path)
+    assert first != second
+    assert rd.save_row(dirty, tmp_path) == first and rd.save_row(clean, tmp_path) == second
+
+
+def test_measured_times_are_results(finished, tmp_path):
+    _, row, _ = finished
+    quartiles = {f"{k}_seconds": [0.1, 0.2, 0.3] for k in ("image", "teacher", "student", "map")}
+    timed = changed(row, "cost", **quartiles)
+    assert len({rd.save_row(timed, tmp_path) for _ in range(2)}) == 2
 
 
 def test_an_invalid_row_is_not_written(finished, tmp_path):
@@ -36,25 +67,15 @@ def test_an_invalid_row_is_not_written(finished, tmp_path):
     assert not list(tmp_path.glob("*.json"))
 
 
-def test_a_row_that_cannot_be_written_leaves_nothing(finished, tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError("no space left on device")
+def test_a_full_disk_is_named_and_leaves_nothing(finished, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     _, row, _ = finished
-    monkeypatch.setattr(rows.os, "link", full)
-    monkeypatch.setattr(rows.Path, "rename", full)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr(rows.Path, "write_text", full)
+    with pytest.raises(OSError, match=r"\.json was not written, since the disk is full; free"):
         rd.save_row(row, tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_file_system_without_hard_links_serves_too(finished, tmp_path, monkeypatch):
-    def unsupported(*_):
-        raise OSError("operation not supported")
-
-    monkeypatch.setattr(rows.os, "link", unsupported)
-    files = [rd.save_row(finished[1], tmp_path) for _ in range(2)]
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f.name for f in files)
+    assert [p.name for p in tmp_path.iterdir()] == [".rows.lock"]
 
 
 def test_rows_are_read_back_as_a_table(finished, tmp_path):
@@ -69,11 +90,38 @@ def test_rows_are_read_back_as_a_table(finished, tmp_path):
     assert table.loc[0, "study"] == "study"
     whole = file.read_text()
     file.write_text(whole.replace('"image_auroc": ', '"image_auroc": NaN, "image_ap": ', 1))
-    with pytest.raises(ValueError, match=rf"{file.name} is no result row: NaN is no number"):
-        rd.load_runs(tmp_path)
+    assert "NaN is no number" in unreadable(tmp_path)[f"study/{file.name}"]
     file.write_text("{")
-    with pytest.raises(ValueError, match=rf"{file.name} is no result row"):
-        rd.load_runs(tmp_path)
+    assert "no result row: Expecting" in unreadable(tmp_path)[f"study/{file.name}"]
+
+
+def unreadable(folder):
+    """The files that `load_runs` leaves out of a folder, when a good row lies beside them."""
+    return rd.load_runs(folder).attrs["unreadable"]
+
+
+def test_a_file_that_is_no_row_is_named_and_the_others_are_read(finished, tmp_path, capsys):
+    _, row, _ = finished
+    good = rd.save_row(row, tmp_path / "study")
+    for name, text in {"cut.json": "{", "deep.json": "[" * 100_000, "list.json": "[]"}.items():
+        (good.parent / name).write_text(text)
+    table = rd.load_runs(tmp_path)
+    assert table["file"].tolist() == [f"study/{good.name}"]
+    assert set(table.attrs["unreadable"]) == {f"study/{n}.json" for n in ("cut", "deep", "list")}
+    assert "cut.json is no result row and is left out" in capsys.readouterr().out
+    listed = left_out(table)
+    assert listed.set_index("row")["reason"]["study/list.json"].startswith("no result row")
+
+
+def test_rows_that_others_sent_bear_their_name(finished, tmp_path):
+    _, row, _ = finished
+    rd.save_row(row, tmp_path / "paper" / "lab-of-a")
+    rd.save_row(row, tmp_path / "paper")
+    table = rd.load_runs(tmp_path)
+    assert sorted(zip(table["study"], table["sender"], strict=True)) == [
+        ("paper", ""),
+        ("paper", "lab-of-a"),
+    ]
 
 
 def test_many_scores_lie_beside_the_row(digits_outcome, tmp_path, monkeypatch):

@@ -1,9 +1,11 @@
 """Weights: found, named, downloaded, refused."""
 
 import hashlib
+import socket
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 from rdrepro.models.teacher import Teacher
 from rdrepro.models.weights import Weights
@@ -77,7 +79,7 @@ def test_download_from_a_server(server, tmp_path):
 def test_a_download_with_another_hash_leaves_nothing(server, tmp_path):
     address, served = server
     (served / "net-01234567.pth").write_bytes(b"other")
-    with pytest.raises(ConnectionError, match="RDREPRO_WEIGHTS"):
+    with pytest.raises(ConnectionError, match=r"SHA-256 is not 01234567.*RDREPRO_WEIGHTS"):
         download(f"{address}/net-01234567.pth", tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
 
@@ -85,6 +87,27 @@ def test_a_download_with_another_hash_leaves_nothing(server, tmp_path):
 def test_no_network_says_what_to_do_instead(tmp_path):
     with pytest.raises(ConnectionError, match=r"cannot download .* weights=random"):
         download("http://127.0.0.1:9/net-01234567.pth", tmp_path)
+
+
+def test_offline_no_weights_are_downloaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("RDREPRO_OFFLINE", "1")
+    monkeypatch.setenv("RDREPRO_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    said = "RDREPRO_OFFLINE is set, so https://download.pytorch.org/.*, or use weights=random"
+    with pytest.raises(ConnectionError, match=said) as error:
+        find_weights("resnet18", "IMAGENET1K_V1")
+    assert f"put it into {tmp_path / 'weights'}" in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_offline_timms_weights_come_from_the_cache_alone(monkeypatch):
+    monkeypatch.setenv("RDREPRO_OFFLINE", "1")
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("network"))
+    with pytest.raises(ConnectionError, match=r"RDREPRO_OFFLINE is set, and they are not in the"):
+        Teacher("timm/resnet10t.c3_in1k", Weights("pretrained:c3_in1k"))
+    assert not constants.HF_HUB_OFFLINE
+    with pytest.raises(ConnectionError, match=r"is set, so https://.*'legacy_seresnet18\.in1k'"):
+        Teacher("timm/legacy_seresnet18.in1k", Weights("pretrained:in1k"))
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ import pytest
 
 from rdrepro.study.formats import (
     FOLDED,
+    csv_text,
     flattened,
     html_table,
     interval,
     markdown,
+    markdown_text,
     rounded,
     save_table,
 )
@@ -88,3 +90,74 @@ def test_only_a_long_table_opens_on_a_click():
     assert f"{FOLDED + 1} lines</summary>" in html_table(long, "c", fold=True).data
     assert "<details>" not in html_table(short, "c", fold=True).data
     assert "<details>" not in html_table(long, "c").data
+
+
+EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def hostile():
+    """A table whose cells, index and columns were written to do harm."""
+    cells = [EVIL, "=1+1", "\\input{x} $y_{$ %&#~^", "[1cm]", "a|b\\|c", "two\n\nlines"]
+    return pd.DataFrame({"<i>_%": cells, "n": range(6)}, pd.Index(cells, name="@_id"))
+
+
+def test_hostile_text_is_shown_in_html(hostile):
+    html = html_table(hostile, "c").data
+    assert "<script" not in html and "<i>" not in html
+    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 2 and "&lt;i&gt;_%" in html
+    assert 'class="rd tex2jax_ignore"' in html  # so that "$...$" is no formula
+
+
+def test_hostile_text_is_shown_in_markdown(hostile):
+    lines = markdown(hostile.reset_index()).splitlines()
+    assert len(lines) == 2 + len(hostile)
+    assert not any("<" in line for line in lines)
+    assert lines[2] == f"| {EVIL.replace('<', '&lt;')} | {EVIL.replace('<', '&lt;')} | 0 |"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a|b", "a\\|b"),
+        ("a\\|b", "a\\\\\\|b"),  # the backslash is shown, and the bar ends no cell
+        ("`x=1` and *y*", "`x=1` and *y*"),
+        ("[x](javascript:y)", "[x]\\(javascript:y)"),
+        ("<!-- end of demo -->", "&lt;!-- end of demo -->"),
+        ("a\r\nb\x00\u2028c", "a b c"),
+        ("[95.1, 97.2]", "[95.1, 97.2]"),
+    ],
+)
+def test_text_in_markdown(text, shown):
+    assert markdown_text(text) == shown
+
+
+def test_hostile_text_is_shown_in_latex(hostile, tmp_path):
+    tex = save_table(hostile, "name", tmp_path)[2].read_text().splitlines()
+    assert r"\textbackslash input\{x\} \$y\_\{\$ \%\&\#\textasciitilde \textasciicircum" in tex[7]
+    assert tex[8].startswith("{}[1cm] & [1cm]")  # else "\\ [1cm]" were a distance
+    assert tex[10].startswith("two lines & two lines")
+    assert tex[2].split("&")[1].strip() == r"<i>\_\%" and tex[3].startswith(r"@\_id")
+    assert len(tex) == 13
+
+
+def test_a_spreadsheet_computes_nothing_of_a_csv(hostile, tmp_path):
+    back = pd.read_csv(save_table(hostile, "name", tmp_path)[0], dtype=str)
+    assert list(back.columns) == ["'@_id", "<i>_%", "n"]
+    assert back["<i>_%"].tolist()[:2] == [EVIL, "'=1+1"] and back["'@_id"][1] == "'=1+1"
+    assert back["n"].tolist() == list("012345")
+
+
+@pytest.mark.parametrize(
+    "text", ["=1", "+1+1", "-1+1", "-1*A1", "@SUM(A1)", "\t=1", " =1", "-x", "+"]
+)
+def test_formulas_are_marked_as_text(text):
+    assert csv_text(text).startswith("'")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["-0.5", "+1,000.25", "-", "-/87.9", "-0.52 [-0.61, +0.40]", "+0.1 (one run)", "-3 %", "a=b"],
+)
+def test_numbers_stay_as_they_are(text):
+    assert csv_text(text) == text

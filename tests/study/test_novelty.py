@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-import torchvision
+import torch
 from builders import load
 from study_rows import aurocs, class_row
 
@@ -19,28 +19,62 @@ def test_without_data_digits_run_and_say_so(tmp_path):
     assert list(runs) == list(DATASETS["digits"].categories)
     run = runs["3"]
     assert run.config.normal_class == 3 and "scikit-learn's digits" in run.banner
-    assert run.rows_dir.name == "demo" and repr(run).startswith("BUNDLED DATA")
+    assert run.rows_dir.name == "scratch" and repr(run).startswith("BUNDLED DATA")
 
 
 def test_with_data_mnist_runs(mnist, monkeypatch):
     monkeypatch.setenv("RDREPRO_DATA", str(mnist[0]))
     runs = novelty.resolve_classes({"normal_class": 8, "weights": "random"})
     assert [run.config.dataset for run in runs.values()] == ["mnist"]
-    assert not runs["8"].banner and runs["8"].rows_dir.name == "novelty_official"
+    assert not runs["8"].banner and runs["8"].preset == "novelty_official"
 
 
-def test_a_named_root_without_data_is_no_demo(tmp_path, monkeypatch):
-    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", ["http://127.0.0.1:9/"])
-    given = {"normal_class": 8, "weights": "random", "data_root": str(tmp_path)}
-    run = novelty.resolve_classes(given)["8"]
-    with pytest.raises(ConnectionError, match="mnist is not in"):
-        run.dataset("train")
+def test_a_named_root_without_mnist_is_no_demo(tmp_path):
+    with pytest.raises(FileNotFoundError, match="has no folder MNIST; name a data set"):
+        novelty.resolve_classes({"data_root": str(tmp_path)})
 
 
-def test_a_root_of_the_environment_without_data_is_no_demo(tmp_path, monkeypatch):
-    monkeypatch.setenv("RDREPRO_DATA", str(tmp_path / "nowhere"))
-    runs = novelty.resolve_classes({"normal_class": 8, "weights": "random"})
-    assert runs["8"].config.dataset == "mnist"
+def test_where_mnist_is_not_on_disk_digits_run_whatever_the_environment_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("RDREPRO_DATA", str(tmp_path))
+    runs = novelty.resolve_classes({"normal_class": 8, "preset": "auto"})
+    assert (runs["8"].config.dataset, runs["8"].preset) == ("digits", "novelty_demo")
+
+
+def test_a_preset_of_mnist_names_the_data_set(monkeypatch, tmp_path):
+    given = {"normal_class": 8, "preset": "novelty_official", "weights": "random"}
+    assert novelty.resolve_classes(given)["8"].config.dataset == "mnist"
+
+
+def test_mnist_runs_with_the_demos_teacher_where_no_other_is_on_disk(mnist, monkeypatch, capsys):
+    monkeypatch.setenv("RDREPRO_DATA", str(mnist[0]))
+    monkeypatch.setattr(novelty, "_weights_on_disk", lambda backbone: backbone != "resnet18")
+    run = novelty.resolve_classes({"normal_class": 8})["8"]
+    assert (run.config.dataset, run.preset) == ("mnist", "novelty_demo")
+    assert run.config.backbone == "efficientnet_lite0"
+    assert "weights of resnet18 are not on disk, so that preset=novelty_demo" in (
+        capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"weights": "random"}, {"backbone": "resnet18"}, {"overrides": "weights=random"}],
+    ids=str,
+)
+def test_a_named_teacher_is_not_replaced(given):
+    assert novelty._usual_preset("mnist", given) == {}
+
+
+def test_weights_are_on_disk_in_either_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setenv("RDREPRO_WEIGHTS", str(tmp_path))
+    assert not novelty._weights_on_disk("resnet18")
+    for folder in (tmp_path, tmp_path / "hub" / "checkpoints"):
+        file = folder / "resnet18-f37072fd.pth"
+        folder.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        assert novelty._weights_on_disk("resnet18")
+        file.unlink()
 
 
 @pytest.mark.parametrize("overrides", ["dataset=mnist", "normal_class=3", "method=padim"])

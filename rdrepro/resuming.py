@@ -1,0 +1,83 @@
+"""What the rest of a training depends on, so that an interrupted one goes on to the same bit."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rdrepro.detector import Detector, Saved
+from rdrepro.early_stopping import EarlyStopping
+
+
+@dataclass
+class TrainingState:
+    """A training at the end of a step: everything on which the steps that follow depend."""
+
+    model: Detector
+    optimiser: torch.optim.Optimizer
+    shuffle: torch.Generator  # draws the order of each epoch's images
+    stopping: EarlyStopping | None = None
+    history: list[dict[str, float]] = field(default_factory=list)  # one entry per finished epoch
+    order: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))  # (N,)
+    done: int = 0  # images of this epoch that were trained on
+    loss: float = 0.0  # summed over them
+    seconds: float = 0.0  # that they took
+
+    def modules(self) -> torch.nn.ModuleDict:
+        """The modules that training changes."""
+        kept = self.model.kept()
+        return self.model.trainable() if kept is None else kept
+
+
+def capture(state: TrainingState) -> Saved:
+    """The tensors and facts of a training's state."""
+    tensors = {f"model.{k}": v for k, v in state.modules().state_dict().items()}
+    for number, moments in state.optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{number}.{name}": value for name, value in moments.items()}
+    tensors |= {"shuffle": state.shuffle.get_state(), "random": torch.get_rng_state()}
+    tensors |= {"order": state.order}
+    names = ("history", "done", "loss", "seconds")
+    facts: dict[str, Any] = {name: getattr(state, name) for name in names}
+    if state.stopping:
+        facts["best"], facts["best_epoch"] = state.stopping.best, state.stopping.epoch
+        tensors |= {f"best.{k}": v for k, v in state.stopping.state.items()}
+    return tensors, facts
+
+
+def restore(state: TrainingState, saved: Saved) -> None:
+    """Bring a training to the state that `capture` returned.
+
+    Raises KeyError, RuntimeError or ValueError where that was the state of another training.
+    """
+    tensors, facts = saved
+    state.modules().load_state_dict(_part(tensors, "model"))
+    _restore_moments(state.optimiser, _part(tensors, "optimiser"))
+    state.shuffle.set_state(tensors["shuffle"])
+    torch.set_rng_state(tensors["random"])
+    state.order = tensors["order"]
+    for name in ("history", "done", "loss", "seconds"):
+        setattr(state, name, facts[name])
+    if state.stopping:
+        state.stopping.best, state.stopping.epoch = facts["best"], facts["best_epoch"]
+        device = next(state.modules().parameters()).device
+        state.stopping.state = {k: v.to(device) for k, v in _part(tensors, "best").items()}
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = f"{prefix}."
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+
+
+def _restore_moments(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Give an optimiser its moments, each in the memory layout of its parameter.
+
+    In another layout the fused kernel would still be right, but its sums could round differently.
+    """
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    for name, value in tensors.items():
+        number, moment = name.split(".")
+        parameter = parameters[int(number)]
+        if value.shape == parameter.shape:
+            value = torch.empty_like(parameter, requires_grad=False).copy_(value)
+        optimiser.state[parameter][moment] = value.to(parameter.device)

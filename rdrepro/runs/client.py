@@ -1,0 +1,89 @@
+"""papermill's own engine, with what the kernel reports shown on the terminal."""
+
+import sys
+from typing import Any
+
+import zmq
+from nbclient.exceptions import DeadKernelError
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine
+from papermill.log import logger
+
+from rdrepro.progress import PROGRESS, SENTENCE
+from rdrepro.runs.engine import is_command
+from rdrepro.runs.terminal import Terminal
+
+
+class ShowingClient(PapermillNotebookClient):
+    """Executes a notebook; shows the sentences and the progress that its kernel reports."""
+
+    def __init__(self, nb_man: Any, terminal: Terminal | None, **options: Any):
+        super().__init__(nb_man, **options)
+        self.terminal = terminal
+
+    def create_kernel_manager(self) -> Any:
+        """A manager of a kernel whose messages are encrypted, where both sides can do that.
+
+        A kernel warns on its terminal of messages that are not. Raises NoSuchKernel for an unknown
+        kernel; where the manager found out by itself, it would write a traceback to the log.
+        """
+        manager = super().create_kernel_manager()
+        manager.kernel_spec_manager.get_kernel_spec(manager.kernel_name)
+        if manager.has_trait("transport_encryption") and zmq.has("curve"):
+            manager.transport_encryption = "auto"
+        return manager
+
+    def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
+        """Show what a message of the kernel says of progress, then process it as usual."""
+        if self.terminal:
+            content = msg["content"]
+            marks = content.get("transient") or {}
+            if PROGRESS in marks:
+                self.terminal.show(**marks[PROGRESS])
+            if SENTENCE in marks and not self.log_output:  # papermill shows it then
+                self.terminal.say(**marks[SENTENCE])
+            if content.get("execution_state") == "idle":
+                self.terminal.clear()
+        return super().process_message(msg, cell, cell_index)
+
+    def papermill_execute_cells(self) -> None:
+        """Execute all cells; an error about a dead kernel gets the process's return code."""
+        try:
+            super().papermill_execute_cells()
+        except DeadKernelError as error:
+            process = getattr(self.km.provisioner, "process", None)
+            error.returncode = getattr(process, "returncode", None)
+            raise
+        finally:
+            if self.terminal:
+                self.terminal.clear()
+
+
+class ShowingEngine(NBClientEngine):
+    """papermill's own engine, but for its client."""
+
+    @classmethod
+    def execute_managed_notebook(
+        cls,
+        nb_man: Any,
+        kernel_name: str,
+        *,
+        execution_timeout: int | None = None,
+        start_timeout: int = 60,
+        input_path: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Execute a notebook in its kernel."""
+        terminal = None
+        if nb_man.pbar or is_command():
+            terminal = Terminal(sys.stderr, beside_bar=nb_man.pbar is not None)
+        client = ShowingClient(
+            nb_man,
+            terminal,
+            timeout=execution_timeout,
+            startup_timeout=start_timeout,
+            kernel_name=kernel_name,
+            log=logger,
+            **options,
+        )
+        return client.execute()

@@ -1,0 +1,48 @@
+"""How long the jobs of a study will take, from rows of the same kind of run."""
+
+import os
+from collections.abc import Sequence
+
+import pandas as pd
+
+from rdrepro.study.jobs import Job
+from rdrepro.study.plan import Plan
+
+OVERHEAD = 40.0  # seconds beside training and testing, measured on two slow cores
+ALIKE = ("backbone", "method", "image_size")
+
+
+def estimate_seconds(jobs: Sequence[Job], rows: pd.DataFrame, at_once: int) -> float | None:
+    """The seconds that jobs will take when some run at the same time; None where no row tells.
+
+    rows: lines of `load_runs`. A job takes as long for each epoch and image as the rows of the same
+    backbone, method and image size did on the median; without epochs, as long as these rows did.
+    """
+    known = [seconds for job in jobs if (seconds := _seconds(job, rows)) is not None]
+    if not known:
+        return None
+    return sum(known) / len(known) * len(jobs) / at_once
+
+
+def _seconds(job: Job, rows: pd.DataFrame) -> float | None:
+    if rows.empty:
+        return None
+    alike = rows
+    for name in ALIKE:
+        alike = alike[alike[name] == getattr(job.config, name)]
+    trained = alike[~alike["provenance.student_reused"].astype(bool)]
+    if trained.empty:
+        return None
+    steps = trained["epochs"].fillna(1).astype(float).clip(lower=1)
+    pace = (trained["cost.train_seconds"] / steps).median()
+    return (
+        pace * max(job.config.epochs or 1, 1) + trained["cost.predict_seconds"].median() + OVERHEAD
+    )
+
+
+def at_once(plan: Plan, jobs: Sequence[Job], options: Sequence[str]) -> int:
+    """How many of the jobs run at the same time."""
+    named = options[options.index("--cores") + 1]
+    cores = (os.cpu_count() or 1) if named == "all" else int(named)
+    each = max(plan.cores(job.study.name, cores) for job in jobs)
+    return max(1, plan.gpus or cores // each)

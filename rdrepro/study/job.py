@@ -1,0 +1,144 @@
+"""One job of a study: `python -m rdrepro.study.job SPECIFICATION MARKER`, as Snakemake calls it.
+
+A notebook is executed by papermill, and its row is looked up. Only then is the marker written, the
+job's declared output. A row that is there already is not made again. Beside the marker are the log,
+the executed notebook and, where the job failed, the sentence that says why.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from rdrepro.files import HOST, one_at_a_time, replacing
+from rdrepro.runs.rows import load_runs
+from rdrepro.study.jobs import Job, notebook_file
+from rdrepro.study.making import files
+
+SPECIFIED = ("study", "given", "parameters", "results", "counted")
+POLL = 2.0  # seconds between looks for a free GPU
+
+
+def specification(
+    job: Job, parameters: Mapping[str, Any], results: Path, counted: str
+) -> dict[str, Any]:
+    """What a job's process has to know, as plain values.
+
+    results: the results folder. counted: which rows count as the job's, as in `making.missing`.
+    """
+    values = (job.study.name, dict(job.given), dict(parameters), str(results), counted)
+    return dict(zip(SPECIFIED, values, strict=True))
+
+
+def run(given: Mapping[str, Any], marker: Path) -> str:
+    """Make the row of a job and then its marker; return a sentence where the job failed."""
+    from rdrepro.study.catalogue import BY_NAME
+
+    job = Job(BY_NAME[given["study"]], given["given"], given["given"])
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    failed, started = marker.with_suffix(".failed"), time.time()
+    with one_at_a_time(marker):
+        failed.unlink(missing_ok=True)
+        row = find_row(job, Path(given["results"]), given["counted"])
+        if row is None:
+            write(marker.with_suffix(".running"), {"host": HOST, "process": os.getpid()})
+            try:
+                sentence = execute(job, given["parameters"], marker.with_suffix(".ipynb"))
+            finally:
+                marker.with_suffix(".running").unlink(missing_ok=True)
+            row = None if sentence else find_row(job, Path(given["results"]), given["counted"])
+            if row is None:
+                sentence = sentence or "the notebook ended without writing the row of this run"
+                write(failed, {"run": job.text(), "sentence": sentence})
+                return sentence
+        write(marker, {"row": row["file"], "seconds": time.time() - started, **costs(row)})
+    return ""
+
+
+def find_row(job: Job, results: Path, counted: str) -> Mapping[str, Any] | None:
+    """The newest row of a job; None where there is none."""
+    runs = load_runs(results / "runs" / job.study.name)
+    found = files([job], runs.assign(study=job.study.name), counted=counted) if len(runs) else {}
+    return runs.set_index("file", drop=False).loc[found[job]].to_dict() if found else None
+
+
+def costs(row: Mapping[str, Any]) -> dict[str, float]:
+    """The seconds of a row's own work, without starting, drawing and writing."""
+    return {name: float(row[f"cost.{name}"]) for name in ("train_seconds", "predict_seconds")}
+
+
+def execute(job: Job, parameters: Mapping[str, Any], output: Path) -> str:
+    """Execute the job's notebook; return the sentence of the error, if there was one."""
+    import papermill
+    from jupyter_client.kernelspec import NoSuchKernel
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    try:
+        with free_gpu() if uses_gpu() else nullcontext():
+            papermill.execute_notebook(
+                str(notebook_file(job.notebook)),
+                str(output),
+                parameters=dict(parameters),
+                progress_bar=False,
+                request_save_on_cell_execute=False,
+            )
+    except PapermillExecutionError as error:
+        return " ".join(str(error.evalue).split())
+    except DeadKernelError:
+        return "its process was killed, probably since memory ran out; run fewer jobs at once"
+    except (NoSuchKernel, OSError) as error:
+        return " ".join(str(error).split())
+    return ""
+
+
+def uses_gpu() -> bool:
+    """Whether the scheduler gives this job one of the machine's GPUs."""
+    return bool(os.environ.get("RDREPRO_GPUS"))
+
+
+@contextmanager
+def free_gpu() -> Iterator[None]:
+    """The context in which one GPU is this job's alone; CUDA_VISIBLE_DEVICES names it.
+
+    RDREPRO_GPUS says how many there are. Where the variable CUDA_VISIBLE_DEVICES is set, as by
+    Slurm, these are the ones.
+    """
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    cards = named.split(",") if named else map(str, range(int(os.environ["RDREPRO_GPUS"])))
+    cards = list(cards)
+    folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"rdrepro-gpus-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    while True:
+        for card in cards:
+            lock = FileLock(folder / f"{card}.lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                continue
+            os.environ["CUDA_VISIBLE_DEVICES"] = card
+            try:
+                yield
+            finally:
+                lock.release()
+            return
+        time.sleep(POLL)
+
+
+def write(file: Path, content: Mapping[str, Any]) -> None:
+    """Write plain values to a file, whole or not at all."""
+    with replacing(file) as aside:
+        aside.write_text(json.dumps(content), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    reason = run(json.loads(sys.argv[1]), Path(sys.argv[2]))
+    if reason:
+        sys.stderr.write(f"{reason}\n")
+    sys.exit(bool(reason))

@@ -1,0 +1,78 @@
+"""The printed tables that a study fills: for every cell a value, or the reason why it has none."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from rdrepro.config import FIELD_NAMES
+from rdrepro.study.catalogue import TABLES, configuration
+from rdrepro.study.compare import compare
+from rdrepro.study.jobs import Job
+from rdrepro.study.making import ANY, files
+from rdrepro.study.matching import admits
+from rdrepro.study.printed import Cell, printed_cells
+from rdrepro.study.tables import table_name
+
+COLUMNS = ["dataset", "category", "method", "image_size", "metric", "printed", "ours", "n_seeds"]
+
+
+def tables_of(jobs: Sequence[Job]) -> list[str]:
+    """The printed tables all of whose studies are among those of the jobs."""
+    studies = {job.study.name for job in jobs}
+    return [table for table, names in TABLES.items() if names and set(names) <= studies]
+
+
+def outcome(
+    table: str, jobs: Sequence[Job], runs: pd.DataFrame, reasons: Mapping[Job, str], trial: bool
+) -> pd.DataFrame:
+    """The cells of a printed table as far as jobs fill them, with a column `outcome`.
+
+    jobs: those of the table's studies. runs: lines of `load_runs`. reasons: why jobs have no row.
+    trial: the jobs have changed settings. Their values then stand in the cells of the declared
+    settings, and `outcome` says "trial" in place of a verdict.
+    """
+    cells = [c for c in printed_cells() if table_name(c.paper, c.table) == table]
+    cells = [c for c in cells if c.protocol is not None]
+    if trial:
+        runs = _as_declared(jobs, runs)
+    compared = compare(cells, runs)
+    compared["outcome"] = [
+        _outcome(cell, verdict, jobs, reasons, trial)
+        for cell, verdict in zip(cells, compared["verdict"], strict=True)
+    ]
+    return compared[[*COLUMNS, "outcome"]]
+
+
+def _as_declared(jobs: Sequence[Job], runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows of trials with the settings that their jobs have in the catalogue."""
+    if runs.empty:
+        return runs
+    by_file = runs.set_index("file", drop=False)
+    lines = []
+    for job, file in files(jobs, runs, counted=ANY).items():
+        declared = vars(configuration(job.declared))
+        fields = {name: _listed(declared[name]) for name in FIELD_NAMES}
+        lines.append({**by_file.loc[file].to_dict(), **fields, "provenance.dirty": False})
+    return pd.DataFrame(lines)
+
+
+def _listed(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _outcome(
+    cell: Cell, verdict: str, jobs: Sequence[Job], reasons: Mapping[Job, str], trial: bool
+) -> str:
+    """A cell's verdict; for one without a value, what is missing and why."""
+    if not verdict.startswith(("not run", "incomplete")):
+        return "trial" if trial and verdict != "not printed" else verdict
+    why = {text for job, text in reasons.items() if _feeds(job, cell)}
+    return f"{verdict}: {'; '.join(sorted(why))}" if why else verdict
+
+
+def _feeds(job: Job, cell: Cell) -> bool:
+    """Whether a job's declared run is one of those that a cell wants."""
+    declared = vars(configuration(job.declared))
+    if cell.unit_field and declared[cell.unit_field] not in cell.units:
+        return False
+    return all(admits(wanted, _listed(declared[name])) for name, wanted in cell.protocol.items())
