@@ -6,10 +6,10 @@ NOTEBOOKS := results/notebooks
 # uv then trusts the machine's certificates, as pip does.
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help demo test report lab lint bench study controls coverage schema tables picture lock clean
+.PHONY: help demo test test-study test-faults test-fuzz test-slurm report lab lint bench study controls coverage schema tables picture lock clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -41,8 +41,8 @@ report: $(VENV)/.installed  ## every table and figure from rows, as one HTML fil
 	$(BIN)/python benchmarks/write_report.py $(NOTEBOOKS)/report.ipynb results/report/report.html
 	@echo "Open results/report/report.html; tables and figures are in results/tables and results/figures"
 
-lab: $(VENV)/.installed  ## open JupyterLab
-	$(BIN)/jupyter lab notebooks
+lab: $(VENV)/.installed  ## open JupyterLab on copies of the notebooks
+	$(BIN)/python -m rdrepro.runs.lab
 
 lint: $(VENV)/.installed  ## mend format and notebooks
 	$(BIN)/ruff check --fix .
@@ -53,9 +53,26 @@ lint: $(VENV)/.installed  ## mend format and notebooks
 bench: $(VENV)/.installed  ## speed, as ratios within one run
 	$(BIN)/python -m pytest benchmarks
 
-# Rows: "python -m rdrepro.study list" names the studies; WEIGHTS="--weights resnet18=PATH" gives files.
-study: $(VENV)/.installed  ## make the missing rows of a study or table: make study NAME=ablation
-	$(BIN)/python -m rdrepro.study $(NAME) $(WEIGHTS)
+# A study: make study TABLE=table1 SEEDS=3 CORES=2; TABLE is a table, a study or everything.
+CORES ?= 1
+study: $(VENV)/.installed  ## make the missing rows of a table or study: make study TABLE=table1
+	@$(BIN)/python -m rdrepro.study $(or $(TABLE),list) --cores $(CORES) \
+	  $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SET),--set "$(SET)") $(if $(ONLY),--only "$(ONLY)") \
+	  $(if $(GPUS),--gpus $(GPUS)) $(if $(PROFILE),--profile $(PROFILE)) \
+	  $(if $(DATA),--data-root "$(DATA)") $(if $(DEVICE),--device $(DEVICE)) \
+	  $(foreach pair,$(WEIGHTS),--weights $(pair)) $(if $(DRY_RUN),--dry-run)
+
+test-study: $(VENV)/.installed  ## all fifteen embedded categories through the workflow, at 64 pixels
+	OMP_NUM_THREADS=1 RDREPRO_STUDY=all $(BIN)/python -m pytest tests/study/test_workflow.py
+
+test-faults: $(VENV)/.installed  ## kill a small study at 200 random moments; no row is lost or wrong
+	OMP_NUM_THREADS=1 RDREPRO_KILLS=200 $(BIN)/python -m pytest tests/faults
+
+test-fuzz: $(VENV)/.installed  ## a thousand cases of hostile and broken input
+	OMP_NUM_THREADS=1 RDREPRO_FUZZ=1000 $(BIN)/python -m pytest tests/fuzz
+
+test-slurm: $(VENV)/.installed  ## the workflow on a Slurm cluster of one host (Debian, root)
+	bash tests/slurm/run.sh
 
 controls: $(VENV)/.installed  ## how hard the embedded data are: random teacher, raw patches
 	$(BIN)/python benchmarks/controls.py
@@ -79,4 +96,4 @@ lock: $(VENV)/.installed  ## pin every dependency anew
 	  -o requirements.lock pyproject.toml
 
 clean:  ## remove what the targets made, but for result rows
-	rm -rf $(VENV) $(NOTEBOOKS) results/scratch results/jobs results/models results/synthetic results/report results/tables
+	rm -rf $(VENV) .snakemake $(NOTEBOOKS) results/scratch results/jobs results/models results/synthetic results/report results/tables

@@ -26,19 +26,24 @@ def without_html(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("notebook", type=Path)
-    parser.add_argument("target", type=Path)
-    arguments = parser.parse_args()
+def page_of(notebook: NotebookNode) -> str:
+    """An executed notebook as one HTML page without its code."""
     hidden = dict.fromkeys(("input", "input_prompt", "output_prompt"), True)
     exporter = HTMLExporter(embed_images=True, **{f"exclude_{k}": v for k, v in hidden.items()})
     # Addresses of libraries for formulas, widgets and diagrams, none of which the report has.
     for name in ("mathjax_url", "require_js_url", "mermaid_js_url", "mermaid_layout_elk_js_url"):
         setattr(exporter, name, "")
     titled = {"metadata": {"name": TITLE}}
-    notebook = without_html(nbformat.read(arguments.notebook, as_version=4))
-    html, _ = exporter.from_notebook_node(notebook, resources=titled)
+    html, _ = exporter.from_notebook_node(without_html(notebook), resources=titled)
+    return html
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("target", type=Path)
+    arguments = parser.parse_args()
+    html = page_of(nbformat.read(arguments.notebook, as_version=4))
     arguments.target.parent.mkdir(parents=True, exist_ok=True)
     aside = arguments.target.with_suffix(".tmp")
     aside.write_text(html, encoding="utf-8")

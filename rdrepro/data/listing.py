@@ -111,16 +111,19 @@ def _medical(config: RunConfig, entry: registry.DataSet, root: Path) -> Listing:
     if config.split == "kfold":
         trained -= -(-normal // registry.FOLDS)
     elif config.split == "report":
-        trained = normal // 2 if entry.parts and pictures[0].side else normal - REPORT_NORMALS
-    few = (
-        f"{config.dataset} has {normal} normal images, too few for split={config.split!r} to leave "
-        f"{LEAST_TRAINED} to train on"
-    )
-    labels = folder / "labels.csv"
-    other = () if entry.parts else (labels,)
-    errors = (few,) if trained < LEAST_TRAINED else ()
+        published = any(part.side for part in entry.parts)
+        trained = normal // 2 if published else normal - REPORT_NORMALS
+    errors = []
+    if trained < LEAST_TRAINED:
+        errors.append(
+            f"{config.dataset} has {normal} normal images, too few for split={config.split!r} to "
+            f"leave {LEAST_TRAINED} to train on"
+        )
+    if not any(p.label for p in pictures):
+        errors.append(f"{config.dataset} has no anomalous images to test; {entry.how_to_get}")
+    other = () if entry.parts else (folder / "labels.csv",)
     # The split keeps copies of one picture on one side, so all images may be listed as one.
-    return Listing(folder, (), tuple(p.path for p in pictures), {}, other, errors)
+    return Listing(folder, (), tuple(p.path for p in pictures), {}, other, tuple(errors))
 
 
 def _one_class(config: RunConfig, entry: registry.DataSet, root: Path) -> Listing:

@@ -19,7 +19,7 @@ def find_mvtec(data_root: Path, dataset: str = "mvtec") -> Path:
     state = f"holds no {entry.title}" if data_root.is_dir() else "does not exist"
     if data_root.is_file():
         state = "is a file; name the folder that holds the data set"
-    raise FileNotFoundError(f"the data folder {data_root} {state}; {entry.how_to_get}")
+    raise FileNotFoundError(f"the data folder {shown(data_root)} {state}; {entry.how_to_get}")
 
 
 def category_folder(root: Path, category: str, entry: registry.DataSet) -> Path:
@@ -28,7 +28,7 @@ def category_folder(root: Path, category: str, entry: registry.DataSet) -> Path:
     if not folder.is_dir():
         found = sorted(p.name for p in root.glob("*") if p.name in entry.categories)
         raise FileNotFoundError(
-            f"no category {category!r} in {root} "
+            f"no category {category!r} in {shown(root)} "
             f"(found: {', '.join(found) or 'none'}); {entry.how_to_get}"
         )
     return folder

@@ -1,6 +1,11 @@
 """papermill's own engine, with what the kernel reports shown on the terminal."""
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from subprocess import Popen
+from types import FrameType
 from typing import Any
 
 import zmq
@@ -12,6 +17,24 @@ from papermill.log import logger
 from rdrepro.progress import PROGRESS, SENTENCE
 from rdrepro.runs.engine import is_command
 from rdrepro.runs.terminal import Terminal
+
+
+@contextmanager
+def interrupts_passed_on(process: Popen) -> Iterator[None]:
+    """The context in which Ctrl-C interrupts the cell that is running, and a second one papermill.
+
+    The output notebook then says where the cell was, and nothing is torn down meanwhile.
+    """
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        process.send_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, pass_on)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class ShowingClient(PapermillNotebookClient):
@@ -48,10 +71,12 @@ class ShowingClient(PapermillNotebookClient):
 
     def papermill_execute_cells(self) -> None:
         """Execute all cells; an error about a dead kernel gets the process's return code."""
+        process = getattr(self.km.provisioner, "process", None)
+        passed_on = interrupts_passed_on(process) if process and is_command() else nullcontext()
         try:
-            super().papermill_execute_cells()
+            with passed_on:
+                super().papermill_execute_cells()
         except DeadKernelError as error:
-            process = getattr(self.km.provisioner, "process", None)
             error.returncode = getattr(process, "returncode", None)
             raise
         finally:

@@ -25,6 +25,8 @@ def explain(error: BaseException, output: str | None) -> str | None:
 
     if isinstance(error, PapermillExecutionError):
         place = "the notebook on stdout" if output in (None, "-") else output
+        if error.ename == "KeyboardInterrupt":
+            return f"interrupted; {place} says where."
         return f"{in_a_cell(error.ename, error.evalue)}\nThe traceback is in {place}."
     if isinstance(error, NoSuchKernel):
         return _unknown_kernel(error.name)

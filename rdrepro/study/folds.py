@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from rdrepro.study.stats import LEVEL, auroc_interval, weighted_auroc
 
@@ -70,7 +70,7 @@ def split_noise(*drawn: np.ndarray, level: float = LEVEL) -> float:
     variance = within + sum(between)
     known = sum(b**2 / (len(d) - 1) for b, d in zip(between, drawn, strict=True))
     freedom = variance**2 / known if known else np.inf
-    return float(stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(variance))
+    return float(scipy.stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(variance))
 
 
 class _Side(NamedTuple):

@@ -9,11 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
-from scipy.optimize import brentq
-from scipy.special import expit, logit
-
-from rdrepro.metrics import auroc
+import scipy  # loads its parts on first use, which a study's jobs seldom need
 
 LEVEL = 0.95
 FEWEST_SEEDS = 3
@@ -38,7 +34,7 @@ def summary(values: Sequence[float], level: float = LEVEL) -> Summary:
     if len(v) < 2:
         return Summary(len(v), v.mean() if len(v) else np.nan, np.nan, np.nan, np.nan)
     mean, sd = v.mean(), v.std(ddof=1)
-    half = stats.t.ppf((1 + level) / 2, len(v) - 1) * sd / np.sqrt(len(v))
+    half = scipy.stats.t.ppf((1 + level) / 2, len(v) - 1) * sd / np.sqrt(len(v))
     return Summary(len(v), mean, sd, mean - half, mean + half)
 
 
@@ -56,7 +52,7 @@ def auroc_interval(
             f"AUROC {value} of {normal} normal and {anomalous} anomalous images has no interval: "
             "give a fraction and at least one image of each kind"
         )
-    z, shared = stats.norm.ppf((1 + level) / 2), (normal + anomalous) / 2 - 1
+    z, shared = scipy.stats.norm.ppf((1 + level) / 2), (normal + anomalous) / 2 - 1
 
     def excess(bound: float) -> float:
         spread = 1 + shared * ((1 - bound) / (2 - bound) + bound / (1 + bound))
@@ -64,8 +60,8 @@ def auroc_interval(
 
     # At a bound of 0 or 1 the variance vanishes: the search stops short of that false root.
     edge = 1e-9
-    low = brentq(excess, 0, min(value, 1 - edge)) if value > edge else 0.0
-    high = brentq(excess, max(value, edge), 1) if value < 1 - edge else 1.0
+    low = scipy.optimize.brentq(excess, 0, min(value, 1 - edge)) if value > edge else 0.0
+    high = scipy.optimize.brentq(excess, max(value, edge), 1) if value < 1 - edge else 1.0
     return float(low), float(high)
 
 
@@ -77,7 +73,7 @@ def hanley_mcneil_interval(
     value: a fraction. From Hanley and McNeil (1982). It is used for the extension's printed values,
     whose scores are not public.
     """
-    half = stats.norm.ppf((1 + level) / 2) * hanley_mcneil_deviation(value, normal, anomalous)
+    half = scipy.stats.norm.ppf((1 + level) / 2) * hanley_mcneil_deviation(value, normal, anomalous)
     return float(max(value - half, 0)), float(min(value + half, 1))
 
 
@@ -94,7 +90,7 @@ def placements(scores: np.ndarray, mine: np.ndarray) -> np.ndarray:
     These are DeLong's placement values. scores: (N,). mine: which images form the first group, (N,)
     bool. A tie counts half.
     """
-    return (stats.rankdata(scores)[mine] - stats.rankdata(scores[mine])) / (~mine).sum()
+    return (scipy.stats.rankdata(scores)[mine] - scipy.stats.rankdata(scores[mine])) / (~mine).sum()
 
 
 def average_interval(
@@ -109,6 +105,8 @@ def average_interval(
     `auroc_interval` at the counts of the first class is returned instead.
     """
     scores, labels = np.asarray(scores, float), np.asarray(labels) == 1
+    from rdrepro.metrics import auroc  # loads scikit-learn
+
     values = [auroc(s, y) for s, y in zip(scores, labels, strict=True)]
     mean, added = float(np.mean(values)), np.zeros(scores.shape[1])
     for s, y, value in zip(scores, labels, values, strict=True):
@@ -120,8 +118,9 @@ def average_interval(
     variance = sum(len(g) * g.var(ddof=1) for g in groups if len(g) > 1)
     if not variance > 0:
         return auroc_interval(mean, int((~labels[0]).sum()), int(labels[0].sum()), level)
-    half = stats.norm.ppf((1 + level) / 2) * np.sqrt(variance) / (mean * (1 - mean))
-    return float(expit(logit(mean) - half)), float(expit(logit(mean) + half))
+    half = scipy.stats.norm.ppf((1 + level) / 2) * np.sqrt(variance) / (mean * (1 - mean))
+    middle, expit = scipy.special.logit(mean), scipy.special.expit
+    return float(expit(middle - half)), float(expit(middle + half))
 
 
 def prediction_intervals(
@@ -139,13 +138,14 @@ def prediction_intervals(
     where units near 1 spread as much as the others. All units share one SD. Every repetition of a
     unit beyond its first is a degree of freedom. Without any, the result is NaN.
     """
-    z = logit(values.clip(FINEST, 1 - FINEST))
+    z = scipy.special.logit(values.clip(FINEST, 1 - FINEST))
     n = z.notna().sum(axis=1)
     beyond = (n - 1).clip(lower=0)
     squares = z.sub(z.mean(axis=1), axis=0).pow(2).sum().sum()
     spread = np.sqrt(squares / beyond.sum()) if beyond.any() else np.nan
     freedom = beyond.max() if together else beyond.sum()
-    half = stats.t.ppf((1 + level) / 2, freedom) * spread * np.sqrt(1 / more + 1 / n)
+    half = scipy.stats.t.ppf((1 + level) / 2, freedom) * spread * np.sqrt(1 / more + 1 / n)
+    expit = scipy.special.expit
     bounds = {"low": expit(z.mean(axis=1) - half), "high": expit(z.mean(axis=1) + half)}
     return pd.DataFrame(bounds, index=values.index)
 
@@ -200,7 +200,7 @@ def paired_bootstrap(
         return mean_b - mean_a
 
     strata = [np.arange(kind.sum()) for kind in kinds]
-    interval = stats.bootstrap(
+    interval = scipy.stats.bootstrap(
         strata,
         difference,
         n_resamples=resamples,

@@ -262,6 +262,15 @@ def test_medical_data_that_are_missing_or_too_few_say_so(tmp_path):
     )
 
 
+def test_medical_data_without_anomalous_images_say_so(tmp_path):
+    root = brain_tree(tmp_path)
+    for path in (root / "brain_mri" / "yes").iterdir():
+        path.unlink()
+    (root / "brain_mri" / "yes" / "loop").symlink_to(root)  # and a loop of links does no harm
+    (error,) = check_images(medical("brain_mri"), root).errors
+    assert error.startswith("brain_mri has no anomalous images to test; get it from https://")
+
+
 def test_arrays_are_opened_and_data_to_be_downloaded_are_left(tmp_path):
     config = medical("mnist", normal_class=1)
     assert check_images(config, tmp_path).errors == []

@@ -60,7 +60,7 @@ def place(path, kind, picture):
     return kind in ("image", "link")
 
 
-@examples(16)
+@examples(14)
 @given(entries)
 def test_the_images_of_a_tree_are_those_that_can_be_seen(tmp_path_factory, picture, tree):
     root = tmp_path_factory.mktemp("data")

@@ -3,10 +3,13 @@
 import csv
 import io
 import re
+import runpy
 from html.parser import HTMLParser
 
+import nbformat
 import pandas as pd
-from fuzzing import examples, hostile_text
+from builders import ROOT
+from fuzzing import PIECES, examples, hostile_text
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,3 +90,18 @@ def test_a_block_ends_where_its_mark_is(first, second):
     assert filled == fill_block(TEXT, "demo", fenced(second))
     fence = fenced(first).split("\n")[0]
     assert fence not in fenced(first)[len(fence) : -len(fence)]
+
+
+def test_the_report_file_shows_what_its_outputs_quote():
+    write_report = runpy.run_path(str(ROOT / "benchmarks" / "write_report.py"))
+    said = {"text/markdown": f"*{PIECES[0]} {PIECES[1]}*"}, {"text/html": "<b>a table</b>"}
+    outputs = [nbformat.v4.new_output("display_data", data) for data in said]
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell("<h2>prose</h2>"),
+            nbformat.v4.new_code_cell("show()", outputs=outputs),
+        ]
+    )
+    html = write_report["page_of"](notebook)
+    assert PIECES[0] not in html and PIECES[1] not in html and "&lt;script&gt;alert(1)" in html
+    assert "<h2" in html and "<b>a table</b>" in html

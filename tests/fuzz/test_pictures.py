@@ -72,7 +72,7 @@ def encoded(picture, folder, ending, frames, turn):
     return (folder / f"aside.{ending}").read_bytes()
 
 
-@examples(24)
+@examples(20)
 @given(
     kinds,
     sizes,

@@ -116,7 +116,7 @@ def test_a_setting_that_a_notebook_makes_itself_is_refused(name, own, ending):
 
 def test_05_names_its_own_parameter(tmp_path):
     cells = code_cells(prepare("05_backbones", tmp_path / "p.ipynb", backbone="resnet18"))
-    with pytest.raises(ValueError, match="cannot be given here: .*; use backbones"):
+    with pytest.raises(ValueError, match=r"cannot be given here: .*; use backbones"):
         run_cells(cells[:RESOLVING_CELL])
 
 

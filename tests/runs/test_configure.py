@@ -142,7 +142,7 @@ def test_settings_that_do_not_fit_the_data_are_refused(given, message):
 def test_a_data_root_that_is_a_file_is_refused(tmp_path):
     file = tmp_path / "mvtec.tar.xz"
     file.touch()
-    with pytest.raises(ValueError, match="data_root=.* is a file; give the folder that holds"):
+    with pytest.raises(ValueError, match=r"data_root=.* is a file; give the folder that holds"):
         separate({"data_root": str(file)})
     assert separate({"data_root": tmp_path})[0]["data_root"] == str(tmp_path)
     assert separate({"data_root": "nowhere"})[0]["data_root"] == "nowhere"  # `resolve` says more

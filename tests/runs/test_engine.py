@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import nbformat
 import papermill
@@ -15,6 +16,7 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillException, PapermillExecutionError
 
 from rdrepro.runs import engine
+from rdrepro.runs.client import interrupts_passed_on
 from rdrepro.runs.explain import LONGEST, dead_kernel, explain
 from rdrepro.runs.terminal import Terminal
 
@@ -160,6 +162,22 @@ def test_an_error_of_a_cell_is_its_sentence_and_the_place_of_the_traceback():
 )
 def test_an_error_without_a_sentence_has_its_name(name, message, said):
     assert explain(failed(name, message), "o.ipynb").splitlines()[0] == said
+
+
+def test_an_interrupted_cell_is_no_error_of_the_notebook():
+    said = explain(failed("KeyboardInterrupt", ""), "o.ipynb")
+    assert said == "interrupted; o.ipynb says where."
+
+
+def test_ctrl_c_interrupts_the_kernel_and_a_second_one_papermill():
+    sent = []
+    kernel = SimpleNamespace(send_signal=sent.append)
+    with interrupts_passed_on(kernel):
+        signal.raise_signal(signal.SIGINT)
+        assert sent == [signal.SIGINT]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler and len(sent) == 1
 
 
 def test_a_very_long_message_is_cut():

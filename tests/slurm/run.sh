@@ -1,6 +1,8 @@
 #!/bin/bash
-# Runs four embedded categories on a Slurm cluster of this host, cuts one of its two nodes off while
-# it computes, and checks the rows: `make test-slurm`. It installs Debian's packages of Slurm.
+# Runs four embedded categories on a Slurm cluster of this host, cuts off one of its two nodes in the
+# middle, and checks the rows: `make test-slurm`. It needs root and Debian, works in a container, and
+# installs Debian's packages of Slurm. All other files are in a temporary folder, which stays only
+# where the test fails.
 set -euo pipefail
 
 root=$(realpath "$(dirname "$0")/../..")
@@ -33,13 +35,26 @@ install_packages() {
     > "$work/apt.log" 2>&1 || fail "apt-get could not install $packages" "$work/apt.log"
 }
 
-# until_computing SECONDS: wait until a job has computed so long on the node that will be lost.
-until_computing() {
-  until [ -n "$(squeue --noheader --nodelist="$lost" --states=RUNNING --format=%M |
-    awk -F: -v least="$1" '$1 * 60 + $2 >= least')" ]; do
-    kill -0 "$snakemake" 2> /dev/null || fail "no job came to $lost" "$log"
+# lost_job: the job whose notebook is executed on the node that will be lost.
+lost_job() {
+  local comment name
+  comment=$(squeue --noheader --nodelist="$lost" --states=RUNNING --format=%k)
+  name=${comment#rule_run_wildcards_embedded_}
+  ! [ -e "$results/jobs/embedded/$name.running" ] || echo "$name"
+}
+
+# until_in_the_middle: wait until a notebook has been executed for ten seconds on that node.
+until_in_the_middle() {
+  local job
+  while kill -0 "$snakemake" 2> /dev/null; do
+    job=$(lost_job)
+    if [ -n "$job" ]; then
+      sleep 10
+      [ "$(lost_job)" != "$job" ] || return 0
+    fi
     sleep 1
   done
+  fail "the workflow ended before $lost was cut off" "$log"
 }
 
 # fail SENTENCE LOG
@@ -53,7 +68,10 @@ finish() {
   local code=$?
   trap - EXIT
   [ -z "$policy_is_ours" ] || rm "$policy"
-  [ -z "$snakemake" ] || kill "$snakemake" 2> /dev/null || true
+  if [ -n "$snakemake" ]; then
+    kill "$snakemake" 2> /dev/null || true # it cancels its jobs first
+    wait "$snakemake" || true
+  fi
   "$root/tests/slurm/cluster.sh" stop "$work/cluster"
   if [ "$code" = 0 ]; then
     rm -rf "$work"
@@ -77,7 +95,7 @@ trap 'exit 130' INT TERM
 
 # Changed settings make the rows trials, which have a folder of their own.
 export RDREPRO_RESULTS=$work/results
-rows=$work/results/scratch/embedded/runs
+results=$RDREPRO_RESULTS/scratch/embedded
 cd "$root"
 timeout --kill-after=20 1800 .venv/bin/snakemake --snakefile workflow/Snakefile \
   --profile workflow/profiles/slurm --directory "$work" \
@@ -88,7 +106,7 @@ timeout --kill-after=20 1800 .venv/bin/snakemake --snakefile workflow/Snakefile 
   -- embedded > "$log" 2>&1 &
 snakemake=$!
 
-until_computing 10
+until_in_the_middle
 tests/slurm/cluster.sh cut "$work/cluster" "$lost"
 echo "$lost is cut off; its job has to finish on the other node"
 wait "$snakemake" || fail "the workflow ended with exit code $?" "$log"
@@ -98,4 +116,4 @@ sacct --allocations --duplicates --parsable2 --format=JobIDRaw,State,NodeList,St
   > "$work/jobs.txt"
 cat "$work/jobs.txt"
 # shellcheck disable=SC2086
-.venv/bin/python tests/slurm/check.py "$rows" "$work/jobs.txt" $categories
+.venv/bin/python tests/slurm/check.py "$results/runs" "$work/jobs.txt" $categories

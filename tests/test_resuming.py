@@ -1,0 +1,109 @@
+"""An interrupted training ends as the undisturbed one does, to the bit."""
+
+import pytest
+import torch
+
+import rdrepro as rd
+from rdrepro.resuming import TrainingState, capture, restore
+from rdrepro.runs.checkpoints import FileCheckpoint
+
+STEPS = 4  # an epoch of six images by two, and the first of the next
+
+
+class StoppedError(Exception):
+    pass
+
+
+class Interrupting(FileCheckpoint):
+    """Saves the state after some steps and ends the training there."""
+
+    def __init__(self, path, after):
+        super().__init__(path, "key")
+        self.left = after
+
+    def due(self):
+        self.left -= 1
+        return self.left == 0
+
+    def save(self, tensors, facts):
+        super().save(tensors, facts)
+        raise StoppedError
+
+
+def result(model, history):
+    state = {k: v.clone() for k, v in model.kept().state_dict().items()}
+    return state, history.drop(columns="seconds").to_dict("list")
+
+
+def train(run, checkpoint):
+    model = rd.build_model(run.config, run.weights)
+    history = model.fit(run.dataset("train"), run.config, "cpu", None, run.validation(), checkpoint)
+    return result(model, history)
+
+
+SMALL = {"preset": "quick", "image_size": 32, "epochs": 3, "batch_size": 2, "device": "cpu"}
+SMALL |= {"category": "bottle", "precision": "float32"}
+LITE0 = {"backbone": "efficientnet_lite0"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {**LITE0, "image_size": 64},
+        {**LITE0, "precision": "bfloat16", "epochs": 2},
+        {**LITE0, "image_size": 96},  # channels last
+        {**LITE0, "overrides": "teacher_bn=train"},
+        {**LITE0, "early_stopping": "train", "overrides": "validation_fraction=0.4"},
+        {"method": "mkd", "weights": "random", "batch_size": 3, "epochs": 2},
+    ],
+    ids=["float32", "bfloat16", "channels last", "batch norms", "early stopping", "mkd"],
+)
+def test_a_training_that_was_interrupted_ends_the_same_to_the_bit(small_mvtec, tmp_path, settings):
+    run = rd.resolve(**SMALL | settings, data_root=str(small_mvtec))
+    undisturbed = train(run, FileCheckpoint(tmp_path / "none", "key"))
+    for after in (2, STEPS):
+        path = tmp_path / f"{after}.safetensors"
+        with pytest.raises(StoppedError):
+            train(run, Interrupting(path, after))
+        state, history = train(run, FileCheckpoint(path, "key"))
+        assert history == undisturbed[1]
+        assert state.keys() == undisturbed[0].keys()
+        assert all(torch.equal(state[k], v) for k, v in undisturbed[0].items())
+
+
+def test_a_state_without_the_moments_of_adam_gives_another_result(small_mvtec, tmp_path):
+    """The comparison above can fail: what is captured matters."""
+    run = rd.resolve(**SMALL | LITE0, data_root=str(small_mvtec))
+    undisturbed = train(run, FileCheckpoint(tmp_path / "none", "key"))
+    with pytest.raises(StoppedError):
+        train(run, Interrupting(tmp_path / "whole", STEPS))
+    checkpoint = FileCheckpoint(tmp_path / "whole", "key")
+    tensors, facts = checkpoint.load()
+    without = {k: v for k, v in tensors.items() if not k.startswith("optimiser")}
+    checkpoint.save(without, facts)
+    assert train(run, checkpoint)[1] != undisturbed[1]
+
+
+def test_what_is_captured_is_restored():
+    layer = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    model = type("Model", (), {"kept": lambda self: torch.nn.ModuleDict({"layer": layer})})()
+    optimiser = torch.optim.Adam(layer.parameters(), fused=True)
+    layer(torch.ones(1, 3, 4, 4)).sum().backward()
+    optimiser.step()
+    shuffle = torch.Generator().manual_seed(5)
+    state = TrainingState(model, optimiser, shuffle, None, [{"epoch": 1, "loss": 0.1}])
+    state.order, state.done, state.loss, state.seconds = torch.tensor([2, 0, 1]), 2, 0.3, 0.5
+    tensors, facts = capture(state)
+    tensors = {k: v.clone().contiguous() for k, v in tensors.items()}
+    expected = torch.randperm(9, generator=shuffle)
+    torch.nn.init.zeros_(layer.weight)
+    fresh = torch.optim.Adam(layer.parameters(), fused=True)
+    again = TrainingState(model, fresh, torch.Generator(), None)
+    restore(again, (tensors, facts))
+    assert torch.equal(layer.weight, tensors["model.layer.weight"])
+    assert torch.equal(torch.randperm(9, generator=again.shuffle), expected)
+    assert (again.done, again.loss, again.seconds) == (2, 0.3, 0.5)
+    assert again.history == [{"epoch": 1, "loss": 0.1}] and again.order.tolist() == [2, 0, 1]
+    moment = fresh.state[layer.weight]["exp_avg"]
+    assert torch.equal(moment, optimiser.state[layer.weight]["exp_avg"])
+    assert moment.is_contiguous(memory_format=torch.channels_last)
