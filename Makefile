@@ -54,10 +54,9 @@ bench: $(VENV)/.installed  ## speed, as ratios within one run
 	$(BIN)/python -m pytest benchmarks
 
 # A study: make study TABLE=table1 SEEDS=3 CORES=2; TABLE is a table, a study or everything.
-CORES ?= 1
 study: $(VENV)/.installed  ## make the missing rows of a table or study: make study TABLE=table1
-	@$(BIN)/python -m rdrepro.study $(or $(TABLE),list) --cores $(CORES) \
-	  $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SET),--set "$(SET)") $(if $(ONLY),--only "$(ONLY)") \
+	@$(BIN)/python -m rdrepro.study $(or $(TABLE),list) \
+	  $(if $(CORES),--cores $(CORES)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SET),--set "$(SET)") $(if $(ONLY),--only "$(ONLY)") \
 	  $(if $(GPUS),--gpus $(GPUS)) $(if $(PROFILE),--profile $(PROFILE)) \
 	  $(if $(DATA),--data-root "$(DATA)") $(if $(DEVICE),--device $(DEVICE)) \
 	  $(foreach pair,$(WEIGHTS),--weights $(pair)) $(if $(DRY_RUN),--dry-run)

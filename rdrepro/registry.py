@@ -269,8 +269,9 @@ def check_class(dataset: str, normal_class: int | None) -> None:
     check_dataset(dataset, ONE_CLASS)
     classes = DATASETS[dataset].categories
     if normal_class not in range(len(classes)):
-        names = ", ".join(f"{i} {name}" for i, name in enumerate(classes))
-        raise ValueError(f"normal_class={normal_class!r} is no class of {dataset}: {names}")
+        named = ", ".join(f"{i} {name}" for i, name in enumerate(classes))
+        known = f"0 to {len(classes) - 1}" if classes == NUMERALS else named
+        raise ValueError(f"normal_class={normal_class!r} is no class of {dataset}: {known}")
 
 
 def check_split(dataset: str, split: str, fold: int | None) -> None:

@@ -22,6 +22,7 @@ from rdrepro.study.blocks import fill_block
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # What a module is called where the package that installs it is called otherwise.
 MODULES = {"PIL": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image", "yaml": "pyyaml"}
+MODULES |= {"zmq": "pyzmq"}
 CORE = ("losses", "scoring", "metrics")  # beside models/
 STANDARD = sys.stdlib_module_names
 
@@ -73,7 +74,7 @@ def test_every_import_is_declared():
     beside = {p.stem for name in ("tests", "benchmarks") for p in sources[name]}
     third_party = found - STANDARD - beside - {"rdrepro"}
     names = {canonical(MODULES.get(name, name)) for name in third_party}
-    assert names <= set(declared() | declared("dev"))
+    assert names <= set(declared() | declared("dev") | declared("study"))
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from torchvision.transforms import functional as T
 
 from rdrepro.data.copies import picture_groups
 from rdrepro.data.images import images_in, is_image, open_image
+from rdrepro.downloads import refuse_offline
 from rdrepro.registry import DATASETS, DRAWN, FOLDS, NORMAL, check_split
 
 REPORT_NORMALS = 10  # normal images that split="report" tests (extension, Sec. 4.1)
@@ -268,6 +269,7 @@ def _kagglehub(handle: str) -> Path | None:
         kagglehub = import_module("kagglehub")
     except (ImportError, OSError):  # it is optional, since the files may be put there by hand
         return None
+    refuse_offline(handle, "download it elsewhere and name the folder as data_root")
     try:
         return Path(kagglehub.dataset_download(handle))
     except Exception as error:  # it raises errors of its own and of its HTTP library

@@ -129,7 +129,7 @@ def require_tensors(state: Any, source: str) -> dict[str, Tensor]:
             f"{source} has entries that are no dense tensors of real numbers "
             f"({_listed(odd)}); convert them, such as by v.to_dense() or v.dequantize()"
         )
-    return state
+    return {str(k): v for k, v in state.items()}  # a file may name entries by numbers
 
 
 def _listed(keys: Sequence[str]) -> str:

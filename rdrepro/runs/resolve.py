@@ -104,6 +104,10 @@ def find_data(config: RunConfig, data_root: str | None = None, results: Path | N
         return drawings_root(config, results or paths.results_dir())
     root = (paths.existing(data_root) or Path(data_root)) if data_root else paths.data_dir()
     root = root or paths.ROOT / "data"
+    if root.is_file():
+        raise ValueError(
+            f"RDREPRO_DATA={str(root)!r} is a file; name the folder that holds the data sets"
+        )
     if entry.family == registry.MVTEC:
         return find_mvtec(root, config.dataset)
     if entry.family == registry.MEDICAL:

@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--dry-run", action="store_true", help="check what is needed and missing; no run"
     )
-    p.add_argument("--cores", default="1", help="how many cores may be used at once, or all")
+    p.add_argument("--cores", help="how many cores may be used at once, or all; by default 1")
     p.add_argument("--gpus", help="how many GPUs there are; each run takes one")
     p.add_argument("--seeds", help="seeds 1 to this number, where a study has several")
     p.add_argument("--set", help='changed settings, such as "epochs=2 weights=random"')
@@ -112,16 +112,21 @@ def _words(given: argparse.Namespace) -> dict[str, Any]:
     return {**words, "weights": " ".join(given.weights)}
 
 
+CLUSTERS = ("slurm", "kubernetes")  # profiles that say how many jobs run at once
+
+
 def _options(given: argparse.Namespace) -> list[str]:
     """Options of Snakemake: how much may run at once, and the profile."""
-    cores = given.cores
-    if cores != "all" and not (cores.isdecimal() and int(cores)):
+    cores = given.cores or ("" if given.profile in CLUSTERS else "1")
+    if cores and cores != "all" and not (cores.isdecimal() and int(cores)):
         raise ValueError(f"--cores {cores!r} must be a whole number above zero, or all")
-    options = []
+    options = ["--cores", cores] if cores else []
     if given.profile:
         named = paths.ROOT / "workflow" / "profiles" / given.profile
-        options += ["--profile", str(named if named.is_dir() else given.profile)]
-    options += ["--cores", cores]
+        if not named.is_dir() and not Path(given.profile).is_dir():
+            known = sorted(p.name for p in named.parent.iterdir() if p.name != "default")
+            raise ValueError(f"--profile {given.profile!r} is none of {', '.join(known)}")
+        options += ["--profile", str(named if named.is_dir() else Path(given.profile).absolute())]
     return options + (["--resources", f"gpu={given.gpus}"] if given.gpus else [])
 
 

@@ -42,7 +42,7 @@ def _seconds(job: Job, rows: pd.DataFrame) -> float | None:
 
 def at_once(plan: Plan, jobs: Sequence[Job], options: Sequence[str]) -> int:
     """How many of the jobs run at the same time."""
-    named = options[options.index("--cores") + 1]
+    named = options[options.index("--cores") + 1] if "--cores" in options else "1"
     cores = (os.cpu_count() or 1) if named == "all" else int(named)
     each = max(plan.cores(job.study.name, cores) for job in jobs)
     return max(1, plan.gpus or cores // each)

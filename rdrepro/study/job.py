@@ -99,16 +99,16 @@ def execute(job: Job, parameters: Mapping[str, Any], output: Path) -> str:
 
 
 def uses_gpu() -> bool:
-    """Whether the scheduler gives this job one of the machine's GPUs."""
-    return bool(os.environ.get("RDREPRO_GPUS"))
+    """Whether this job takes one of the machine's GPUs. Slurm gives its jobs their own."""
+    return bool(os.environ.get("RDREPRO_GPUS")) and "SLURM_JOB_ID" not in os.environ
 
 
 @contextmanager
 def free_gpu() -> Iterator[None]:
     """The context in which one GPU is this job's alone; CUDA_VISIBLE_DEVICES names it.
 
-    RDREPRO_GPUS says how many there are. Where the variable CUDA_VISIBLE_DEVICES is set, as by
-    Slurm, these are the ones.
+    RDREPRO_GPUS says how many there are. Where the variable CUDA_VISIBLE_DEVICES is set, these are
+    the ones.
     """
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     cards = named.split(",") if named else map(str, range(int(os.environ["RDREPRO_GPUS"])))

@@ -302,3 +302,10 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConnectionError, match="cannot be downloaded there"):
         OneClass(tmp_path / "file", "mnist", 3)
+
+
+def test_offline_nothing_is_downloaded(mirror, tmp_path, monkeypatch):
+    monkeypatch.setenv("RDREPRO_OFFLINE", "1")
+    with pytest.raises(ConnectionError, match=r"OFFLINE is set, so mnist, which is not in .*put tor"):
+        OneClass(tmp_path / "data", "mnist", 3)
+    assert not (tmp_path / "data").exists()

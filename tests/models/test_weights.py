@@ -230,3 +230,9 @@ def test_no_code_is_run_from_a_weights_file(zipped, tmp_path):
     with pytest.raises(ValueError, match=r"evil\.pth cannot be read: it holds code .* state_dict"):
         Teacher("resnet18", given(tmp_path / "evil.pth"))
     assert not (tmp_path / "written").exists()
+
+
+def test_entries_named_by_numbers_do_not_fit(tmp_path):
+    torch.save({7: torch.zeros(2)}, tmp_path / "numbers.pth")
+    with pytest.raises(ValueError, match=r"numbers\.pth does not fit the backbone: it has|lacks"):
+        Teacher("efficientnet_lite0", given(tmp_path / "numbers.pth"))

@@ -1,7 +1,10 @@
 """From parameters to a run: presets, places, and where data and weights are found or drawn."""
 
+import shutil
+
 import pytest
 import torch
+from PIL import Image
 
 from rdrepro import paths
 from rdrepro.presets import PRESETS
@@ -13,7 +16,7 @@ def test_without_data_auto_is_the_demo_with_a_banner():
     run = resolve()
     assert (run.preset, run.config.dataset) == ("demo", "synthetic")
     assert run.banner and run.banner in repr(run) and run.banner in run._repr_html_()
-    assert run.rows_dir == run.results_dir / "demo"
+    assert run.rows_dir == run.results_dir / "scratch"
     assert resolve(study="mine").rows_dir == run.results_dir / "runs" / "mine"
 
 
@@ -31,7 +34,7 @@ def test_with_data_auto_is_the_paper(small_mvtec, monkeypatch, how):
     assert (run.preset, run.config.dataset, run.banner) == ("paper", "mvtec", "")
     assert run.config.backbone == "wide_resnet50_2" and run.config.oce_width == 128
     assert run.dataset("train").counts() == {"good": 6}
-    assert run.rows_dir == run.results_dir / "runs" / "paper"
+    assert run.rows_dir == run.results_dir / "scratch"
 
 
 def test_a_named_root_without_the_data_is_an_error_and_never_a_demo(tmp_path, monkeypatch):
@@ -44,9 +47,8 @@ def test_a_named_root_without_the_data_is_an_error_and_never_a_demo(tmp_path, mo
 
 
 def test_a_category_that_the_root_lacks_is_an_error(small_mvtec):
-    run = resolve(data_root=str(small_mvtec), category="wood", weights="random")
-    with pytest.raises(FileNotFoundError, match=r"no category 'wood' .* \(found: bottle\)"):
-        run.dataset("train")
+    with pytest.raises(ValueError, match=r"no category 'wood' .* \(found: bottle\)"):
+        resolve(data_root=str(small_mvtec), category="wood", weights="random")
 
 
 def test_a_relative_root_is_sought_from_the_working_folder_then_from_the_project(
@@ -110,10 +112,10 @@ def test_a_named_data_set_has_a_preset_of_its_own(dataset, preset):
 
 def test_no_network_for_the_weights_says_what_to_do(monkeypatch, tmp_path):
     def no_network(*_, **__):
-        raise OSError("no route to host")
+        raise ConnectionRefusedError("no route to host")
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
+    monkeypatch.setattr("rdrepro.downloads.urlopen", no_network)
     with pytest.raises(ConnectionError, match=r"cannot download .*RDREPRO_WEIGHTS"):
         resolve(preset="quick", dataset="synthetic")
 
@@ -122,3 +124,39 @@ def test_settings_show_what_the_method_has():
     shown = {m: set(resolve(preset="demo", method=m).settings().index) for m in (None, "padim")}
     assert {"epochs", "loss"} <= shown[None] and "padim_channels" not in shown[None]
     assert "padim_channels" in shown["padim"] and not {"epochs", "neighbours"} & shown["padim"]
+
+
+def test_a_file_in_place_of_the_data_folder_is_named(tmp_path, monkeypatch):
+    (tmp_path / "bottle.png").touch()
+    monkeypatch.setenv("RDREPRO_DATA", str(tmp_path / "bottle.png"))
+    with pytest.raises(ValueError, match=r"RDREPRO_DATA=.* is a file; name the folder"):
+        resolve(weights="random")
+
+
+def test_all_that_is_missing_is_named_at_once_and_nothing_is_fetched(small_mvtec, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(small_mvtec, root)
+    (mask,) = (root / "mvtec" / "bottle" / "ground_truth").rglob("000_mask.png")
+    mask.unlink()
+    given = {"data_root": str(root), "category": "bottle", "preset": "quick", "device": "tpu"}
+    with pytest.raises(ValueError, match=r"^3 things are missing for this run: ") as caught:
+        resolve(**given, weights=str(tmp_path / "none.pth"))
+    said = str(caught.value)
+    assert "(1) device='tpu'" in said and mask.name in said and "none.pth" in said
+
+
+def test_a_disk_without_room_for_the_student_is_named(monkeypatch):
+    usage = shutil.disk_usage("/")._replace(free=2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(OSError, match=r"has 0\.0 GiB free, .* up to 0\.5 GiB; free some space"):
+        resolve(preset="demo")
+
+
+def test_what_is_unusual_about_the_data_is_shown(small_mvtec, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(small_mvtec, root)
+    first = next((root / "mvtec" / "bottle" / "train").rglob("*.png"))
+    Image.open(first).resize((128, 64)).save(first)
+    run = resolve(data_root=str(root), category="bottle", weights="random", preset="quick")
+    assert any("square" in note for note in run.notes)
+    assert all(note in repr(run) for note in run.notes)
