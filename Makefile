@@ -95,4 +95,4 @@ lock: $(VENV)/.installed  ## pin every dependency anew
 	  -o requirements.lock pyproject.toml
 
 clean:  ## remove what the targets made, but for result rows
-	rm -rf $(VENV) .snakemake $(NOTEBOOKS) results/scratch results/jobs results/models results/synthetic results/report results/tables
+	rm -rf $(VENV) .snakemake $(NOTEBOOKS) results/scratch results/jobs results/checks results/models results/synthetic results/report results/tables

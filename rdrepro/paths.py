@@ -36,4 +36,11 @@ def existing(path: str | Path) -> Path | None:
     nbval start a kernel in the notebook's folder, papermill in the caller's.
     """
     path = Path(path).expanduser()
-    return next((p.absolute() for p in (path, ROOT / path) if p.exists()), None)
+    return next((p.absolute() for p in (path, ROOT / path) if _exists(p)), None)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that no file can have
+        return False

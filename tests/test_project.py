@@ -46,7 +46,7 @@ def test_environment_yml_names_the_dependencies_with_a_reason_each():
     requirements = [Requirement(re.sub("^pytorch>", "torch>", e)) for e in listed if e != "pip"]
     floors = {canonical(r.name): str(r.specifier) for r in requirements}
     assert floors.pop("python") == ">=3.11"
-    assert floors == declared() | declared("dev")
+    assert floors == declared() | declared("dev") | declared("study")
     lines = [line for line in text.splitlines() if re.match(r"\s*- [a-z]", line)]
     assert not [line for line in lines if "#" not in line and "pip:" not in line]
 
@@ -55,7 +55,7 @@ def test_the_lock_pins_every_dependency_with_a_hash_and_names_no_index():
     text = (ROOT / "requirements.lock").read_text()
     pins = re.findall(r"^([a-zA-Z0-9._-]+)==\S+.*\\$", text, flags=re.M)
     locked = {canonical(name) for name in pins}
-    assert set(declared() | declared("dev")) <= locked
+    assert set(declared() | declared("dev") | declared("study")) <= locked
     assert text.count("--hash=sha256:") >= len(pins)
     assert "://" not in text and "--index" not in text and "--find-links" not in text
 

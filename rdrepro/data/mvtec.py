@@ -21,9 +21,6 @@ from rdrepro.data.mvtec_files import (
     missing_mask,
     side_of,
 )
-from rdrepro.data.mvtec_files import (
-    find_mvtec as find_mvtec,
-)
 
 
 class MVTecAD(Dataset):

@@ -12,6 +12,7 @@ from rdrepro import registry
 from rdrepro.backbones import RANDOM, base_width, has_bottleneck_blocks
 from rdrepro.config import RunConfig
 from rdrepro.data.checking import check_images
+from rdrepro.models.weights import Weights, read_file
 from rdrepro.runs.checkpoints import check_writable
 from rdrepro.runs.device import find_device
 from rdrepro.runs.weights import find_weights, published_names
@@ -20,6 +21,7 @@ from rdrepro.runs.weights import find_weights, published_names
 # student of WideResNet-50-2 has 84 million weights in float32; a checkpoint has three times that.
 SPACE_GIB = {"basic blocks": 0.5, "bottleneck blocks": 1.5, "wide bottleneck blocks": 3.0}
 USUAL_WIDTH = 64
+MOST_NAMED = 12  # things that are missing, in one message
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,16 @@ def check_needs(
         lacking += [ValueError(sentence) for sentence in found.errors]
         notes = found.notes
     if config.weights not in (RANDOM, *published_names(config.backbone)):
-        attempt(lambda: find_weights(config.backbone, config.weights))
+        found_weights = attempt(lambda: find_weights(config.backbone, config.weights))
+        if isinstance(found_weights, Weights) and found_weights.path:
+            attempt(lambda: read_file(found_weights.path))
     attempt(lambda: check_space(config, results))
     return Needs(place, data, tuple(lacking), tuple(notes))
 
 
 def checks_folder(results: Path) -> Path | None:
     """The folder in which findings are kept; None where nothing can be written."""
-    folder = results / "models" / "checks"
+    folder = results / "checks"
     return folder if os.access(_existing_parent(folder), os.W_OK) else None
 
 

@@ -92,7 +92,7 @@ def find_data(config: RunConfig, data_root: str | None = None, results: Path | N
     ValueError where a folder is given for embedded data.
     """
     from rdrepro.data.medical import find_medical
-    from rdrepro.data.mvtec import find_mvtec
+    from rdrepro.data.mvtec_files import find_mvtec
     from rdrepro.synthetic.drawing_up import drawings_root
 
     entry = registry.DATASETS[config.dataset]

@@ -70,19 +70,17 @@ def test_a_curve_needs_training_and_is_of_this_runs_scoring(setting):
 def test_a_broken_kept_student_is_named(setting):
     run, train = setting()
     path = run.results_dir / "models" / f"{train_key(run.config, train.fingerprint())}.safetensors"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"broken")
     with pytest.raises(ValueError, match=f"{path.name} cannot be read .*delete it"):
         rd.train(run, train)
 
 
-def test_a_results_folder_that_cannot_be_written_is_named_before_training(setting, no_training):
-    run, train = setting()
-    run.results_dir.parent.mkdir(exist_ok=True)
-    run.results_dir.write_text("a file in the folder's place")
-    no_training()
+def test_a_results_folder_that_cannot_be_written_is_named_first(setting, tmp_path):
+    folder = tmp_path / "results"
+    folder.write_text("a file in the folder's place")
     with pytest.raises(PermissionError, match=r"nothing can be written to .*results_dir"):
-        rd.train(run, train)
+        setting()
 
 
 def test_images_to_validate_on_decide_the_student_too():

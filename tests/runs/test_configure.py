@@ -123,7 +123,7 @@ def test_what_is_wrong_is_said_in_one_sentence(given, message):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"normal_class": 12}, "normal_class=12 is no class of digits: 0 0, 1 1"),
+        ({"normal_class": 12}, "normal_class=12 is no class of digits: 0 to 9$"),
         ({"normal_class": True}, "normal_class=True must be a whole number"),
         ({"category": "wood"}, "category='wood' is not '0', that of normal_class"),
         ({"stem": "small"}, "stem='small' is not original or no_maxpool"),

@@ -11,6 +11,7 @@ import pytest
 import rdrepro as rd
 from rdrepro.backbones import LITE0, RANDOM, default_weights, usual_weights
 from rdrepro.config import FIELD_NAMES, RunConfig
+from rdrepro.data.checking import Findings
 from rdrepro.models.weights import Weights
 from rdrepro.runs.configure import configure, separate
 from rdrepro.runs.maps import keep_maps_command, maps_file
@@ -113,7 +114,8 @@ def test_the_command_gives_every_committed_row_its_configuration(committed_runs)
 @pytest.fixture
 def weights_anywhere(monkeypatch):
     """Weights have the name that rows give them; neither they nor data are looked for."""
-    import rdrepro.data.mvtec
+    import rdrepro.data.mvtec_files
+    import rdrepro.runs.needs
     import rdrepro.runs.weights
 
     def find(backbone, weights):
@@ -121,7 +123,8 @@ def weights_anywhere(monkeypatch):
         return Weights(usual_weights(backbone) if usual else weights)
 
     monkeypatch.setattr(rdrepro.runs.weights, "find_weights", find)
-    monkeypatch.setattr(rdrepro.data.mvtec, "find_mvtec", lambda root, name: root)
+    monkeypatch.setattr(rdrepro.data.mvtec_files, "find_mvtec", lambda root, name: root)
+    monkeypatch.setattr(rdrepro.runs.needs, "check_images", lambda *_, **__: Findings([], [], ""))
 
 
 CHANGES = [

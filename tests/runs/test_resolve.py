@@ -136,7 +136,7 @@ def test_a_file_in_place_of_the_data_folder_is_named(tmp_path, monkeypatch):
 def test_all_that_is_missing_is_named_at_once_and_nothing_is_fetched(small_mvtec, tmp_path):
     root = tmp_path / "data"
     shutil.copytree(small_mvtec, root)
-    (mask,) = (root / "mvtec" / "bottle" / "ground_truth").rglob("000_mask.png")
+    mask = next((root / "mvtec" / "bottle" / "ground_truth").rglob("000_mask.png"))
     mask.unlink()
     given = {"data_root": str(root), "category": "bottle", "preset": "quick", "device": "tpu"}
     with pytest.raises(ValueError, match=r"^3 things are missing for this run: ") as caught:

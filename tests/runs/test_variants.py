@@ -19,7 +19,7 @@ def test_maps_of_chosen_layers_share_one_training(tmp_path, small_mvtec):
     outcomes = run_variants(runs)
     reused = [o.row["provenance"]["student_reused"] for o in outcomes.values()]
     assert reused == [False, True, True, True, True]
-    assert len(list((tmp_path / "runs" / "quick").glob("*.json"))) == 5
+    assert len(list((tmp_path / "scratch").glob("*.json"))) == 5
     whole, parts = outcomes["M1,2,3"].predictions, [outcomes[f"M{k}"].predictions for k in "123"]
     np.testing.assert_allclose(whole.maps, sum(p.maps for p in parts), atol=1e-5)
 

@@ -17,7 +17,8 @@ from rdrepro.study.catalogue import (
     identity,
     studies_of,
 )
-from rdrepro.study.making import missing, rows_of
+from rdrepro.study.jobs import jobs_of
+from rdrepro.study.making import ANY, missing, rows_of
 from rdrepro.study.printed import printed_cells
 
 RUN = [study for study in STUDIES if study.hours is not None]
@@ -34,9 +35,9 @@ def test_every_study_with_rows_is_declared_and_every_other_one_has_none(runs):
 
 @pytest.mark.parametrize("study", RUN, ids=lambda study: study.name)
 def test_every_declared_run_has_a_row_and_every_row_was_declared(runs, study):
-    assert missing(study, runs, lambda config: None) == []
+    assert missing(jobs_of(study.name), runs) == []
     declared = {identity(vars(configuration(run)), "precision" in run) for run in study.runs()}
-    for row in rows_of(study, runs):
+    for row in rows_of(study.name, runs):
         assert {identity(row, with_precision=given) for given in (True, False)} & declared
 
 
@@ -56,26 +57,26 @@ def test_every_printed_table_has_a_study():
 
 
 def test_a_row_that_is_not_there_is_missing_and_one_of_other_data_counts_for_nothing(runs):
-    study = BY_NAME["embedded"]
+    jobs = jobs_of("embedded")
     without = runs[runs["category"] != "wood"]
-    (lacking,) = missing(study, without, lambda config: None)
-    assert lacking["category"] == "wood"
+    (lacking,) = missing(jobs, without)
+    assert lacking.config.category == "wood"
     rows = runs[(runs["study"] == "embedded")].set_index("category")
     named = ["provenance.train_data_sha256", "provenance.test_data_sha256"]
-    same = missing(study, runs, lambda c: tuple(rows.loc[c.category, named]))
-    other = missing(study, runs, lambda c: ("0" * 64, "0" * 64))
+    same = missing(jobs, runs, lambda c: tuple(rows.loc[c.category, named]))
+    other = missing(jobs, runs, lambda c: ("0" * 64, "0" * 64))
     assert same == [] and len(other) == len(MVTEC_CATEGORIES)
 
 
 def test_dirty_rows_count_for_nothing(runs):
     dirty = runs.assign(**{"provenance.dirty": True})
-    assert len(missing(BY_NAME["embedded"], dirty, lambda config: None)) == 15
+    assert len(missing(jobs_of("embedded"), dirty)) == 15
+    assert missing(jobs_of("embedded"), dirty, counted=ANY) == []
 
 
 def test_a_named_precision_is_part_of_a_run_and_an_unnamed_one_is_not(runs):
-    study = BY_NAME["deviations"]
-    lacking = missing(study, runs[runs["precision"] == "bfloat16"], lambda config: None)
-    assert lacking and all(run["precision"] == "float32" for run in lacking)
+    lacking = missing(jobs_of("deviations"), runs[runs["precision"] == "bfloat16"])
+    assert lacking and all(job.given["precision"] == "float32" for job in lacking)
 
 
 def test_batches_combine_their_axes_and_studies_leave_out_repetitions():
@@ -93,8 +94,8 @@ def test_a_name_stands_for_a_study_or_a_table_and_a_typo_names_the_nearest():
 
 
 def test_no_rows_at_all_means_that_everything_is_missing():
-    study = BY_NAME["readme"]
-    assert missing(study, pd.DataFrame(), lambda config: None) == study.runs()
+    jobs = jobs_of("readme")
+    assert missing(jobs, pd.DataFrame()) == jobs
 
 
 def test_identities_name_every_field():

@@ -1,97 +1,64 @@
-"""`python -m rdrepro.study`: what it lists, names and makes."""
+"""Which jobs have a row, the weights they are given, and whether new rows will count."""
 
+import pandas as pd
 import pytest
+from builders import load, make_row
 
-from rdrepro.runs.rows import load_runs
-from rdrepro.study import __main__ as command
-from rdrepro.study import catalogue, making
-from rdrepro.study.catalogue import Batch, Study
-
-SMALL = {"preset": "demo", "backbone": "resnet18", "weights": "random", "image_size": 64}
-SMALL |= {"category": "bottle", "data_seed": 1}
+from rdrepro.study import making
+from rdrepro.study.catalogue import BY_NAME, Batch, Study
+from rdrepro.study.jobs import jobs_of
+from rdrepro.study.making import ANY, caution, files, missing, weights_files
 
 
 @pytest.fixture
 def study(monkeypatch):
-    """A study of two small runs, the first of which asks for more channels than there are."""
-    bad = {"method": "padim", "padim_channels": 5000}
-    made_up = Study("small", "?", (Batch(SMALL, ([bad, {"epochs": 1}],)),), (), None)
-    monkeypatch.setitem(catalogue.BY_NAME, "small", made_up)
+    """A study of the paper's protocol on two categories."""
+    runs = Batch({"preset": "paper", "seed": 1}, ([{"category": "wood"}, {"category": "bottle"}],))
+    made_up = Study("made-up", "?", (runs,), (), None)
+    monkeypatch.setitem(BY_NAME, "made-up", made_up)
     return made_up
 
 
-def test_a_dry_run_makes_nothing_and_says_what_is_missing(study, tmp_path, capsys):
-    assert command.main(["small", "--dry-run", "--results-dir", str(tmp_path)]) == 1
-    said = capsys.readouterr().out
-    assert "small: 0 of 2 runs have a row" in said and said.count("missing:") == 2
-    assert not list(tmp_path.rglob("*.json"))
+def test_the_newest_row_of_a_job_is_found(study, tmp_path):
+    times = ("2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00")
+    rows = [
+        make_row(seed=1, category="wood", metrics={"image_auroc": v}, provenance={"finished": t})
+        for v, t in zip((0.5, 0.6), times, strict=True)
+    ]
+    runs = load(rows, tmp_path)
+    found = files(jobs_of("made-up"), runs)
+    newest = runs.iloc[-1]["file"]
+    assert {job.config.category: file for job, file in found.items()} == {"wood": newest}
 
 
-def test_a_run_that_fails_does_not_stop_the_others_and_is_listed_at_the_end(
-    study, tmp_path, capsys
-):
-    arguments = ["small", "--results-dir", str(tmp_path)]
-    assert command.main(arguments) == 1
-    said = capsys.readouterr().out.splitlines()
-    assert said[-1].startswith("not made:") and "padim_channels=5000" in said[-1]
-    assert any(line.startswith("[2 of 2, about") for line in said)
-    rows = load_runs(tmp_path / "runs")
-    assert list(rows["study"]) == ["small"] and rows["provenance.threads"].item() == 1
-    making_again = making.missing(study, rows.assign(**{"provenance.dirty": False}), lambda c: None)
-    assert len(making_again) == 1
+def test_dirty_rows_count_only_where_new_ones_would_be_dirty_too(study, tmp_path):
+    rows = [make_row(seed=1, category="wood", provenance={"dirty": dirty}) for dirty in (True,)]
+    runs = load(rows, tmp_path)
+    assert len(missing(jobs_of("made-up"), runs)) == 2
+    assert len(missing(jobs_of("made-up"), runs, counted=ANY)) == 1
 
 
-def test_an_unknown_name_and_a_file_that_is_not_there_are_answered_in_a_sentence(tmp_path, capsys):
-    assert command.main(["tabel3"]) == 2
-    assert "Did you mean 'table3'" in capsys.readouterr().out
-    assert command.main(["table3", "--weights", f"resnet18={tmp_path / 'none.pth'}"]) == 2
-    assert "BACKBONE=PATH" in capsys.readouterr().out
+def test_without_rows_every_job_is_missing(study):
+    assert missing(jobs_of("made-up"), pd.DataFrame()) == jobs_of("made-up")
+
+
+def test_files_of_weights_are_checked(tmp_path):
+    jobs = jobs_of("table3")
     (tmp_path / "some.pth").touch()
-    assert command.main(["table3", "--weights", f"resnet19={tmp_path / 'some.pth'}"]) == 2
-    assert "resnet18 or wide_resnet50_2" in capsys.readouterr().out
-    assert command.main(["table3", "--dry-run", "--data-root", str(tmp_path / "none")]) == 2
-    assert "is no folder" in capsys.readouterr().out
+    for text, said in {
+        f"resnet18={tmp_path / 'none.pth'}": "BACKBONE=PATH",
+        "resnet18": "BACKBONE=PATH",
+        f"resnet19={tmp_path / 'some.pth'}": "resnet18 or wide_resnet50_2",
+    }.items():
+        with pytest.raises(ValueError, match=said):
+            weights_files([text], jobs)
+    given = f"resnet18={tmp_path / 'some.pth'}"
+    assert weights_files([given], jobs) == {"resnet18": str(tmp_path / "some.pth")}
 
 
-def test_a_file_that_is_no_row_is_named(tmp_path, capsys):
-    (tmp_path / "runs" / "other").mkdir(parents=True)
-    (tmp_path / "runs" / "other" / "broken.json").write_text("{")
-    assert command.main(["readme", "--dry-run", "--results-dir", str(tmp_path)]) == 2
-    assert "broken.json" in capsys.readouterr().out
-
-
-def test_weights_of_a_hash_are_asked_for(tmp_path, monkeypatch, capsys):
-    run = {"preset": "mkd", "weights": "sha256:c6202c684b82fdf2", "dataset": "synthetic"}
-    study = Study("small", "?", (Batch(run),), (), None)
-    monkeypatch.setitem(catalogue.BY_NAME, "small", study)
-    assert command.main(["small", "--results-dir", str(tmp_path)]) == 1
-    assert "--weights vgg16=PATH" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("wanted", ["sha256:ab", "IMAGENET1K_V1", "random", "pretrained"])
-def test_other_weights_than_a_study_wants_are_refused(wanted):
-    with pytest.raises(ValueError, match=f"the study wants {wanted}"):
-        making._check_weights(wanted, "sha256:cd")
-    making._check_weights(wanted, wanted)
-    making._check_weights("pretrained", "pretrained:a1_in1k")
-
-
-def test_embedded_runs_take_no_data_root(study, tmp_path, capsys):
-    arguments = ["small", "--results-dir", str(tmp_path), "--data-root", str(tmp_path)]
-    command.main(arguments)
-    assert "embedded data need none" not in capsys.readouterr().out
-    assert len(load_runs(tmp_path / "runs")) == 1
-
-
-def test_rows_that_will_count_nowhere_are_announced(study, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("rdrepro.runs.provenance.git_state", lambda: ("0" * 40, True))
-    assert command.main(["small", "--results-dir", str(tmp_path)]) == 1
-    assert "marked dirty and will count in no table" in capsys.readouterr().out
-    monkeypatch.setattr("rdrepro.runs.provenance.git_state", lambda: ("0" * 40, False))
-    assert making.caution() == ""
-
-
-def test_the_list_names_studies_and_tables(capsys):
-    assert command.main(["list"]) == 0
-    said = capsys.readouterr().out
-    assert "medical-table3" in said and "table5: paper, paper-bottlenecks" in said
+@pytest.mark.parametrize("dirty, why", [(True, "differ from the last commit"), (None, "no git")])
+def test_rows_that_will_count_nowhere_are_announced(monkeypatch, dirty, why):
+    monkeypatch.setattr(making, "git_state", lambda: ("0" * 40, dirty))
+    assert why in caution() and "marked dirty and will count in no table" in caution()
+    monkeypatch.setattr(making, "git_state", lambda: ("0" * 40, False))
+    assert caution() == ""
