@@ -40,6 +40,8 @@ def progress(
     if shell:
         return NotebookBar(shell, iterable, description, **options)
     pause = min(SLOWEST, max(FASTEST, expected_seconds / UPDATES))
+    if options.get("leave") is False and not sys.stderr.isatty():
+        options["disable"] = True  # a file would keep what is meant to vanish
     return tqdm(iterable, description, mininterval=pause, maxinterval=pause, **options)
 
 

@@ -17,7 +17,8 @@ from rdrepro.study.making import caution
 from rdrepro.study.plan import Plan
 from rdrepro.text import duration
 
-SHOWN = 10  # missing runs that are named
+SHOWN = 10  # missing runs that are named before the start
+MOST_LISTED = 100  # runs that are named at the end, for each reason
 EPILOG = """NAME is a printed table (table1 to table7, medical1 to medical4), a study, or
 everything. Runs that have a row are not made again. With --set the runs are trials: their rows go
 to results/scratch/NAME and enter no table of the report."""
@@ -150,9 +151,21 @@ def make(
         return int(bool(lacking))
     left = plan.lacking()
     _say_tables(plan, jobs, reasons)
-    for job in left:
-        say(f"not made: {job.study.name}: {job.text()}: {reasons.get(job, 'it has no row')}")
+    _say_failures(left, reasons)
     return int(bool(left))
+
+
+def _say_failures(left: Sequence[Job], reasons: Mapping[Job, str]) -> None:
+    """Name each run that has no row, under the sentence that says why."""
+    by_reason: dict[str, list[Job]] = {}
+    for job in left:
+        by_reason.setdefault(reasons.get(job, "it has no row"), []).append(job)
+    for reason, jobs in by_reason.items():
+        say(f"not made, {len(jobs)} of {len(left)}: {reason}")
+        for job in jobs[:MOST_LISTED]:
+            say(f"  {job.study.name}: {job.text()}")
+        if len(jobs) > MOST_LISTED:
+            say(f"  and {len(jobs) - MOST_LISTED} more")
 
 
 def _say_needs(notes: Sequence[str], blocked: Mapping[Job, str]) -> None:
@@ -204,7 +217,7 @@ def _run(
 
 def _say_tables(plan: Plan, jobs: Sequence[Job], reasons: Mapping[Job, str]) -> None:
     """Write and print the printed tables that the jobs fill."""
-    from rdrepro.study.outcome import outcome, tables_of
+    from rdrepro.study.outcome import as_text, outcome, tables_of
 
     runs = load_runs(plan.results / "runs")
     folder = plan.folder / "tables"
@@ -214,8 +227,9 @@ def _say_tables(plan: Plan, jobs: Sequence[Job], reasons: Mapping[Job, str]) -> 
             continue
         folder.mkdir(parents=True, exist_ok=True)
         found.to_csv(folder / f"{table}.csv", index=False)
-        heading = f"{table}, {plan.target}" + (": a trial, no reproduction" * bool(plan.changes))
-        say(f"\n{heading}\n{found.round(1).to_string(index=False, na_rep='-')}\n")
+        trial = " (a trial with changed settings: no reproduction)" * bool(plan.changes)
+        say(f"\n{table}{trial}: ours (printed); also {folder / table}.csv")
+        say(f"{as_text(found)}\n")
 
 
 if __name__ == "__main__":

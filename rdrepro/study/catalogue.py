@@ -122,7 +122,7 @@ STUDIES = (
         "paper",
         "Do Tables 1 and 2 reproduce at the paper's main resolution?",
         (Batch({"preset": "paper"}, (seeds(), ALL)),),
-        ("table1", "table2", "table5", "table6", "table7"),
+        ("table1", "table2", "table3", "table5", "table6", "table7"),
         None,
         None,
     ),

@@ -13,6 +13,7 @@ from rdrepro.study.matching import admits
 from rdrepro.study.printed import Cell, printed_cells
 from rdrepro.study.tables import table_name
 
+ROWS = ["dataset", "method", "category"]
 COLUMNS = ["dataset", "category", "method", "image_size", "metric", "printed", "ours", "n_seeds"]
 
 
@@ -43,6 +44,30 @@ def outcome(
     return compared[[*COLUMNS, "outcome"]]
 
 
+def as_text(found: pd.DataFrame) -> str:
+    """An outcome in the layout of a printed table: our value and, in brackets, the printed one.
+
+    A cell without a value has the number of a note below the table, which says why.
+    """
+    notes: dict[str, int] = {}
+
+    def cell(line: pd.Series) -> str:
+        printed = "-" if pd.isna(line["printed"]) else f"{line['printed']:.1f}"
+        if pd.notna(line["ours"]):
+            return f"{line['ours']:.1f} ({printed})"
+        return f"[{notes.setdefault(line['outcome'], len(notes) + 1)}] ({printed})"
+
+    sizes = found["image_size"].map(lambda px: f", {px:g} px" if pd.notna(px) else "")
+    columns = found["metric"] + sizes
+    table = found.assign(cell=[cell(line) for _, line in found.iterrows()], column=columns)
+    rows = [name for name in ROWS if found[name].nunique() > 1] or ["category"]
+    table["row"] = table[rows].astype(str).agg(" ".join, axis=1)
+    wide = table.pivot(index="row", columns="column", values="cell")
+    wide = wide.loc[table["row"].unique(), table["column"].unique()].fillna("")
+    wide.index.name = wide.columns.name = None
+    return "\n".join([wide.to_string(), *(f"[{n}] {text}" for text, n in notes.items())])
+
+
 def _as_declared(jobs: Sequence[Job], runs: pd.DataFrame) -> pd.DataFrame:
     """The rows of trials with the settings that their jobs have in the catalogue."""
     if runs.empty:
@@ -67,6 +92,8 @@ def _outcome(
     if not verdict.startswith(("not run", "incomplete")):
         return "trial" if trial and verdict != "not printed" else verdict
     why = {text for job, text in reasons.items() if _feeds(job, cell)}
+    if not why and not any(_feeds(job, cell) for job in jobs):
+        why = {"not among the runs that were asked for"}
     return f"{verdict}: {'; '.join(sorted(why))}" if why else verdict
 
 

@@ -7,7 +7,7 @@ from builders import ROOT, load, make_row
 from rdrepro import paths
 from rdrepro.registry import MVTEC_CATEGORIES
 from rdrepro.study.jobs import jobs_of, parse_changes
-from rdrepro.study.outcome import outcome, tables_of
+from rdrepro.study.outcome import as_text, outcome, tables_of
 
 CHANGES = parse_changes("epochs=2 backbone=resnet18 weights=random image_size=64")
 VALUES = {"image_auroc": 0.9, "pixel_auroc": 0.95, "pixel_aupro_official": 0.8}
@@ -74,3 +74,24 @@ def test_without_rows_every_reason_stands(trial):
     jobs, _, reasons = trial
     found = outcome("table2", jobs, pd.DataFrame(), reasons, trial=True)
     assert found["outcome"].str.startswith("not run").all()
+
+
+def test_the_text_has_the_printed_layout_and_a_note_for_each_reason(trial):
+    jobs, runs, reasons = trial
+    text = as_text(outcome("table1", jobs, runs, reasons, trial=True)).splitlines()
+    assert text[0].split() == ["image_auroc,", "128", "px", "image_auroc,", "256", "px"]
+    (wood,) = [line for line in text if line.startswith("wood")]
+    assert wood.split()[1::2] == ["90.0", "90.0"]
+    (cable,) = [line for line in text if line.startswith(BROKEN)]
+    number = cable.split()[1]
+    (note,) = [line for line in text if line.startswith(number)]
+    assert "000_mask.png is empty" in note
+
+
+def test_cells_of_runs_that_were_not_asked_for_say_so(trial):
+    jobs, runs, reasons = trial
+    some = [job for job in jobs if job.config.category in ("wood", BROKEN)]
+    found = outcome("table1", some, runs, reasons, trial=True).set_index("category")
+    assert set(found.loc["zipper", "outcome"]) == {
+        "not run: not among the runs that were asked for"
+    }
