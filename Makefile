@@ -6,7 +6,7 @@ NOTEBOOKS := results/notebooks
 # uv then trusts the machine's certificates, as pip does.
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help demo test test-study test-faults test-fuzz test-slurm report lab lint bench study controls coverage schema tables picture lock clean
+.PHONY: help demo test test-notebooks test-study test-faults test-fuzz test-slurm report lab lint bench study controls coverage schema tables picture lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ study: $(VENV)/.installed  ## make the missing rows of a table or study: make st
 
 test-study: $(VENV)/.installed  ## all fifteen embedded categories through the workflow, at 64 pixels
 	OMP_NUM_THREADS=1 RDREPRO_STUDY=all $(BIN)/python -m pytest tests/study/test_workflow.py
+
+test-notebooks: $(VENV)/.installed  ## every notebook in a kernel of its own, under nbval
+	OMP_NUM_THREADS=1 RDREPRO_NBVAL=all $(BIN)/python -m pytest tests/notebooks -k nbval
 
 test-faults: $(VENV)/.installed  ## kill a small study at 200 random moments; no row is lost or wrong
 	OMP_NUM_THREADS=1 RDREPRO_KILLS=200 $(BIN)/python -m pytest tests/faults

@@ -4,6 +4,7 @@ import nbformat
 import papermill.cli
 from builders import ROOT
 from click.testing import CliRunner
+from IPython.display import display
 
 NOTEBOOKS = ROOT / "notebooks"
 SMALL = {"image_size": 64, "epochs": 20}
@@ -25,7 +26,7 @@ def code_cells(path):
 
 def run_cells(cells):
     """Run cells in a namespace of their own; return it."""
-    namespace = {"__name__": "__main__"}
+    namespace = {"__name__": "__main__", "display": display}  # as IPython's is
     for cell in cells:
         exec(compile(cell, "<cell>", "exec"), namespace)
     return namespace

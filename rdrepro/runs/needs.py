@@ -38,10 +38,10 @@ class Needs:
         if len(self.lacking) == 1:
             raise self.lacking[0]
         if self.lacking:
-            listed = "; ".join(f"({n}) {error}" for n, error in enumerate(self.lacking, 1))
-            raise ValueError(
-                f"{len(self.lacking)} things are missing before this can run: {listed}"
-            )
+            shown = self.lacking[:MOST_NAMED]
+            listed = "; ".join(f"({n}) {error}" for n, error in enumerate(shown, 1))
+            more = f"; and {len(self.lacking) - MOST_NAMED} more" * (len(shown) < len(self.lacking))
+            raise ValueError(f"{len(self.lacking)} things are missing for this run: {listed}{more}")
 
 
 def check_needs(

@@ -78,7 +78,7 @@ def resolved(data_root, **parameters):
 
 
 def test_a_data_set_laid_out_like_mvtec(data_root):
-    run = resolved(data_root, dataset="parts", category="nut", batch_size=4)
+    run = resolved(data_root, dataset="parts", category="nut", batch_size=4, study="mine")
     assert run.preset == "paper" and not run.banner
     assert run.dataset("train").counts() == {"fine": 6}
     test = run.dataset("test")
@@ -98,8 +98,8 @@ def test_what_it_lacks_is_refused_by_its_name(data_root):
         resolved(data_root, dataset="parts", category="bottle")
     with pytest.raises(FileNotFoundError, match=r"holds no Parts; draw it"):
         resolved(data_root / "knees", dataset="parts", category="nut")
-    with pytest.raises(FileNotFoundError, match=r"no category 'washer' in .* \(found: nut\); draw"):
-        resolved(data_root, dataset="parts", category="washer").dataset("train")
+    with pytest.raises(ValueError, match=r"no category 'washer' in .* \(found: nut\); draw"):
+        resolved(data_root, dataset="parts", category="washer")
 
 
 def test_a_medical_data_set_in_folders(data_root):

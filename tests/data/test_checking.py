@@ -345,8 +345,9 @@ def test_files_that_were_just_changed_are_read_again(grid, tmp_path):
     assert not table.exists()  # the picture is younger than two seconds
 
 
-@pytest.mark.parametrize("moment", [time.time() + 3600, 2**33])
-def test_a_time_in_the_future_is_not_relied_on(aged, moment, tmp_path):
+@pytest.mark.parametrize("ahead", [3600, 2**32])
+def test_a_time_in_the_future_is_not_relied_on(aged, ahead, tmp_path):
+    moment = time.time() + ahead
     os.utime(aged / BENT, (moment, moment))
     file_hashes([aged / BENT], aged, tmp_path / "table.json")
     assert not (tmp_path / "table.json").exists()

@@ -123,6 +123,7 @@ def weights_anywhere(monkeypatch):
         return Weights(usual_weights(backbone) if usual else weights)
 
     monkeypatch.setattr(rdrepro.runs.weights, "find_weights", find)
+    monkeypatch.setattr(rdrepro.runs.needs, "find_weights", find)
     monkeypatch.setattr(rdrepro.data.mvtec_files, "find_mvtec", lambda root, name: root)
     monkeypatch.setattr(rdrepro.runs.needs, "check_images", lambda *_, **__: Findings([], [], ""))
 

@@ -51,7 +51,7 @@ def test_the_latest_row_is_the_demos_and_not_that_of_a_digit(monkeypatch, tmp_pa
     demo = make_row(dataset="synthetic", metrics=METRICS)
     digits = {"dataset": "digits", "category": "3", "normal_class": 3, "score": "sum"}
     later = {"finished": "2026-01-02T00:00:00+00:00"}
-    rd.save_row(demo, tmp_path / "demo")
+    rd.save_row(demo, tmp_path / "scratch")
     digit = make_row(**digits, metrics={"image_auroc": 0.123}, provenance=later)
-    rd.save_row(digit, tmp_path / "demo")  # 03_novelty's rows lie in the same folder
+    rd.save_row(digit, tmp_path / "scratch")  # 03_novelty's rows lie in the same folder
     assert tables.latest_row().loc["image_auroc", "%"] == 95.0
