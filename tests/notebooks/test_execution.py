@@ -12,9 +12,10 @@ import nbformat
 import numpy as np
 import papermill
 import pytest
+from builders import ROOT
 from notebook_cells import NOTEBOOKS, SMALL, code_cells, prepare, run_cells
 
-from rdrepro import distillation, load_maps
+from rdrepro import distillation, load_maps, paths
 
 SHORT = {"image_size": 64, "epochs": 2}  # where several runs are compared
 MVTEC = {"category": "bottle", "preset": "demo", **SMALL}
@@ -60,8 +61,9 @@ def test_a_notebook_runs_under_nbval(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", [name for name in RUNS if name not in IN_A_KERNEL])
-def test_the_cells_of_a_notebook_run(name, tmp_path):
+def test_the_cells_of_a_notebook_run(name, tmp_path, monkeypatch):
     matplotlib.use("Agg")
+    monkeypatch.setattr(paths, "ROOT", ROOT)
     results = tmp_path / "results"
     path = prepare(name, tmp_path / f"{name}.ipynb", results_dir=results, **RUNS[name][0])
     run_cells(code_cells(path))
