@@ -54,15 +54,14 @@ bench: $(VENV)/.installed  ## speed, as ratios within one run
 	$(BIN)/python -m pytest benchmarks
 
 # A study: make study TABLE=table1 SEEDS=3 CORES=2; TABLE is a table, a study or everything.
+export SET ONLY DATA PROFILE
 study: $(VENV)/.installed  ## make the missing rows of a table or study: make study TABLE=table1
-	@$(BIN)/python -m rdrepro.study $(or $(TABLE),list) \
-	  $(if $(CORES),--cores $(CORES)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SET),--set "$(SET)") $(if $(ONLY),--only "$(ONLY)") \
-	  $(if $(GPUS),--gpus $(GPUS)) $(if $(PROFILE),--profile $(PROFILE)) \
-	  $(if $(DATA),--data-root "$(DATA)") $(if $(DEVICE),--device $(DEVICE)) \
-	  $(foreach pair,$(WEIGHTS),--weights $(pair)) $(if $(DRY_RUN),--dry-run)
-
-test-study: $(VENV)/.installed  ## all fifteen embedded categories through the workflow, at 64 pixels
-	OMP_NUM_THREADS=1 RDREPRO_STUDY=all $(BIN)/python -m pytest tests/study/test_workflow.py
+	@$(BIN)/python -m rdrepro.study "$(or $(TABLE),$(NAME),list)" \
+	  $(if $(CORES),--cores "$(CORES)") $(if $(SEEDS),--seeds "$(SEEDS)") \
+	  $(if $(GPUS),--gpus "$(GPUS)") $(if $(DEVICE),--device "$(DEVICE)") \
+	  $(if $(SET),--set "$$SET") $(if $(ONLY),--only "$$ONLY") $(if $(DATA),--data-root "$$DATA") \
+	  $(if $(PROFILE),--profile "$$PROFILE") \
+	  $(foreach pair,$(WEIGHTS),--weights "$(pair)") $(if $(DRY_RUN),--dry-run)
 
 test-notebooks: $(VENV)/.installed  ## every notebook in a kernel of its own, under nbval
 	OMP_NUM_THREADS=1 RDREPRO_NBVAL=all $(BIN)/python -m pytest tests/notebooks -k nbval

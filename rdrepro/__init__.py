@@ -34,7 +34,7 @@ _NAMES = {
     # one run
     "rdrepro.runs.resolve": ["resolve"],
     "rdrepro.runs.run": ["Run"],
-    "rdrepro.runs.execute": ["carry_out", "execute", "make_row", "train"],
+    "rdrepro.runs.execute": ["carry_out", "execute", "keep_row", "make_row", "train"],
     "rdrepro.runs.rows": ["load_runs", "read_scores", "save_row"],
     "rdrepro.runs.maps": ["load_maps", "save_maps"],
     "rdrepro.runs.provenance": ["now"],

@@ -9,6 +9,9 @@ from torch import Tensor
 from rdrepro.detector import Detector, Saved
 from rdrepro.early_stopping import EarlyStopping
 
+FACTS = ("history", "done", "loss", "seconds")
+MOMENTS = ("exp_avg", "exp_avg_sq")  # of Adam, for each parameter
+
 
 @dataclass
 class TrainingState:
@@ -37,8 +40,7 @@ def capture(state: TrainingState) -> Saved:
         tensors |= {f"optimiser.{number}.{name}": value for name, value in moments.items()}
     tensors |= {"shuffle": state.shuffle.get_state(), "random": torch.get_rng_state()}
     tensors |= {"order": state.order}
-    names = ("history", "done", "loss", "seconds")
-    facts: dict[str, Any] = {name: getattr(state, name) for name in names}
+    facts: dict[str, Any] = {name: getattr(state, name) for name in FACTS}
     if state.stopping:
         facts["best"], facts["best_epoch"] = state.stopping.best, state.stopping.epoch
         tensors |= {f"best.{k}": v for k, v in state.stopping.state.items()}
@@ -48,20 +50,37 @@ def capture(state: TrainingState) -> Saved:
 def restore(state: TrainingState, saved: Saved) -> None:
     """Bring a training to the state that `capture` returned.
 
-    Raises KeyError, RuntimeError or ValueError where that was the state of another training.
+    Raises ValueError, and changes nothing, where that was the state of another training.
     """
     tensors, facts = saved
+    _check(state, tensors, facts)
     state.modules().load_state_dict(_part(tensors, "model"))
     _restore_moments(state.optimiser, _part(tensors, "optimiser"))
     state.shuffle.set_state(tensors["shuffle"])
     torch.set_rng_state(tensors["random"])
     state.order = tensors["order"]
-    for name in ("history", "done", "loss", "seconds"):
+    for name in FACTS:
         setattr(state, name, facts[name])
     if state.stopping:
         state.stopping.best, state.stopping.epoch = facts["best"], facts["best_epoch"]
         device = next(state.modules().parameters()).device
         state.stopping.state = {k: v.to(device) for k, v in _part(tensors, "best").items()}
+
+
+def _check(state: TrainingState, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Raise ValueError where a saved state lacks something or does not fit the training."""
+    wanted = {k: v.shape for k, v in state.modules().state_dict().items()}
+    if {k: v.shape for k, v in _part(tensors, "model").items()} != wanted:
+        raise ValueError("its weights are those of another model")
+    parameters = [p for group in state.optimiser.param_groups for p in group["params"]]
+    moments = {f"{n}.{m}": p.shape for n, p in enumerate(parameters) for m in MOMENTS}
+    found = {k: v.shape for k, v in _part(tensors, "optimiser").items() if k.endswith(MOMENTS)}
+    if found != moments:
+        raise ValueError("its moments of Adam are incomplete")
+    needed = {*FACTS, *(("best", "best_epoch") if state.stopping else ())}
+    lacking = sorted((needed - set(facts)) | ({"shuffle", "random", "order"} - set(tensors)))
+    if lacking:
+        raise ValueError(f"it has no {lacking[0]}")
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -78,11 +78,14 @@ def _run_epochs(
     state = TrainingState(model, _adam(model, config), shuffle, stopping)
     saved = checkpoint.load() if checkpoint else None
     if saved:
-        restore(state, saved)
+        try:
+            restore(state, saved)
+        except ValueError as error:
+            say(f"The checkpoint does not fit, since {error}; training starts anew.")
     trained = len(state.history) * len(features) + state.done
     images = config.epochs * len(features)
     seconds *= 1 - trained / images
-    _announce(config, features, seconds, len(state.history) + 1)
+    _announce(config, features, seconds, len(state.history) + 1 if trained else None)
     options = {"total": images, "initial": trained, "unit": " images"}
     with progress(None, "training", seconds, **options) as bar:
         while not _over(state, config):
@@ -166,11 +169,14 @@ def _adam(model: Detector, config: RunConfig) -> torch.optim.Adam:
     return torch.optim.Adam(model.trainable().parameters(), lr=config.lr, betas=betas, fused=True)
 
 
-def _announce(config: RunConfig, features: TeacherFeatures, seconds: float, first: int) -> None:
+def _announce(
+    config: RunConfig, features: TeacherFeatures, seconds: float, first: int | None
+) -> None:
+    """Say how long a training takes. first: the epoch in which an interrupted one goes on."""
     cheaper = any(getattr(config, k) != v for k, v in PRESETS["quick"].items())
     advice = "; preset=quick takes minutes" if cheaper and seconds > LONG else ""
     steps = config.epochs * math.ceil(len(features) / config.batch_size)
-    resumed = f", resumed in epoch {first}," if first > 1 else ""
+    resumed = f", resumed in epoch {first}," if first else ""
     say(
         f"Training {config.epochs} epochs ({steps} gradient steps){resumed} takes about "
         f"{duration(seconds)} on {features.device} in {config.precision}{advice}."

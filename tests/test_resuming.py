@@ -7,6 +7,7 @@ import rdrepro as rd
 from rdrepro.resuming import TrainingState, capture, restore
 from rdrepro.runs.checkpoints import FileCheckpoint
 
+HERE = {"dirty": False, "threads": 1, "device": "cpu"}
 STEPS = 4  # an epoch of six images by two, and the first of the next
 
 
@@ -18,7 +19,7 @@ class Interrupting(FileCheckpoint):
     """Saves the state after some steps and ends the training there."""
 
     def __init__(self, path, after):
-        super().__init__(path, "key")
+        super().__init__(path, "key", HERE)
         self.left = after
 
     def due(self):
@@ -60,28 +61,44 @@ LITE0 = {"backbone": "efficientnet_lite0"}
 )
 def test_a_training_that_was_interrupted_ends_the_same_to_the_bit(small_mvtec, tmp_path, settings):
     run = rd.resolve(**SMALL | settings, data_root=str(small_mvtec))
-    undisturbed = train(run, FileCheckpoint(tmp_path / "none", "key"))
+    undisturbed = train(run, FileCheckpoint(tmp_path / "none", "key", HERE))
     for after in (2, STEPS):
         path = tmp_path / f"{after}.safetensors"
         with pytest.raises(StoppedError):
             train(run, Interrupting(path, after))
-        state, history = train(run, FileCheckpoint(path, "key"))
+        state, history = train(run, FileCheckpoint(path, "key", HERE))
         assert history == undisturbed[1]
         assert state.keys() == undisturbed[0].keys()
         assert all(torch.equal(state[k], v) for k, v in undisturbed[0].items())
 
 
-def test_a_state_without_the_moments_of_adam_gives_another_result(small_mvtec, tmp_path):
-    """The comparison above can fail: what is captured matters."""
+@pytest.fixture
+def interrupted(small_mvtec, tmp_path):
+    """A run, the result of its undisturbed training, and the checkpoint of an interrupted one."""
     run = rd.resolve(**SMALL | LITE0, data_root=str(small_mvtec))
-    undisturbed = train(run, FileCheckpoint(tmp_path / "none", "key"))
+    undisturbed = train(run, FileCheckpoint(tmp_path / "none", "key", HERE))
     with pytest.raises(StoppedError):
         train(run, Interrupting(tmp_path / "whole", STEPS))
-    checkpoint = FileCheckpoint(tmp_path / "whole", "key")
+    return run, undisturbed[1], FileCheckpoint(tmp_path / "whole", "key", HERE)
+
+
+def test_another_state_gives_another_result(interrupted):
+    """The comparison above can fail: what is captured matters."""
+    run, undisturbed, checkpoint = interrupted
     tensors, facts = checkpoint.load()
-    without = {k: v for k, v in tensors.items() if not k.startswith("optimiser")}
-    checkpoint.save(without, facts)
-    assert train(run, checkpoint)[1] != undisturbed[1]
+    still = {k: v * 0 if k.endswith("exp_avg") else v for k, v in tensors.items()}
+    checkpoint.save(still, facts)
+    assert train(run, checkpoint)[1] != undisturbed
+
+
+@pytest.mark.parametrize("lost", ["optimiser.0.exp_avg", "shuffle", "order", "history", "model"])
+def test_an_incomplete_state_starts_anew(interrupted, capsys, lost):
+    run, undisturbed, checkpoint = interrupted
+    tensors, facts = checkpoint.load()
+    kept = {k: v for k, v in tensors.items() if not k.startswith(lost)}
+    checkpoint.save(kept, {k: v for k, v in facts.items() if k != lost})
+    assert train(run, checkpoint)[1] == undisturbed
+    assert "The checkpoint does not fit, since it" in capsys.readouterr().out
 
 
 def test_what_is_captured_is_restored():

@@ -10,7 +10,7 @@ import PIL
 
 from rdrepro import registry
 from rdrepro.config import RunConfig
-from rdrepro.data.digests import Signature, combined, file_hashes, in_threads, signatures
+from rdrepro.data.digests import combined, file_hashes, in_threads
 from rdrepro.data.inspection import ODDITIES, Look, MaskLook, look_at, look_at_mask
 from rdrepro.data.listing import Listing, list_files
 from rdrepro.data.masks import seems_inverted
@@ -49,20 +49,6 @@ def check_images(config: RunConfig, root: Path, cache: Path | None = None) -> Fi
         if kept:
             _keep(found, kept)
     return Findings([*listing.errors, *found.errors], found.notes, digest)
-
-
-def digest_of(config: RunConfig, root: Path, cache: Path | None = None) -> str:
-    """The SHA-256 of the names and contents of all files that a run reads.
-
-    cache: a folder that remembers the hashes of files, so that unchanged ones are not read again.
-    """
-    return combined(_hashes(config, root, list_files(config, root), cache))
-
-
-def snapshot(config: RunConfig, root: Path) -> dict[str, Signature | None]:
-    """The signatures of all files that a run reads, for `digests.first_change`. Reads no file."""
-    listing = list_files(config, root)
-    return signatures(listing.files, listing.root)
 
 
 def _hashes(

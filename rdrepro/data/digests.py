@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from rdrepro.data.images import encoded, shown
+from rdrepro.data.images import encoded
 from rdrepro.files import replacing
 from rdrepro.progress import progress
 
@@ -32,24 +32,6 @@ def signature(path: Path) -> Signature | None:
     except OSError:
         return None
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
-
-
-def signatures(files: Iterable[Path], root: Path) -> dict[str, Signature | None]:
-    """The signature of each file, by its name relative to `root`."""
-    return {path.relative_to(root).as_posix(): signature(path) for path in files}
-
-
-def first_change(
-    before: Mapping[str, Signature | None], after: Mapping[str, Signature | None]
-) -> str:
-    """A sentence about the first file that differs between two `signatures`; empty if none does."""
-    for name in sorted(set(before) | set(after)):
-        was, is_now = before.get(name), after.get(name)
-        if was != is_now:
-            how = "was removed" if is_now is None else "was changed or replaced"
-            how = "was added" if was is None else how
-            return f"{shown(name)} {how} during the run; leave the data alone and run again"
-    return ""
 
 
 def file_hashes(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -62,8 +63,19 @@ def save_student(
 
 def _save(tensors: Mapping[str, Tensor], facts: dict[str, str], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    whole = {k: v.contiguous().cpu() for k, v in tensors.items()}
+    facts = facts | {"sha256": _digest(whole)}
     with replacing(path) as aside, _full_disk_named(path):
-        save_file({k: v.contiguous().cpu() for k, v in tensors.items()}, aside, metadata=facts)
+        save_file(whole, aside, metadata=facts)
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """The SHA-256 of tensors with their names; a safetensors file has none of its own."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)} ".encode())
+        digest.update(tensors[name].flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 @contextmanager
@@ -93,21 +105,29 @@ def load_student(model: Detector, path: Path) -> tuple[pd.DataFrame, dict[str, A
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and facts of a safetensors file, which can hold no code."""
+    """The tensors and facts of a safetensors file, which can hold no code.
+
+    Raises ValueError where its content is not what was written.
+    """
     with safe_open(path, framework="pt") as file:
         tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a dict
-        return tensors, file.metadata()
+        facts = file.metadata()
+    if facts["sha256"] != _digest(tensors):
+        raise ValueError("its content was damaged")
+    return tensors, facts
 
 
 class FileCheckpoint:
     """The file in which the state of a training is kept, at most every five minutes.
 
-    key: names the training, so that the state of another one is not taken for it. Nothing is
-    raised where the disk is full or the file is damaged: a sentence says so, and training goes on.
+    key: names the training, so that the state of another one is not taken for it. here: what
+    `provenance.environment` returned before training. Nothing is raised where the disk is full or
+    the file is damaged: a sentence says so, and training goes on.
     """
 
-    def __init__(self, path: Path, key: str):
-        self.path, self.key = path, key
+    def __init__(self, path: Path, key: str, here: Mapping[str, Any]):
+        self.path, self.key, self.here = path, key, here
+        self.dirty = [here["dirty"]]  # of each part of the training
         self.saved = time.monotonic()
 
     def load(self) -> Saved | None:
@@ -119,10 +139,18 @@ class FileCheckpoint:
             if facts["key"] != self.key:
                 say(f"The checkpoint {self.path.name} is of another run; training starts anew.")
                 return None
-            return tensors, json.loads(facts["state"])
+            state, before = json.loads(facts["state"]), json.loads(facts["before"])
         except DAMAGED as error:
             say(f"The checkpoint {self.path.name} cannot be read ({error}); training starts anew.")
             return None
+        self.dirty += before["dirty"]
+        for name in ("threads", "device"):
+            if before[name] != self.here[name]:
+                say(
+                    f"The training began with {name}={before[name]} and goes on with "
+                    f"{name}={self.here[name]}; last digits may differ from those of either."
+                )
+        return tensors, state
 
     def due(self) -> bool:
         """Whether five minutes have passed since the start or the last attempt to save."""
@@ -131,11 +159,13 @@ class FileCheckpoint:
     def save(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Save a state in place of the one before."""
         self.saved = time.monotonic()
+        before = {name: self.here[name] for name in ("threads", "device")} | {"dirty": self.dirty}
+        texts = {"key": self.key, "state": json.dumps(facts), "before": json.dumps(before)}
         try:
-            _save(tensors, {"key": self.key, "state": json.dumps(facts)}, self.path)
+            _save(tensors, texts, self.path)
         except OSError as error:
             say(f"No checkpoint: {error.strerror}. Training goes on without it.")
 
     def remove(self) -> None:
-        """Remove the file, once the training is over."""
+        """Remove the file, once the result of the training is safe."""
         self.path.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """One run, from a resolved configuration to its row: train or load a student, and test it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from rdrepro.runs.checkpoints import (
 )
 from rdrepro.runs.cost import measure_cost
 from rdrepro.runs.provenance import environment, now
-from rdrepro.runs.rows import check_row
+from rdrepro.runs.rows import check_row, save_row
 from rdrepro.runs.run import Run
 from rdrepro.runs.schema import SCHEMA_VERSION
 from rdrepro.runs.weights import sha256
@@ -81,12 +82,13 @@ def train(run: Run, data: ImageData, look: Look | None = None) -> Trained:
         validation = Decoded(validation, held_out) if validation else None
         history = model.fit(train_set, run.config, run.device, look, validation, checkpoint)
         trainer = environment(run.device)
+        trainer["dirty"] = _worst([trainer["dirty"], *checkpoint.dirty])
         columns = [*HISTORY, VALIDATION] if validation else HISTORY
         try:
             save_student(model, history[columns], trainer, kept)
         except OSError as error:
             say(f"The student is not kept: {error.strerror}. The run goes on.")
-        if not run.config.eval_every:
+        if kept.is_file() and not run.config.eval_every:
             checkpoint.remove()
     seconds = model.fit_seconds
     return Trained(model, history, trainer, len(data), data_hash, False, seconds, checkpoint)
@@ -119,14 +121,21 @@ def _checkpoint(run: Run, kept: Path, data_hash: str) -> FileCheckpoint:
     key = train_key(run.config, data_hash)
     if run.config.eval_every:
         key = eval_key(run.config, data_hash, run.dataset("test").fingerprint())
-    return FileCheckpoint(kept.with_name(f"{key}.checkpoint.safetensors"), key)
+    path = kept.with_name(f"{key}.checkpoint.safetensors")
+    return FileCheckpoint(path, key, environment(run.device))
+
+
+def _worst(dirty: Sequence[bool | None]) -> bool | None:
+    """Whether any part of a run had uncommitted changes; None where that is unknown."""
+    return None if None in dirty else any(dirty)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run: its history, its predictions on the test images, and its row."""
+    """A finished run: its training, its predictions on the test images, and its row."""
 
     run: Run
+    trained: Trained
     history: pd.DataFrame
     predictions: Predictions
     row: dict[str, Any]
@@ -154,7 +163,7 @@ def carry_out(run: Run, timed: bool = False) -> Outcome:
     predictions = predict(trained.model, test_set, run.config, run.device)
     cost = measure_cost(trained.model, test_set, run.config, run.device) if timed else None
     row = make_row(run, trained, predictions, evaluate(predictions), started, cost)
-    return Outcome(run, trained.history, predictions, row)
+    return Outcome(run, trained, trained.history, predictions, row)
 
 
 def make_row(
@@ -167,8 +176,7 @@ def make_row(
 ) -> dict[str, Any]:
     """The row of a finished run, valid against schema.json.
 
-    cost: the result of `measure_cost`; None if the cost was not measured. The training's checkpoint
-    is removed. A run with `eval_every` needs it until now: no saved student has its curve.
+    cost: the result of `measure_cost`; None if the cost was not measured.
     """
     p, config, history = predictions, run.config, trained.history
     row = {
@@ -204,9 +212,19 @@ def make_row(
         },
     }
     check_row(row)
+    return row
+
+
+def keep_row(run: Run, trained: Trained, row: dict[str, Any]) -> Path:
+    """Write the row of a run; return its file.
+
+    The checkpoint of its training is removed then. A run with `eval_every` needs it until now,
+    since no saved student has its curve.
+    """
+    file = save_row(row, run.rows_dir)
     if trained.checkpoint:
         trained.checkpoint.remove()
-    return row
+    return file
 
 
 def _rounded(value: float, digits: int) -> float | int | None:
@@ -226,10 +244,9 @@ def provenance(
     train_data, test_data = trained.data_hash, predictions.data_hash
     chosen = selection(run.preset, run.config.dataset, run.config.normal_class)
     here = environment(run.device)
-    dirty = [here["dirty"], trained.environment["dirty"]]
     return {
         **here,
-        "dirty": None if None in dirty else any(dirty),
+        "dirty": _worst([here["dirty"], trained.environment["dirty"]]),
         "study": run.study,
         "preset": run.preset,
         **({"selection": chosen} if chosen else {}),

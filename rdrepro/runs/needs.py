@@ -47,7 +47,7 @@ class Needs:
 def check_needs(
     config: RunConfig, device: str | None, find_data: Callable[[], Path], results: Path
 ) -> Needs:
-    """Check everything that a run needs, without fetching anything.
+    """Check everything that a run needs, without fetching weights.
 
     device: its name, as in `resolve`. find_data: returns the folder of the data, or raises.
     """

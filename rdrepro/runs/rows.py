@@ -5,6 +5,7 @@ import itertools
 import json
 import lzma
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import fastjsonschema
 import pandas as pd
 
 from rdrepro import paths, registry
-from rdrepro.config import LATER_FIELDS
+from rdrepro.config import LATER_FIELDS, RunConfig
 from rdrepro.files import one_at_a_time, replacing
 from rdrepro.progress import say
 from rdrepro.runs.schema import row_schema
@@ -88,10 +89,10 @@ def _stem(row: dict[str, Any]) -> str:
 
 def result_of(row: dict[str, Any]) -> dict[str, Any]:
     """The part of a row that the same run has again: all but times and provenance."""
+    parts = {k: row[k] for k in ("status", "metrics", "counts", "scores")}
     history = {k: v for k, v in row["history"].items() if k != "seconds"}
-    return {k: row[k] for k in ("config", "status", "metrics", "counts", "scores")} | {
-        "history": history
-    }
+    # Rows that are older than a setting do not have it.
+    return {**parts, "config": LATER_FIELDS | row["config"], "history": history}
 
 
 def _repeats(row: dict[str, Any], file: Path) -> bool:
@@ -141,9 +142,15 @@ def _to_json(row: dict[str, Any]) -> str:
 
 
 def read_row(file: Path) -> dict[str, Any]:
-    """The row of a file; ValueError where the file is no result row."""
+    """The row of a file; ValueError where the file is no result row.
+
+    A row that was edited by hand may fit the schema and still hold a setting or a time that no run
+    can have.
+    """
     row = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse)
     check_row(row)
+    RunConfig(**LATER_FIELDS | row["config"])
+    datetime.fromisoformat(row["provenance"]["finished"])
     return row
 
 
@@ -162,7 +169,7 @@ def load_runs(folder: Path | None = None) -> pd.DataFrame:
         file = path.relative_to(folder)
         try:
             row = read_row(path)
-        except (ValueError, OSError, RecursionError) as error:
+        except (ValueError, TypeError, OSError, RecursionError) as error:
             unreadable[file.as_posix()] = f"no result row: {error}"
             say(f"{path.name} is no result row and is left out: {error}")
             continue

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 
 from rdrepro.progress import say
-from rdrepro.runs.execute import Outcome, carry_out
+from rdrepro.runs.execute import Outcome, carry_out, keep_row
 from rdrepro.runs.maps import save_maps
-from rdrepro.runs.rows import save_row
 from rdrepro.runs.run import Run
 
 
@@ -15,7 +14,7 @@ def run_variants(runs: Mapping[str, Run], timed: bool = False) -> dict[str, Outc
     for number, (name, run) in enumerate(runs.items(), 1):
         say(f"{name} ({number} of {len(runs)})")  # a progress bar would garble those of the runs
         outcomes[name] = outcome = carry_out(run, timed)
-        file = save_row(outcome.row, run.rows_dir)
+        file = keep_row(run, outcome.trained, outcome.row)
         if run.keep_maps:
             save_maps(outcome.predictions, file)
     return outcomes

@@ -97,11 +97,10 @@ def main(arguments: list[str] | None = None) -> int:
         words = _words(given)
         plan = Plan.of(words)
         options = _options(given)
-        jobs = plan.jobs()
+        return make(plan, plan.jobs(), words, options, given.dry_run)
     except (ValueError, OSError) as error:
-        say(str(error))
+        say(" ".join(str(error).split()))
         return 2
-    return make(plan, jobs, words, options, given.dry_run)
 
 
 def _words(given: argparse.Namespace) -> dict[str, Any]:
@@ -110,7 +109,7 @@ def _words(given: argparse.Namespace) -> dict[str, Any]:
     words = {name: getattr(given, name) for name in names}
     results = given.results_dir or str(paths.results_dir())
     words |= {"target": given.name, "results": str(Path(results).expanduser().absolute())}
-    return {**words, "weights": " ".join(given.weights)}
+    return {**words, "weights": given.weights}
 
 
 CLUSTERS = ("slurm", "kubernetes")  # profiles that say how many jobs run at once
@@ -135,13 +134,16 @@ def make(
     plan: Plan, jobs: Sequence[Job], words: Mapping[str, Any], options: list[str], dry_run: bool
 ) -> int:
     """Check what the missing runs need, make them, and say what came of it."""
+    if plan.results.exists() and not plan.results.is_dir():
+        raise ValueError(f"the results folder {plan.results} is a file; name another one")
     lacking = plan.lacking()
     say(f"{plan.target}: {len(jobs) - len(lacking)} of {len(jobs)} runs have a row")
     reasons: dict[Job, str] = {}
     if lacking:
-        from rdrepro.study.readiness import check
+        from rdrepro.study.readiness import check, fetch_weights
 
         found = check(plan, lacking)
+        found = found if dry_run else fetch_weights(plan, found)
         reasons = dict(found.blocked)
         _say_needs(found.notes, reasons)
         _say_missing(found.ready)
@@ -204,8 +206,8 @@ def _run(
     log = plan.folder / "snakemake.log"
     say(f"{len(ready)} runs start, {about}. Executed notebooks and logs: {plan.folder}")
     markers = {job: plan.marker(job) for job in ready}
-    settings = [f"{k}={v}" for k, v in words.items() if v not in (None, "")]
-    code = run_workflow(list(markers.values()), settings, options, log)
+    plan.sweep(ready)
+    code = run_workflow(list(markers.values()), words, options, log)
     failed = failures(markers)
     beside = overheads(list(markers.values()))
     if beside:

@@ -14,12 +14,14 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from filelock import FileLock, Timeout
 
 from rdrepro.files import HOST, one_at_a_time, replacing
 from rdrepro.runs.rows import load_runs
+from rdrepro.study.catalogue import BY_NAME
 from rdrepro.study.jobs import Job, notebook_file
-from rdrepro.study.making import files
+from rdrepro.study.making import data_hashes, files
 
 SPECIFIED = ("study", "given", "parameters", "results", "counted")
 POLL = 2.0  # seconds between looks for a free GPU
@@ -38,14 +40,12 @@ def specification(
 
 def run(given: Mapping[str, Any], marker: Path) -> str:
     """Make the row of a job and then its marker; return a sentence where the job failed."""
-    from rdrepro.study.catalogue import BY_NAME
-
     job = Job(BY_NAME[given["study"]], given["given"], given["given"])
     marker.parent.mkdir(parents=True, exist_ok=True)
-    failed, started = marker.with_suffix(".failed"), time.time()
+    failed, started = marker.with_suffix(".failed"), time.monotonic()
     with one_at_a_time(marker):
         failed.unlink(missing_ok=True)
-        row = find_row(job, Path(given["results"]), given["counted"])
+        row, others = look_for_row(job, given)
         if row is None:
             write(marker.with_suffix(".running"), {"host": HOST, "process": os.getpid()})
             try:
@@ -53,25 +53,60 @@ def run(given: Mapping[str, Any], marker: Path) -> str:
             finally:
                 marker.with_suffix(".running").unlink(missing_ok=True)
             # A notebook that fails after its row was written has done what was asked for.
-            row = find_row(job, Path(given["results"]), given["counted"])
+            row = newest_row(job, given, others)
             if row is None:
                 sentence = sentence or "the notebook ended without writing the row of this run"
                 write(failed, {"run": job.text(), "sentence": sentence})
                 return sentence
-        write(marker, {"row": row["file"], "seconds": time.time() - started, **costs(row)})
+        write(marker, {"row": row["file"], **costs(row, time.monotonic() - started)})
     return ""
 
 
-def find_row(job: Job, results: Path, counted: str) -> Mapping[str, Any] | None:
-    """The newest row of a job; None where there is none."""
-    runs = load_runs(results / "runs" / job.study.name)
-    found = files([job], runs.assign(study=job.study.name), counted=counted) if len(runs) else {}
-    return runs.set_index("file", drop=False).loc[found[job]].to_dict() if found else None
+def look_for_row(
+    job: Job, given: Mapping[str, Any]
+) -> tuple[Mapping[str, Any] | None, frozenset[str]]:
+    """The row of a job that is there already, and the files of rows of other data."""
+    runs = _rows(job, given)
+    if not files([job], runs, counted=given["counted"]):
+        return None, frozenset()
+    hashes = data_hashes(given["parameters"].get("data_root"))  # loads torch
+    found = files([job], runs, hashes, given["counted"])
+    if not found:
+        return None, frozenset(runs["file"])
+    return _row(runs, found[job]), frozenset()
 
 
-def costs(row: Mapping[str, Any]) -> dict[str, float]:
-    """The seconds of a row's own work, without starting, drawing and writing."""
-    return {name: float(row[f"cost.{name}"]) for name in ("train_seconds", "predict_seconds")}
+def newest_row(
+    job: Job, given: Mapping[str, Any], others: frozenset[str] = frozenset()
+) -> Mapping[str, Any] | None:
+    """The newest row of a job's configuration, whatever its data; None where there is none.
+
+    others: files that are left out.
+    """
+    runs = _rows(job, given)
+    runs = runs[~runs["file"].isin(others)] if len(runs) else runs
+    found = files([job], runs, counted=given["counted"])
+    return _row(runs, found[job]) if found else None
+
+
+def _row(runs: pd.DataFrame, file: str) -> Mapping[str, Any]:
+    return runs.set_index("file", drop=False).loc[file].to_dict()
+
+
+def _rows(job: Job, given: Mapping[str, Any]) -> pd.DataFrame:
+    runs = load_runs(Path(given["results"]) / "runs" / job.study.name)
+    return runs.assign(study=job.study.name) if len(runs) else runs
+
+
+def costs(row: Mapping[str, Any], seconds: float) -> dict[str, float]:
+    """How long a job took and, where it trained by itself, how long beside its own work.
+
+    That is to say: for starting, drawing and writing, beside training and testing.
+    """
+    work = float(row["cost.train_seconds"]) + float(row["cost.predict_seconds"])
+    # The work of a training that was found, or that went on, lies in other jobs, too.
+    own = not row["provenance.student_reused"] and work < seconds
+    return {"seconds": seconds} | ({"overhead_seconds": seconds - work} if own else {})
 
 
 def execute(job: Job, parameters: Mapping[str, Any], output: Path) -> str:

@@ -13,6 +13,7 @@ from rdrepro.study.matching import admits
 from rdrepro.study.printed import Cell, printed_cells
 from rdrepro.study.tables import table_name
 
+DIRTY = "its row does not count, since the working tree was not known to be clean"
 ROWS = ["dataset", "method", "category"]
 COLUMNS = ["dataset", "category", "method", "image_size", "metric", "printed", "ours", "n_seeds"]
 
@@ -36,6 +37,8 @@ def outcome(
     cells = [c for c in cells if c.protocol is not None]
     if trial:
         runs = _as_declared(jobs, runs)
+    else:
+        reasons = {**reasons, **dict.fromkeys(_dirty(jobs, runs), DIRTY)}
     compared = compare(cells, runs)
     compared["outcome"] = [
         _outcome(cell, verdict, jobs, reasons, trial)
@@ -66,6 +69,12 @@ def as_text(found: pd.DataFrame) -> str:
     wide = wide.loc[table["row"].unique(), table["column"].unique()].fillna("")
     wide.index.name = wide.columns.name = None
     return "\n".join([wide.to_string(), *(f"[{n}] {text}" for text, n in notes.items())])
+
+
+def _dirty(jobs: Sequence[Job], runs: pd.DataFrame) -> list[Job]:
+    """The jobs whose only rows count in no table."""
+    counted = files(jobs, runs)
+    return [job for job in files(jobs, runs, counted=ANY) if job not in counted]
 
 
 def _as_declared(jobs: Sequence[Job], runs: pd.DataFrame) -> pd.DataFrame:

@@ -22,6 +22,7 @@ TARGETS = tuple(targets())
 # WideResNet-50-2 (6,300) on MVTec AD, and grows with the area of an image.
 MEMORY = {"basic blocks": 4000, "bottleneck blocks": 8000}
 LEAST_MEMORY, PIXELS = 2000, 256
+MOST = 1000  # seeds or GPUs
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,10 @@ class Plan:
     def of(cls, given: Mapping[str, Any]) -> "Plan":
         """The plan of Snakemake's `--config` or of the command line; ValueError where it is wrong.
 
-        given: target, results, seeds, set, only, weights (a list), data_root, device, gpus.
+        given: target, results, seeds, set, only, weights (a list), data_root, device, gpus; or
+        plan, with all of these as `packed` returns them.
         """
+        given = {**given, **(unpacked(given["plan"]) if given.get("plan") else {})}
         given = {k: v for k, v in given.items() if v not in (None, "")}
         changes = parse_changes(str(given.get("set", "")))
         target = str(given.get("target", "everything"))
@@ -86,17 +89,21 @@ class Plan:
         return jobs_of(target or self.target, self.seeds, self.changes, self.only)
 
     def lacking(self, target: str | None = None) -> list[Job]:
-        """The jobs that have no row. Markers of rows that are gone are removed."""
+        """The jobs that have no row."""
         hashes = data_hashes(self.places.get("data_root"))
-        found = missing(self.jobs(target), load_runs(self.results / "runs"), hashes, self.counted)
-        for job in found:
-            for ending in (".done", ".failed", ".running"):
-                self.marker(job).with_suffix(ending).unlink(missing_ok=True)
-        return found
+        return missing(self.jobs(target), load_runs(self.results / "runs"), hashes, self.counted)
 
     def lacking_markers(self, target: str) -> list[str]:
-        """The markers of the jobs that have no row."""
-        return [str(self.marker(job)) for job in self.lacking(target)]
+        """The markers of the jobs that have no row, none of which is there any more."""
+        lacking = self.lacking(target)
+        self.sweep(lacking)
+        return [str(self.marker(job)) for job in lacking]
+
+    def sweep(self, lacking: Sequence[Job]) -> None:
+        """Remove the markers of jobs that have no row."""
+        for job in lacking:
+            for ending in (".done", ".failed"):
+                self.marker(job).with_suffix(ending).unlink(missing_ok=True)
 
     def marker(self, job: Job) -> Path:
         """The file that says that a job is done."""
@@ -148,6 +155,16 @@ def memory_of(config: RunConfig) -> int:
     return max(LEAST_MEMORY, round(MEMORY[kind] * share))
 
 
+def packed(given: Mapping[str, Any]) -> str:
+    """Values as one word that no shell, YAML or Snakemake reads in another way."""
+    return json.dumps(given).encode().hex()
+
+
+def unpacked(word: str) -> dict[str, Any]:
+    """The values of a word that `packed` returned."""
+    return json.loads(bytes.fromhex(word))
+
+
 def row_files() -> list[str]:
     """The files of all rows, on which the report depends."""
     return sorted(str(file) for file in (paths.results_dir() / "runs").rglob("*.json"))
@@ -166,6 +183,6 @@ def _places(given: Mapping[str, Any]) -> dict[str, str]:
 def _whole_number(name: str, value: Any) -> int | None:
     if value is None:
         return None
-    if not str(value).isdecimal() or int(value) < 1:
-        raise ValueError(f"{name}={value!r} must be a whole number above zero")
+    if not str(value).isdecimal() or not 1 <= int(value) <= MOST:
+        raise ValueError(f"{name}={value!r} must be a whole number from 1 to {MOST}")
     return int(value)

@@ -24,7 +24,7 @@ class Readiness:
 
 
 def check(plan: Plan, jobs: Sequence[Job]) -> Readiness:
-    """Check what jobs need, and fetch the weights that several of them will load."""
+    """Check what jobs need. Published weights are not fetched; `fetch_weights` does that."""
     ready, blocked, notes, checked = [], {}, {}, {}
     for job in progress(jobs, "checking", leave=False):
         key = tuple(getattr(job.config, name) for name in NEEDED)
@@ -39,6 +39,26 @@ def check(plan: Plan, jobs: Sequence[Job]) -> Readiness:
     return Readiness(ready, blocked, list(notes))
 
 
+def fetch_weights(plan: Plan, found: Readiness) -> Readiness:
+    """Fetch the weights of the jobs that can start, each once; those that fail are blocked."""
+    reasons: dict[tuple[str, str], str] = {}
+    blocked = dict(found.blocked)
+    for job in found.ready:
+        key = job.config.backbone, _findable(plan, job.config)
+        if key not in reasons:
+            reasons[key] = _problem(lambda job=job, key=key: _fetch(job, *key))[0]
+        if reasons[key]:
+            blocked[job] = reasons[key]
+    return Readiness([job for job in found.ready if job not in blocked], blocked, found.notes)
+
+
+def _fetch(job: Job, backbone: str, weights: str) -> Sequence[str]:
+    from rdrepro.runs.weights import find_weights  # loads torch
+
+    check_weights(job.config.weights, find_weights(backbone, weights).name)
+    return ()
+
+
 def _problem(step: Callable[[], Sequence[str]]) -> tuple[str, Sequence[str]]:
     """What is wrong, or an empty text, and the notes that a check returns."""
     try:
@@ -51,7 +71,6 @@ def _check(plan: Plan, job: Job) -> Sequence[str]:
     """Notes about a job's data; raises ValueError or OSError for what the job lacks."""
     from rdrepro.runs.needs import check_needs  # loads torch
     from rdrepro.runs.resolve import find_data
-    from rdrepro.runs.weights import find_weights
 
     root = plan.parameters(job).get("data_root")
     config = replace(job.config, weights=_findable(plan, job.config))
@@ -62,8 +81,8 @@ def _check(plan: Plan, job: Job) -> Sequence[str]:
         plan.results,
     )
     needs.raise_if_lacking()
-    found = find_weights(config.backbone, config.weights)
-    check_weights(job.config.weights, found.name)
+    if config.backbone in plan.weights and config.weights != RANDOM:
+        _fetch(job, config.backbone, config.weights)  # a file, which is only read
     return needs.notes
 
 

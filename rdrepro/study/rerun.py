@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rdrepro import paths
-from rdrepro.backbones import RANDOM, default_weights, usual_weights
+from rdrepro.backbones import PRETRAINED, RANDOM, default_weights, usual_weights
 from rdrepro.config import RunConfig, foreign_fields
 from rdrepro.metric_names import METRICS
 from rdrepro.runs.rows import read_row, read_scores, result_of
@@ -34,7 +34,10 @@ def rerun(
     path = paths.existing(file) if file else None
     if path is None:
         raise ValueError(f"rerun needs the file of a row; {file!r} is none")
-    old = read_row(path)
+    try:
+        old = read_row(path)
+    except ValueError as error:
+        raise ValueError(f"{path.name} is no result row: {error}") from None
     if "file" in old["scores"]:
         old = old | {"scores": read_scores(old | {"file": path.name}, path.parent)}
     with tempfile.TemporaryDirectory(prefix="rdrepro-rerun-") as folder:
@@ -73,7 +76,7 @@ def _file_of(old: Mapping[str, Any], texts: Sequence[str]) -> str:
         return RANDOM
     if backbone in files:
         return files[backbone]
-    if named == usual_weights(backbone):
+    if named == usual_weights(backbone) or named.startswith(f"{PRETRAINED}:"):  # timm's, by tag
         return default_weights(backbone)
     if named.startswith("sha256:"):
         raise ValueError(f"the row has the weights {named}; give --weights {backbone}=PATH")

@@ -1,40 +1,70 @@
 """Run the workflow and show, in one line, how many runs are done, running and failed."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from rdrepro import paths
+from rdrepro.files import HOST
 from rdrepro.progress import progress
+from rdrepro.study.plan import packed
 
 SNAKEFILE = "workflow/Snakefile"
 LOOK = 0.5  # seconds between looks at the markers
+PATIENCE = 3  # seconds until Snakemake gets the interrupt that did not reach it
 
 
 def run_workflow(
-    markers: Sequence[Path], words: Sequence[str], options: Sequence[str], log: Path
+    markers: Sequence[Path], plan: Mapping[str, Any], options: Sequence[str], log: Path
 ) -> int:
     """Let Snakemake make markers; return its exit code.
 
-    words: for `--config`. options: further options of Snakemake. log: the file for its output.
+    plan: what was asked for, as `Plan.of` takes it. options: further options of Snakemake. log: the
+    file for its output. Ctrl-C and SIGTERM end Snakemake and its jobs, and raise KeyboardInterrupt.
     """
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / SNAKEFILE)]
     command += ["--directory", str(paths.ROOT), *options]
-    command += ["--config", *words, "--", *map(str, markers)]
+    command += ["--config", f"plan={packed(plan)}", "--", *map(str, markers)]
     log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "w", encoding="utf-8") as file:
+    with open(log, "w", encoding="utf-8") as file, _terminated_as_interrupted():
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
         try:
             _follow(process, markers)
         except KeyboardInterrupt:
-            # Snakemake has received Ctrl-C too; it ends its jobs.
-            process.wait()
+            _end(process)
             raise
     return process.returncode
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """The context in which SIGTERM does what Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Wait until Snakemake has ended. On a terminal Ctrl-C has reached it, too; else pass it on."""
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        process.wait()
 
 
 def _follow(process: subprocess.Popen, markers: Sequence[Path]) -> None:
@@ -57,11 +87,18 @@ def _follow(process: subprocess.Popen, markers: Sequence[Path]) -> None:
 def count(markers: Sequence[Path]) -> tuple[int, int, int]:
     """How many jobs are done, running and failed."""
     done = sum(marker.exists() for marker in markers)
-    failed, running = (
-        sum(marker.with_suffix(ending).exists() for marker in markers)
-        for ending in (".failed", ".running")
-    )
+    running = sum(_runs(marker.with_suffix(".running")) for marker in markers)
+    failed = sum(marker.with_suffix(".failed").exists() for marker in markers)
     return done, running, failed
+
+
+def _runs(file: Path) -> bool:
+    """Whether a job that says that it runs does so; one of another machine is believed."""
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        return said["host"] != HOST or psutil.pid_exists(said["process"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def failures(markers: Mapping[Any, Path]) -> dict[Any, str]:
@@ -74,16 +111,19 @@ def _sentence(marker: Path) -> str:
         return json.loads(marker.with_suffix(".failed").read_text(encoding="utf-8"))["sentence"]
     except (OSError, ValueError, KeyError):
         log = marker.with_suffix(".log")
-        if log.exists():
-            return f"its process ended without a word, perhaps for lack of memory; see {log}"
-        return "it was not started"
+        if not log.exists():
+            return "it was not started"
+        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+        last = next((line for line in reversed(lines) if line.strip()), "nothing; memory ran out?")
+        return f"its process ended early; the last line of {log} says: {last.strip()}"
 
 
 def overheads(markers: Sequence[Path]) -> list[float]:
-    """The seconds that each finished job took beside its training and testing."""
+    """The seconds that each finished job took beside its training and testing, where known."""
     found = []
     for marker in markers:
-        if marker.exists():
-            facts = json.loads(marker.read_text(encoding="utf-8"))
-            found.append(facts["seconds"] - facts["train_seconds"] - facts["predict_seconds"])
+        try:
+            found.append(json.loads(marker.read_text(encoding="utf-8"))["overhead_seconds"])
+        except (OSError, ValueError, KeyError):
+            continue
     return found

@@ -15,6 +15,7 @@ from rdrepro.runs import checkpoints
 from rdrepro.runs.checkpoints import FileCheckpoint
 from rdrepro.runs.rows import result_of
 
+HERE = {"dirty": False, "threads": 1, "device": "cpu"}
 SMALL = {"preset": "quick", "backbone": "efficientnet_lite0", "image_size": 32, "epochs": 3}
 SMALL |= {"batch_size": 2, "device": "cpu", "category": "bottle", "precision": "float32"}
 
@@ -93,14 +94,50 @@ def test_test_images_that_are_replaced_while_they_are_tested_are_noticed(run, mo
 
 def test_a_checkpoint_of_another_run_or_a_damaged_one_starts_anew(tmp_path, capsys):
     path = tmp_path / "x.safetensors"
-    FileCheckpoint(path, "this").save({"a": torch.ones(2)}, {"done": 0})
-    tensors, facts = FileCheckpoint(path, "this").load()
+    FileCheckpoint(path, "this", HERE).save({"a": torch.ones(2)}, {"done": 0})
+    tensors, facts = FileCheckpoint(path, "this", HERE).load()
     assert torch.equal(tensors["a"], torch.ones(2)) and facts == {"done": 0}
-    assert FileCheckpoint(path, "another").load() is None
+    assert FileCheckpoint(path, "another", HERE).load() is None
     assert "is of another run; training starts anew" in capsys.readouterr().out
-    path.write_bytes(path.read_bytes()[:-4])
-    assert FileCheckpoint(path, "this").load() is None
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-4])
+    assert FileCheckpoint(path, "this", HERE).load() is None
     assert "cannot be read" in capsys.readouterr().out
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))  # one bit
+    assert FileCheckpoint(path, "this", HERE).load() is None
+    assert "its content was damaged" in capsys.readouterr().out
+
+
+def test_a_kept_student_with_one_other_bit_is_refused(run):
+    here = run()
+    rd.train(here, here.dataset("train"))
+    (kept,) = (here.results_dir / "models").glob("*.safetensors")
+    content = kept.read_bytes()
+    kept.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    with pytest.raises(ValueError, match=r"its content was damaged.*delete it to train anew"):
+        rd.train(here, here.dataset("train"))
+
+
+def test_a_training_that_began_elsewhere_says_so_and_stays_dirty(tmp_path, capsys):
+    path = tmp_path / "x.safetensors"
+    FileCheckpoint(path, "key", HERE | {"dirty": True, "threads": 4}).save({}, {"done": 0})
+    later = FileCheckpoint(path, "key", HERE)
+    assert later.load() is not None and later.dirty == [False, True]
+    assert "began with threads=4 and goes on with threads=1" in capsys.readouterr().out
+
+
+def test_where_the_student_cannot_be_kept_the_checkpoint_stays(run, monkeypatch):
+    def no_student(*_):
+        raise OSError(errno.ENOSPC, "the disk is full")
+
+    here = run()
+    monkeypatch.setattr("rdrepro.runs.execute.save_student", no_student)
+    trained = rd.train(here, here.dataset("train"))
+    (checkpoint,) = (here.results_dir / "models").glob("*.checkpoint.safetensors")
+    predictions = rd.predict(trained.model, here.dataset("test"), here.config)
+    row = rd.make_row(here, trained, predictions, rd.evaluate(predictions), rd.now())
+    assert checkpoint.is_file()
+    assert rd.keep_row(here, trained, row).is_file() and not checkpoint.exists()
 
 
 def test_ctrl_c_leaves_a_run_that_can_be_continued(run, monkeypatch, capsys):
@@ -123,7 +160,7 @@ def test_ctrl_c_leaves_a_run_that_can_be_continued(run, monkeypatch, capsys):
 
 
 def test_a_clock_that_jumps_changes_no_checkpoint(tmp_path, monkeypatch):
-    checkpoint = FileCheckpoint(tmp_path / "x", "key")
+    checkpoint = FileCheckpoint(tmp_path / "x", "key", HERE)
     for now in (0.0, 1e12):
         monkeypatch.setattr(checkpoints.time, "time", lambda now=now: now)
         assert not checkpoint.due()

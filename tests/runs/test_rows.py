@@ -6,8 +6,9 @@ import json
 import pytest
 
 import rdrepro as rd
+from rdrepro.config import LATER_FIELDS
 from rdrepro.runs import rows
-from rdrepro.runs.rows import read_scores
+from rdrepro.runs.rows import read_scores, result_of
 from rdrepro.study.compare import left_out
 
 
@@ -105,9 +106,18 @@ def test_a_file_that_is_no_row_is_named_and_the_others_are_read(finished, tmp_pa
     good = rd.save_row(row, tmp_path / "study")
     for name, text in {"cut.json": "{", "deep.json": "[" * 100_000, "list.json": "[]"}.items():
         (good.parent / name).write_text(text)
+    edited = {
+        "time": changed(row, "provenance", finished="2026-13-45T99:99"),
+        "size": changed(row, "config", image_size=100),
+        "script": changed(row, "provenance", finished="2026-01-01T00:00 <script>"),
+    }
+    for name, content in edited.items():
+        (good.parent / f"{name}.json").write_text(json.dumps(content))
     table = rd.load_runs(tmp_path)
     assert table["file"].tolist() == [f"study/{good.name}"]
-    assert set(table.attrs["unreadable"]) == {f"study/{n}.json" for n in ("cut", "deep", "list")}
+    assert set(table.attrs["unreadable"]) == {
+        f"study/{name}.json" for name in ("cut", "deep", "list", *edited)
+    }
     assert "cut.json is no result row and is left out" in capsys.readouterr().out
     listed = left_out(table)
     assert listed.set_index("row")["reason"]["study/list.json"].startswith("no result row")
@@ -137,3 +147,9 @@ def test_many_scores_lie_beside_the_row(digits_outcome, tmp_path, monkeypatch):
     (file.parent / line["scores"]["file"]).write_bytes(b"damaged")
     with pytest.raises(ValueError, match=r"scores digits-1-.* cannot be read"):
         read_scores(line, tmp_path / "many")
+
+
+def test_a_row_that_is_older_than_a_setting_has_the_same_result(finished, tmp_path):
+    _, row, _ = finished
+    older = row | {"config": {k: v for k, v in row["config"].items() if k not in LATER_FIELDS}}
+    assert older != row and result_of(older) == result_of(row)

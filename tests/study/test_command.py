@@ -27,7 +27,7 @@ def test_the_list_names_studies_and_tables(capsys):
     [
         (["tabel3"], "Did you mean 'table3'"),
         (["embedded", "wood"], "'wood' is one name too many"),
-        (["embedded", "--seeds", "none"], "seeds='none' must be a whole number above zero"),
+        (["embedded", "--seeds", "none"], "seeds='none' must be a whole number from 1 to 1000"),
         (["embedded", "--cores", "0"], "--cores '0' must be a whole number above zero, or all"),
         (["embedded", "--set", "epochs"], "SET: 'epochs'"),
         (["embedded", "--only", "category=wod"], "no run with category=wod"),
