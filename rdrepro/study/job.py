@@ -119,8 +119,8 @@ def execute(job: Job, parameters: Mapping[str, Any], output: Path) -> str:
     try:
         with free_gpu() if uses_gpu() else nullcontext():
             papermill.execute_notebook(
-                str(notebook_file(job.notebook)),
-                str(output),
+                _plain_path(notebook_file(job.notebook)),
+                _plain_path(output),
                 parameters=dict(parameters),
                 progress_bar=False,
                 request_save_on_cell_execute=False,
@@ -132,6 +132,11 @@ def execute(job: Job, parameters: Mapping[str, Any], output: Path) -> str:
     except (NoSuchKernel, OSError) as error:
         return " ".join(str(error).split())
     return ""
+
+
+def _plain_path(path: Path) -> str:
+    """A path whose braces papermill does not take for parameters."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def uses_gpu() -> bool:

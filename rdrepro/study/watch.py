@@ -59,12 +59,19 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 
 def _end(process: subprocess.Popen) -> None:
-    """Wait until Snakemake has ended. On a terminal Ctrl-C has reached it, too; else pass it on."""
+    """Wait until Snakemake has ended. On a terminal Ctrl-C has reached it, too; else pass it on.
+
+    A second Ctrl-C is ignored, so that Snakemake is never left behind.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGINT)
         process.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _follow(process: subprocess.Popen, markers: Sequence[Path]) -> None:
