@@ -66,7 +66,7 @@ def catalogue_table() -> pd.DataFrame:
     lines = {
         study.name: {
             "runs": len(study.runs()),
-            "threads": study.threads or "all",
+            "threads": study.threads or "any",
             "hours": "not run" if study.hours is None else f"{study.hours:.2f}",
             "feeds": ", ".join(study.feeds),
             "question": study.question,

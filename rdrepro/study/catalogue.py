@@ -53,7 +53,7 @@ class Study:
     batches: tuple[Batch, ...]
     feeds: tuple[str, ...]  # printed tables, or parts of the report
     hours: float | None  # of training behind the committed rows; None: not run yet
-    threads: int | None = 1  # of torch; last digits depend on them. None: the machine's
+    threads: int | None = 1  # of torch; last digits depend on them. None: any
     timed: bool = False  # whether testing one image is timed as well
 
     def runs(self) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from rdrepro.runs.rows import load_runs
 from rdrepro.study.catalogue import BY_NAME
 from rdrepro.study.job import specification
 from rdrepro.study.jobs import Job, jobs_of, parameters, parse_changes, parse_only, targets
-from rdrepro.study.making import ANY, CLEAN, data_hashes, missing, weights_files
+from rdrepro.study.making import ANY, CLEAN, Hashes, data_hashes, missing, weights_files
 
 TARGETS = tuple(targets())
 # Peak resident memory in MiB of runs at 256 px. It was measured for ResNet-18 (2,400) and
@@ -90,8 +90,13 @@ class Plan:
 
     def lacking(self, target: str | None = None) -> list[Job]:
         """The jobs that have no row."""
-        hashes = data_hashes(self.places.get("data_root"))
-        return missing(self.jobs(target), load_runs(self.results / "runs"), hashes, self.counted)
+        runs = load_runs(self.results / "runs")
+        return missing(self.jobs(target), runs, self._hashes, self.counted)
+
+    @cached_property
+    def _hashes(self) -> Hashes:
+        """The hashes of the data, each computed once."""
+        return data_hashes(self.places.get("data_root"))
 
     def lacking_markers(self, target: str) -> list[str]:
         """The markers of the jobs that have no row, none of which is there any more."""
