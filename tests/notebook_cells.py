@@ -1,5 +1,7 @@
 """Notebooks prepared by papermill, and their cells run without a kernel."""
 
+import builtins
+
 import nbformat
 import papermill.cli
 from builders import ROOT
@@ -26,7 +28,8 @@ def code_cells(path):
 
 def run_cells(cells):
     """Run cells in a namespace of their own; return it."""
-    namespace = {"__name__": "__main__", "display": display}  # as IPython's is
+    known = {**vars(builtins), "display": display}  # as in IPython
+    namespace = {"__name__": "__main__", "__builtins__": known}
     for cell in cells:
         exec(compile(cell, "<cell>", "exec"), namespace)
     return namespace

@@ -14,7 +14,7 @@ import fastjsonschema
 import pandas as pd
 
 from rdrepro import paths, registry
-from rdrepro.config import LATER_FIELDS, RunConfig
+from rdrepro.config import LATER_FIELDS
 from rdrepro.files import one_at_a_time, replacing
 from rdrepro.progress import say
 from rdrepro.runs.schema import row_schema
@@ -144,12 +144,10 @@ def _to_json(row: dict[str, Any]) -> str:
 def read_row(file: Path) -> dict[str, Any]:
     """The row of a file; ValueError where the file is no result row.
 
-    A row that was edited by hand may fit the schema and still hold a setting or a time that no run
-    can have.
+    A row that was edited by hand may fit the schema and still hold a time that does not exist.
     """
     row = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse)
     check_row(row)
-    RunConfig(**LATER_FIELDS | row["config"])
     datetime.fromisoformat(row["provenance"]["finished"])
     return row
 

@@ -19,18 +19,25 @@ CLEAN, ANY = "clean", "any"  # which rows count: those of clean working trees, o
 
 
 def rows_of(study: str, runs: pd.DataFrame, counted: str = CLEAN) -> list[dict[str, Any]]:
-    """The rows of a study that count, as configurations with the hashes of their data."""
+    """The rows of a study that count, as configurations with the hashes of their data.
+
+    A row with settings that no run can have, as after editing by hand, is left out.
+    """
     if runs.empty:
         return []
     kept = clean(runs, study) if counted == CLEAN else runs[runs["study"] == study]
     # In a mixed column pandas turns whole numbers into floats and null into NaN.
-    return [_as_config(row) for row in kept.to_dict("records")]
+    found = (_as_config(row) for row in kept.to_dict("records"))
+    return [row for row in found if row is not None]
 
 
-def _as_config(row: Mapping[str, Any]) -> dict[str, Any]:
-    fields = {name: row[name] for name in FIELD_NAMES}
+def _as_config(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    try:
+        config = asdict(RunConfig(**{name: row[name] for name in FIELD_NAMES}))
+    except ValueError:
+        return None
     hashes = {f"{part}_data": row[f"provenance.{part}_data_sha256"] for part in ("train", "test")}
-    return asdict(RunConfig(**fields)) | hashes | {"file": row["file"]}
+    return config | hashes | {"file": row["file"]}
 
 
 Hashes = Callable[[RunConfig], Sequence[str] | None]

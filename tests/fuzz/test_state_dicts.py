@@ -27,6 +27,8 @@ tensors = st.builds(
 odd = st.none() | st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=2)
 states = st.dictionaries(st.sampled_from(NAMES), tensors | tensors | odd, max_size=4)
 
+HERE = {"dirty": False, "threads": 1, "device": "cpu"}
+
 
 @examples(8)
 @given(states, st.booleans(), st.booleans(), st.sampled_from(["resnet18", "efficientnet_lite0"]))
@@ -103,7 +105,7 @@ def test_a_checkpoint_of_any_bytes_is_left_aside(tmp_path_factory, header, more,
     path = tmp_path_factory.mktemp("c") / "c.safetensors"
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     path.write_bytes(struct.pack("<q", max(0, len(text) + more)) + text + body)
-    assert FileCheckpoint(path, "another key").load() is None
+    assert FileCheckpoint(path, "another key", HERE).load() is None
     with pytest.raises(ValueError, match=r"c\.safetensors") as error:
         load_encoder(nn.Linear(2, 2), path, "resnet18")
     check_sentence(error.value)

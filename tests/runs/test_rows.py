@@ -108,7 +108,6 @@ def test_a_file_that_is_no_row_is_named_and_the_others_are_read(finished, tmp_pa
         (good.parent / name).write_text(text)
     edited = {
         "time": changed(row, "provenance", finished="2026-13-45T99:99"),
-        "size": changed(row, "config", image_size=100),
         "script": changed(row, "provenance", finished="2026-01-01T00:00 <script>"),
     }
     for name, content in edited.items():

@@ -38,6 +38,13 @@ def test_dirty_rows_count_only_where_new_ones_would_be_dirty_too(study, tmp_path
     assert len(missing(jobs_of("made-up"), runs, counted=ANY)) == 1
 
 
+def test_a_row_with_settings_that_no_run_can_have_counts_for_nothing(study, tmp_path):
+    rows = [make_row(seed=1, category="wood", **change) for change in ({}, {"image_size": 100})]
+    rows.append(make_row(seed=1, category="bottle", lr=5.0))
+    runs = load(rows, tmp_path)
+    assert [job.config.category for job in missing(jobs_of("made-up"), runs)] == ["bottle"]
+
+
 def test_without_rows_every_job_is_missing(study):
     assert missing(jobs_of("made-up"), pd.DataFrame()) == jobs_of("made-up")
 
