@@ -68,7 +68,10 @@ def keep_maps_command(row: pd.Series) -> str:
 
     row: a line of `load_runs`.
     """
-    config = RunConfig(**row[list(FIELD_NAMES)])
+    try:
+        config = RunConfig(**row[list(FIELD_NAMES)])
+    except ValueError as error:  # edited by hand
+        return f"The row {row['file']} has settings that no run can have: {error}."
     preset, study = row["provenance.preset"], row["provenance.study"]
     given = {"preset": preset, "category": config.category, "seed": config.seed}
     given |= {} if pd.isna(study) else {"study": study}

@@ -181,3 +181,9 @@ def test_maps_are_not_kept_where_nothing_is_said():
 def test_keep_maps_is_nothing_else(value):
     with pytest.raises(ValueError, match=f"keep_maps={value!r} must be True or False"):
         rd.resolve(preset="demo", keep_maps=value)
+
+
+def test_a_row_with_settings_that_no_run_can_have_gets_no_command():
+    row = row_of(RunConfig(), study="mine")
+    row["lr"], row["file"] = 5.0, "mine/x.json"
+    assert keep_maps_command(row).startswith("The row mine/x.json has settings that no run can")
