@@ -75,9 +75,15 @@ def _told(cell: Cell, rows: pd.DataFrame) -> str:
     if cell.row_metric == "cost.bank_mib":
         megabytes = rows["cost.bank_mib"].iloc[-1] * MIB / 1e6
         return f"{megabytes:.0f} MB of 10^6 bytes; {footnotes(cell, rows).iloc[0]}"
-    senders = sorted(set(rows["sender"]) - {""})
-    sent = f"; rows sent by {', '.join(senders)}" if senders else ""
-    return " on ".join(ran) + f"; {footnotes(cell, rows).iloc[0]}".rstrip("; ") + sent
+    sent = _senders(rows)
+    text = " on ".join(ran) + f"; {footnotes(cell, rows).iloc[0]}".rstrip("; ")
+    return f"{text}; {sent}" if sent else text
+
+
+def _senders(rows: pd.DataFrame) -> str:
+    """Who sent rows that others made; "" where nobody did."""
+    names = sorted(set(rows["sender"]) - {""})
+    return f"rows sent by {', '.join(names)}" if names else ""
 
 
 def _line(cell: Cell, matcher: Matcher) -> dict[str, Any]:
@@ -220,6 +226,8 @@ def _beside(group: pd.DataFrame) -> list[dict[str, Any]]:
         printed |= printed_values("rd4ad", table, "metric", **place)
     other = departures(first)
     named = {k: first[k] for k in ("study", *SHOWN)} | {"differs in": settings_text(other)}
+    if _senders(group):
+        named["study"] = f"{first['study']} ({_senders(group)})"
     lines = []
     for metric, name in ROW_METRIC.items():
         values = 100 * runs[name].dropna().astype(float)

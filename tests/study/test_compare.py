@@ -192,3 +192,15 @@ def test_a_baseline_is_compared_with_its_own_printed_values(tmp_path):
     lines = other_protocols(runs).set_index("metric")
     assert lines["printed"].to_dict() == {"image_auroc": 99.9, "pixel_auroc": 98.3, "pro": 94.8}
     assert departures(runs.iloc[0]) == {"method": "padim", "padim_channels": 100}
+
+
+def test_rows_that_others_sent_count_and_bear_their_name(tmp_path):
+    made = [make_row(category="cable", seed=s, metrics=as_printed("cable")) for s in SEEDS]
+    runs = load(made[1:], tmp_path, "paper")
+    assert not runs["sender"].any()
+    runs = load([made[0], make_row(category="pill", epochs=7)], tmp_path, "paper/lab-of-a")
+    line = compare(paper_cells("rd4ad", "1"), runs).set_index(["image_size", "category"])
+    cable = line.loc[(256, "cable")]
+    assert cable["n_seeds"] == len(SEEDS)
+    assert cable["footnotes"].endswith("; rows sent by lab-of-a")
+    assert set(other_protocols(runs)["study"]) == {"paper (rows sent by lab-of-a)"}
