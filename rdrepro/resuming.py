@@ -73,9 +73,11 @@ def _check(state: TrainingState, tensors: dict[str, Tensor], facts: dict[str, An
     if {k: v.shape for k, v in _part(tensors, "model").items()} != wanted:
         raise ValueError("its weights are those of another model")
     parameters = [p for group in state.optimiser.param_groups for p in group["params"]]
-    moments = {f"{n}.{m}": p.shape for n, p in enumerate(parameters) for m in MOMENTS}
-    found = {k: v.shape for k, v in _part(tensors, "optimiser").items() if k.endswith(MOMENTS)}
-    if found != moments:
+    kept = _part(tensors, "optimiser")
+    # Parameters of layers that are not trained have none.
+    moved = {int(name.partition(".")[0]) for name in kept}
+    whole = {f"{n}.{m}": p.shape for n, p in enumerate(parameters) if n in moved for m in MOMENTS}
+    if not moved or {k: v.shape for k, v in kept.items() if k.endswith(MOMENTS)} != whole:
         raise ValueError("its moments of Adam are incomplete")
     needed = {*FACTS, *(("best", "best_epoch") if state.stopping else ())}
     lacking = sorted((needed - set(facts)) | ({"shuffle", "random", "order"} - set(tensors)))
@@ -89,10 +91,7 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _restore_moments(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Give an optimiser its moments, each in the memory layout of its parameter.
-
-    In another layout the fused kernel would still be right, but its sums could round differently.
-    """
+    """Give an optimiser its moments, each in the memory layout of its parameter, as Adam does."""
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     for name, value in tensors.items():
         number, moment = name.split(".")

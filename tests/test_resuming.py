@@ -54,19 +54,32 @@ LITE0 = {"backbone": "efficientnet_lite0"}
         {**LITE0, "precision": "bfloat16", "epochs": 2},
         {**LITE0, "image_size": 96},  # channels last
         {**LITE0, "overrides": "teacher_bn=train"},
+        {**LITE0, "train_layers": "3", "map_layers": "3"},  # the last blocks have no gradient
         {**LITE0, "early_stopping": "train", "overrides": "validation_fraction=0.4"},
         {"method": "mkd", "weights": "random", "batch_size": 3, "epochs": 2},
     ],
-    ids=["float32", "bfloat16", "channels last", "batch norms", "early stopping", "mkd"],
+    ids=[
+        "float32",
+        "bfloat16",
+        "channels last",
+        "batch norms",
+        "one layer",
+        "early stopping",
+        "mkd",
+    ],
 )
-def test_a_training_that_was_interrupted_ends_the_same_to_the_bit(small_mvtec, tmp_path, settings):
+def test_a_training_that_was_interrupted_ends_the_same_to_the_bit(
+    small_mvtec, tmp_path, capsys, settings
+):
     run = rd.resolve(**SMALL | settings, data_root=str(small_mvtec))
     undisturbed = train(run, FileCheckpoint(tmp_path / "none", "key", HERE))
     for after in (2, STEPS):
         path = tmp_path / f"{after}.safetensors"
         with pytest.raises(StoppedError):
             train(run, Interrupting(path, after))
+        capsys.readouterr()
         state, history = train(run, FileCheckpoint(path, "key", HERE))
+        assert "resumed in epoch" in capsys.readouterr().out
         assert history == undisturbed[1]
         assert state.keys() == undisturbed[0].keys()
         assert all(torch.equal(state[k], v) for k, v in undisturbed[0].items())

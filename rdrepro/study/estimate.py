@@ -15,8 +15,8 @@ ALIKE = ("backbone", "method", "image_size")
 def estimate_seconds(jobs: Sequence[Job], rows: pd.DataFrame, at_once: int) -> float | None:
     """The seconds that jobs will take when some run at the same time; None where no row tells.
 
-    rows: lines of `load_runs`. A job takes as long for each epoch and image as the rows of the same
-    backbone, method and image size did on the median; without epochs, as long as these rows did.
+    rows: lines of `load_runs`. An epoch is taken to last as long as it did on the median in rows of
+    the same backbone, method and image size, however many images they had.
     """
     known = [seconds for job in jobs if (seconds := _seconds(job, rows)) is not None]
     if not known:

@@ -84,7 +84,7 @@ def _file_of(old: Mapping[str, Any], texts: Sequence[str]) -> str:
 
 
 def judge(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[int, str]:
-    """An exit code, 0 where two rows have the same result, and a sentence that says how same."""
+    """An exit code, 0 where two rows have the same result, and a sentence that says how close."""
     for part in ("train", "test"):
         key = f"{part}_data_sha256"
         if old["provenance"][key] != new["provenance"][key]:
@@ -95,7 +95,7 @@ def judge(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[int, str]:
     metric, loss = largest_differences(old, new)
     found = f"Metrics differ by up to {100 * metric:.2f} points, losses by up to {loss:.1%}"
     if metric > METRIC_TOLERANCE or loss > LOSS_TOLERANCE:
-        return 1, f"{found}: the result is another."
+        return 1, f"{found}: this is a different result."
     why = f"{', '.join(where)} differ" if where else "the processor may be another"
     return 0, (
         f"{found}: the same within the tolerance for another machine "

@@ -37,7 +37,7 @@ def test_another_machine_may_differ_by_last_digits_and_the_conditions_are_named(
 def test_another_result_is_called_so(row):
     value = row["metrics"]["image_auroc"]
     code, said = judge(row, changed(row, "metrics", image_auroc=value - 0.02))
-    assert code == 1 and "2.00 points" in said and "the result is another" in said
+    assert code == 1 and "2.00 points" in said and "this is a different result" in said
 
 
 def test_other_images_are_not_compared(row):
