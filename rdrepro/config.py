@@ -78,9 +78,10 @@ class RunConfig:
         "Sec. 4.1",
         choices=SPLITS,
         later=True,
-        hint="kfold, report (ten test normals; half of Retinal OCT) or official",
+        hint="blocks or kfold, report (ten test normals; half of Retinal OCT) or official",
         row="official: the data set's own; validation: part of the training images, to choose "
-        "settings by; report: ten test normals, as the extension; kfold: every normal tested once",
+        "settings by; report: ten test normals, as the extension; kfold: every normal tested "
+        "once; blocks: the same in runs of consecutive numbers",
     )
     fold: int | None = setting(
         None,
@@ -88,8 +89,8 @@ class RunConfig:
         low=0,
         later=True,
         enforced=True,
-        hint="0-4 of kfold, -1 for all five; the number of a draw of report (-1: the first)",
-        row="of split=kfold, or the draw of split=report",
+        hint="0-4 of blocks or kfold, -1 for all; the number of a draw of report (-1: the first)",
+        row="of split=blocks or kfold, or the draw of split=report",
     )
     data_seed: int = setting(
         1,

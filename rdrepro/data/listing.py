@@ -108,7 +108,7 @@ def _medical(config: RunConfig, entry: registry.DataSet, root: Path) -> Listing:
     pictures = read_pictures(folder, config.dataset)
     normal = sum(p.label == 0 and p.side != "test" for p in pictures)
     trained = normal
-    if config.split == "kfold":
+    if config.split in registry.FOLDED:
         trained -= -(-normal // registry.FOLDS)
     elif config.split == "report":
         published = any(part.side for part in entry.parts)

@@ -14,7 +14,7 @@ import pandas as pd
 from rdrepro import paths
 from rdrepro.config import foreign_fields, parse_overrides
 from rdrepro.presets import PATIENCE, PRESETS, SHARE
-from rdrepro.registry import DATASETS, FOLDS, MEDICAL, check_dataset
+from rdrepro.registry import DATASETS, FOLDED, FOLDS, MEDICAL, check_dataset
 from rdrepro.runs.notebook import resolve_notebook
 from rdrepro.study.folds import fold_interval
 from rdrepro.study.printed import METHOD_NAMES, SPLITS, printed_values
@@ -88,7 +88,7 @@ def resolve_folds(namespace: dict[str, Any]) -> dict[str, "Run"]:
         runs = [resolve_notebook(given, fold=wanted)]
     else:
         first = resolve_notebook(given)
-        folds = range(1, FOLDS) if first.config.split == "kfold" else ()
+        folds = range(1, FOLDS) if first.config.split in FOLDED else ()
         runs = [first, *(resolve_notebook(given, fold=n) for n in folds)]
     return {fold_name(run): run for run in runs}
 
@@ -115,7 +115,7 @@ def fold_name(run: "Run") -> str:
     """The name of a run's split in tables and figures."""
     if run.config.fold is None:
         return run.config.split
-    return f"{'fold' if run.config.split == 'kfold' else 'draw'} {run.config.fold}"
+    return f"{'fold' if run.config.split in FOLDED else 'draw'} {run.config.fold}"
 
 
 def split_table(runs: Mapping[str, "Run"]) -> pd.DataFrame:

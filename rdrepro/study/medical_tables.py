@@ -13,7 +13,7 @@ import pandas as pd
 from rdrepro.backbones import RANDOM
 from rdrepro.config import RunConfig, foreign_fields
 from rdrepro.presets import PRESETS
-from rdrepro.registry import FOLDS, MEDICAL, of_family, title_of
+from rdrepro.registry import DATASETS, FOLDED, FOLDS, MEDICAL, of_family, title_of
 from rdrepro.study.folds import (
     fold_interval,
     fold_resamples,
@@ -85,17 +85,18 @@ def _wanted(how: Mapping[str, Any]) -> dict[str, Any]:
 def all_folds(runs: pd.DataFrame, variants: Mapping[str, Mapping], study: str) -> list[Folds]:
     """A study's clean rows by data set, teacher, epochs and variant, the newest of each fold.
 
-    Only k-folds count, and no row with random weights. The rows of one result share the protocol,
-    the seed and the draw of folds (`data_seed`). If there are several protocols, the one with the
-    most folds is taken and, among equals, the newest. If there are several seeds and draws, the one
-    with the most folds is taken and, among equals, the lowest.
+    Only the folds of a data set's usual split count, and no row with random weights. The rows of
+    one result share the protocol, the seed and the draw of folds (`data_seed`). If there are
+    several protocols, the one with the most folds is taken and, among equals, the newest. If there
+    are several seeds and draws, the one with the most folds is taken and, among equals, the lowest.
     """
     rows = clean(runs, study)
     found = []
     if rows.empty:
         return found
-    rows = rows[(rows["split"] == "kfold") & (rows["weights"] != RANDOM)]
     rows = rows[rows["dataset"].isin(SPLITS)]  # those with printed columns
+    usual = rows["dataset"].map(lambda name: DATASETS[name].splits[0])
+    rows = rows[(rows["split"] == usual) & usual.isin(FOLDED) & (rows["weights"] != RANDOM)]
     protocols = alike(rows, [name for name in protocol_defaults() if name != "fold"])
     for name, how in variants.items():
         wanted = _wanted(how) | {"provenance.preset": how["preset"]}

@@ -1,6 +1,7 @@
 """Medical data sets: how they are read, and how they are split without leaks."""
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -232,6 +233,54 @@ def test_every_normal_image_is_tested_once_in_folds_of_even_size():
     again = kfold(groups, FOLDS, np.random.default_rng(3))
     other = kfold(groups, FOLDS, np.random.default_rng(4))
     assert (fold == again).all() and (fold != other).any()
+
+
+def numbered(numbers):
+    return [Picture(Path(f"{n}.png"), 0, "") for n in numbers] + [Picture(Path("a.png"), 1, "")]
+
+
+def block_sides(numbers, groups=None, seed=1):
+    """The sides of normal pictures with these numbers in each fold of split="blocks"."""
+    groups = np.arange(len(numbers) + 1) if groups is None else np.array([*groups, -1])
+    folds = range(FOLDS)
+    pictures = numbered(numbers)
+    return [split_sides(pictures, groups, groups, "blocks", f, seed)[:-1] for f in folds]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_blocks_test_runs_of_consecutive_numbers_and_train_on_no_neighbour(seed):
+    numbers = list(np.random.default_rng(seed).permutation(np.arange(100, 200)))
+    tested = []
+    for sides in block_sides(numbers, seed=seed):
+        by_number = dict(zip(numbers, sides, strict=True))
+        test = sorted(n for n in numbers if by_number[n] == "test")
+        assert len(test) == 20
+        # One run on the ring of numbers: neighbours follow each other in all places but one.
+        assert sum((b - a) % 100 != 1 for a, b in zip(test, [*test[1:], test[0]], strict=True)) == 1
+        near = {n for n in numbers if min(abs(n - t) for t in test) <= 2} - set(test)
+        assert {n for n in numbers if by_number[n] == "left out"} == near
+        tested += test
+    assert sorted(tested) == sorted(numbers)
+
+
+def test_blocks_of_head_ct_as_counted_by_hand():
+    (sides, *_) = block_sides(range(10), seed=0)  # runs of two; the generator starts at 8
+    assert list(np.flatnonzero(sides == "test")) == [8, 9]
+    assert list(np.flatnonzero(sides == "left out")) == [6, 7]
+
+
+def test_blocks_start_where_the_draw_says_and_keep_copies_together():
+    assert (block_sides(range(50), seed=1)[0] != block_sides(range(50), seed=2)[0]).any()
+    groups = [0, *range(1, 25), 0, *range(26, 50)]  # 0 and 25 are copies, in different runs
+    tested = [sides == "test" for sides in block_sides(range(50), groups)]
+    assert all(fold[0] == fold[25] for fold in tested)
+    assert sum(fold.sum() for fold in tested) == 50
+
+
+def test_blocks_need_numbers():
+    pictures = [Picture(Path("scan.png"), 0, ""), *numbered(range(9))]
+    with pytest.raises(ValueError, match=r"needs files named by numbers, .* not 'scan.png'"):
+        split_sides(pictures, range(11), range(11), "blocks", 0, 1)
 
 
 def test_the_reports_split_tests_ten_normals_in_whole_groups():
