@@ -78,7 +78,7 @@ test-slurm: $(VENV)/.installed  ## the workflow on a Slurm cluster of one host (
 controls: $(VENV)/.installed  ## how hard the embedded data are: random teacher, raw patches
 	$(BIN)/python benchmarks/controls.py
 
-coverage: $(VENV)/.installed  ## simulate how often intervals of one AUROC hold the truth
+coverage: $(VENV)/.installed  ## simulate how often the report's intervals hold the truth
 	$(BIN)/python -m rdrepro.study.coverage
 
 schema: $(VENV)/.installed  ## write the schema of rows from the fields of RunConfig

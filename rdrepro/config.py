@@ -190,6 +190,8 @@ class RunConfig:
         methods=DISTILLED,
         hint="flatten (official) or pointwise (Eq. 2)",
     )
+    # With loss="kd" only the score may use the weight. It is part of the student's key even then:
+    # each weight trains the same student anew, which costs time and changes no result.
     mkd_weight: float = setting(
         1000.0,
         "extension's code; its report prints none",

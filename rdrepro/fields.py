@@ -72,7 +72,7 @@ def parse(name: str, value: Any, declared: Field) -> Any:
     """A value converted to its field's type, from a plain value or from text.
 
     Raises ValueError, with a message of one sentence, for a value that cannot be converted. False
-    is not an integer and "" is not a number.
+    is not an integer and "" is not a number. Minus zero is zero.
     """
     kind = declared.type
     if kind == tuple[int, ...]:
@@ -104,7 +104,7 @@ def _parse_number(name: str, value: Any, kind: type) -> int | float:
             raise ValueError
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name}={value!r} must be {noun}") from None
-    return kind(number)
+    return kind(number) + 0  # -0.0 + 0 is 0.0
 
 
 def _parse_layers(name: str, value: Any) -> tuple[int, ...]:

@@ -38,7 +38,10 @@ class OneCellConv(nn.Module):
 
 
 class FewCellsConv(nn.Module):
-    """A 3x3 convolution as one matrix product of its kernel with the unfolded input."""
+    """A 3x3 convolution as one matrix product of its kernel with the unfolded input.
+
+    (B, C, H, W) -> (B, C', ceil(H / s), ceil(W / s)), where s is the stride.
+    """
 
     def __init__(self, whole: nn.Conv2d):
         super().__init__()
@@ -46,8 +49,8 @@ class FewCellsConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         columns = F.unfold(x, 3, padding=1, stride=self.stride)  # (B, 9 C, cells)
-        side = x.shape[-1] // self.stride
-        return (self.weight.flatten(1) @ columns).unflatten(2, (side, side))
+        cells = [(n - 1) // self.stride + 1 for n in x.shape[2:]]
+        return (self.weight.flatten(1) @ columns).unflatten(2, cells)
 
     def write_back(self, whole: nn.Conv2d) -> None:
         """Do nothing: the kernel is shared."""

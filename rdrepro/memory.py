@@ -1,16 +1,22 @@
-"""How much memory the teacher's features may take, and the message when memory runs out."""
+"""How much memory and disk the teacher's features may take, and the message without memory."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from shutil import disk_usage
 
 import psutil
 import torch
 
+from rdrepro import paths
 from rdrepro.config import RunConfig
+from rdrepro.meaning import meaningless
 
 # A third of what is free leaves room for the training step itself.
 FREE_SHARE = 1 / 3
+# A student and its checkpoints take up to 3 GiB of the same disk (runs/needs.py).
+DISK_LEFT = 4 * 2**30
 
 
 @contextmanager
@@ -22,10 +28,12 @@ def memory_errors_explained(config: RunConfig, device: torch.device) -> Iterator
         out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
         if not out_of_memory and "can't allocate memory" not in str(error):
             raise
+        size = f"image_size (now {config.image_size})"
+        if "batch_size" in meaningless(vars(config)):  # a memory bank is what is large
+            raise MemoryError(f"out of memory; lower {size}") from None
         raise MemoryError(
-            f"out of memory; lower batch_size (now {config.batch_size}), image_size (now "
-            f"{config.image_size}) or the features' budget, RDREPRO_CACHE_GB "
-            f"(now {cache_budget(device) / 2**30:.1f})"
+            f"out of memory; lower batch_size (now {config.batch_size}), {size} or the features' "
+            f"budget, RDREPRO_CACHE_GB (now {cache_budget(device) / 2**30:.1f})"
         ) from None
 
 
@@ -43,3 +51,20 @@ def cache_budget(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] * FREE_SHARE
     return psutil.virtual_memory().available * FREE_SHARE
+
+
+def features_folder() -> Path:
+    """The folder whose disk may hold features: that of the results or its nearest parent."""
+    results = paths.results_dir()
+    return next(folder for folder in (results, *results.parents) if folder.is_dir())
+
+
+def check_features_disk(needed: int) -> None:
+    """Raise OSError where so many bytes of features would leave too little of the disk free."""
+    folder = features_folder()
+    free = disk_usage(folder).free
+    if needed + DISK_LEFT > free:
+        raise OSError(
+            f"that of {folder} has {free / 2**30:.1f} GiB free, of which {DISK_LEFT / 2**30:.0f} "
+            "are left to students"
+        )

@@ -61,7 +61,8 @@ def f1_max(scores: ArrayLike, labels: ArrayLike) -> float:
 def youden_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
     """The threshold t with the highest TPR - FPR; score >= t is anomalous.
 
-    It is chosen on these labels.
+    It is chosen on these labels. The extension's code takes the highest |TPR - FPR| instead, which
+    is the same threshold where the AUROC exceeds 5/8 (DEVIATIONS.md, E13).
     """
     scores, labels = _flatten(scores, labels)
     fpr, tpr, thresholds = roc_curve(labels, scores)
@@ -120,8 +121,10 @@ def aupro_official(maps: ArrayLike, masks: ArrayLike, limit: float = 0.3) -> flo
 
     maps, masks: (N, H, W). Each image has its own FPR and its own 200 evenly spaced thresholds. The
     FPRs below the limit are stretched to [0, 1]. Normal images never count (DEVIATIONS.md,
-    D16-D17). An image is left out where no FPR below the limit is positive, since its area is
-    undefined. The result is NaN where every image is left out.
+    D16-D17). An image is left out where its area is undefined: fewer than two thresholds have an
+    FPR below the limit, all of these FPRs are zero, all scores are equal, or all pixels are
+    anomalous. The result is NaN where every image is left out. Raises ValueError where the whole
+    test set has no anomalous pixel, or no normal one.
     """
     maps, masks = np.asarray(maps), np.asarray(masks) > 0
     _flatten(maps, masks)
@@ -137,7 +140,11 @@ def _official_image_aupro(amap: np.ndarray, mask: np.ndarray, limit: float) -> f
     low, high = amap.min(), amap.max()
     if low == high or mask.all():
         return float("nan")
-    thresholds = np.arange(low, high, (high - low) / OFFICIAL_THRESHOLDS)
+    with np.errstate(over="ignore"):
+        step = (high - low) / OFFICIAL_THRESHOLDS
+    if not 0 < step < np.inf:  # no float divides so small or so large a range
+        return float("nan")
+    thresholds = np.arange(low, high, step)
     regions, areas = _label_regions(mask[None])
     in_region = amap[mask]
     fpr = _share_above(amap[~mask], thresholds)
@@ -145,7 +152,7 @@ def _official_image_aupro(amap: np.ndarray, mask: np.ndarray, limit: float) -> f
         [_share_above(in_region[regions == r], thresholds) for r in range(areas.size)], axis=0
     )
     kept = fpr < limit
-    if not kept.any() or fpr[kept].max() == 0:
+    if kept.sum() < 2 or fpr[kept].max() == 0:  # an area needs two points
         return float("nan")
     return auc(fpr[kept] / fpr[kept].max(), pro[kept])
 

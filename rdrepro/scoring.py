@@ -55,7 +55,9 @@ def gaussian_smooth(maps: Tensor, sigma: float) -> Tensor:
 
     The filter is linear and separable, so it is one matrix per axis. Each matrix is what scipy's
     filter returns for the unit vectors. It includes scipy's truncation and its rule for edges, and
-    serves any batch on any device. Raises ValueError for a negative sigma.
+    serves any batch on any device. At the edge scipy repeats the outermost pixel; the extension's
+    code mirrors the map without it (DEVIATIONS.md, D13 and E12). Raises ValueError for a negative
+    sigma.
     """
     if sigma < 0:
         raise ValueError(f"sigma={sigma} is negative; use 0 for no smoothing")

@@ -41,6 +41,11 @@ def fit(
 ) -> "pd.DataFrame":
     """Minimise a detector's `batch_loss`; return the history, one row per epoch.
 
+    One seed gives one history and one model, to the bit, on one device (processor or GPU), with one
+    number of threads, the same versions of the libraries and the same batches. How much memory is
+    free changes nothing, as long as features are kept, in memory or in a file. The history's
+    `attrs["features"]` says so (`TeacherFeatures.source`).
+
     Its columns are epoch, loss (mean over images) and seconds. `look` is called with the model
     every `eval_every` epochs; its metrics go into the history and select nothing. validation:
     images for early stopping; needed if the setting `early_stopping` is on. The model then keeps
@@ -56,9 +61,11 @@ def fit(
         stopping = None
         if validation is not None:
             held_out = TeacherFeatures(model.teacher, validation, config, device)
+            features.note_source(held_out.source)
             stopping = EarlyStopping(held_out, config)
         with model.while_training(len(features), config):
             history = _run_epochs(model, features, config, look, stopping, checkpoint)
+    history.attrs["features"] = features.source
     model.fit_seconds = history["seconds"].sum()
     return history
 
@@ -82,6 +89,8 @@ def _run_epochs(
             restore(state, saved)
         except ValueError as error:
             say(f"The checkpoint does not fit, since {error}; training starts anew.")
+        else:
+            features.note_source(saved[1].get("features"))  # of the part before the interruption
     trained = len(state.history) * len(features) + state.done
     images = config.epochs * len(features)
     seconds *= 1 - trained / images
@@ -136,7 +145,8 @@ def _epoch(
         bar.set_postfix_str(f"epoch {epoch} of {config.epochs}, loss {loss:.4f}", refresh=False)
         bar.update(len(indices))
         if checkpoint and checkpoint.due():
-            checkpoint.save(*capture(state))
+            tensors, facts = capture(state)
+            checkpoint.save(tensors, facts | {"features": features.source})
 
 
 def _finish_epoch(state: TrainingState, features: TeacherFeatures) -> int:

@@ -12,7 +12,16 @@ import pandas as pd
 VERDICTS = {
     *("reproduced", "close", "differs", "no verdict", "not printed", "not run", "as printed"),
     *("tied", "overlaps", "does not overlap", "resolved", "not resolved", "larger than noise"),
-    *("not shown", "not resolvable", "supported", "open", "contradicted in part", "yes", "no"),
+    *(
+        "not shown",
+        "not resolvable",
+        "supported",
+        "open",
+        "contradicted",
+        "contradicted in part",
+        "yes",
+        "no",
+    ),
     *("not tested yet", "untested by the paper"),
 }
 NUMBER = r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?"

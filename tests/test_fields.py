@@ -40,6 +40,7 @@ FIELDS = {f.name: f for f in declared_fields(Made)}
         ("seed", "7", 7),
         ("rate", "1e-3", 0.001),
         ("rate", 0, 0.0),
+        ("whole", -0.0, 0),
         ("switch", "true", True),
         ("switch", "False", False),
         ("switch", False, False),
@@ -52,6 +53,11 @@ FIELDS = {f.name: f for f in declared_fields(Made)}
 def test_values_are_parsed_from_text_and_plain_values(name, given, value):
     parsed = parse(name, given, FIELDS[name])
     assert parsed == value and type(parsed) is type(value)
+
+
+@pytest.mark.parametrize("given", [-0.0, "-0", "-0.0"])
+def test_minus_zero_is_zero(given):
+    assert str(parse("rate", given, FIELDS["rate"])) == "0.0"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 
 import rdrepro as rd
 from rdrepro.distillation import DistillationDetector
-from rdrepro.kernels import OneCellConv, fast_kernels
+from rdrepro.kernels import FewCellsConv, OneCellConv, fast_kernels
 from rdrepro.models.bottleneck import OneClassBottleneck
 from rdrepro.models.student import StudentDecoder
 from rdrepro.training import _adam, _step
@@ -86,6 +86,19 @@ def test_every_kind_of_block_computes_the_same(block, width, groups, swapped, ce
         found = [type(m) for m in bottleneck.modules()]
         assert sum(a is not b for a, b in zip(kinds, found, strict=True)) == swapped
         torch.testing.assert_close(bottleneck(f_e), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("size", [(1, 1), (3, 3), (4, 4), (5, 5), (5, 2), (2, 7)])
+def test_one_matrix_product_is_torchs_convolution_at_every_size(size, stride):
+    torch.manual_seed(0)
+    conv = nn.Conv2d(3, 5, 3, stride, padding=1, bias=False).double()
+    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    expected, found = conv(x), FewCellsConv(conv)(x)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    weights = torch.randn_like(expected)
+    gradients = [torch.autograd.grad((y * weights).sum(), x)[0] for y in (expected, found)]
+    torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
 
 
 def test_kernels_are_whole_again_after_an_error():

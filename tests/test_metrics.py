@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, label
 from scipy.stats import mannwhitneyu
+from sklearn.metrics import roc_curve
 
 from rdrepro.metrics import (
     aupro,
@@ -90,6 +91,38 @@ def test_auroc_is_the_mann_whitney_statistic():
     assert auroc(scores, labels) == pytest.approx(u / labels.sum() / (~labels).sum())
 
 
+def test_the_extensions_youden_threshold_differs_below_an_auroc_of_five_eighths_alone():
+    """Its code maximises |TPR - FPR| (E13).
+
+    The highest AUROC of a curve that is at least as far below the diagonal as above it is 5/8.
+    """
+    differ = []
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        labels = np.arange(40) % 2 == 0
+        scores = rng.normal(size=40) + rng.uniform(-1, 1) * labels
+        scores[rng.integers(40, size=8)] += 6 * rng.normal()
+        fpr, tpr, thresholds = roc_curve(labels, scores, drop_intermediate=False)
+        theirs = thresholds[np.argmax(np.abs(tpr - fpr))]
+        below, above = (fpr - tpr).max(), (tpr - fpr).max()
+        if below > above:
+            assert theirs != youden_threshold(scores, labels)
+            differ.append(auroc(scores, labels))
+        elif below < above:
+            assert theirs == youden_threshold(scores, labels)
+    assert 100 < len(differ) < 300 and max(differ) < 5 / 8
+
+
+def test_an_auroc_of_five_eighths_is_reached_where_the_curve_is_as_far_below_as_above():
+    # TPR is 0 up to FPR 1/4, jumps to 1/2 there and then runs beside the diagonal up to 1.
+    n = 250
+    labels = np.array([0] * n + [1] * 2 * n + [1, 0] * 2 * n + [0] * n)
+    scores = np.arange(labels.size)[::-1]
+    fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
+    assert (fpr - tpr).max() == pytest.approx((tpr - fpr).max(), abs=1 / n) == 1 / 4
+    assert auroc(scores, labels) == pytest.approx(5 / 8, abs=1 / n)
+
+
 def test_youden_threshold_and_f1_by_brute_force():
     rng = np.random.default_rng(1)
     labels = rng.random(100) < 0.4
@@ -142,6 +175,48 @@ def test_aupro_equals_brute_force(seed, levels):
 def test_official_aupro_equals_its_description(levels):
     maps, masks = random_case(7, levels=levels)
     assert aupro_official(maps, masks) == pytest.approx(official_pro(maps, masks), abs=1e-12)
+
+
+def one_threshold_below_the_limit():
+    """A map and a mask whose FPR is below 0.3 at the last of the 200 thresholds alone."""
+    amap, mask = np.zeros((1, 10, 10)), np.zeros((1, 10, 10), bool)
+    amap[0, :2], amap[0, 2:6] = 1, 0.9925  # FPR 17/97 at 0.995, 57/97 at 0.99 and below
+    mask[0, 0, :3] = True
+    return amap, mask
+
+
+def test_official_aupro_is_undefined_where_one_threshold_lies_below_the_limit():
+    amap, mask = one_threshold_below_the_limit()
+    assert np.isnan(aupro_official(amap, mask))
+    assert 0 < aupro(amap, mask) < 1
+
+
+def test_an_image_whose_official_area_is_undefined_is_left_out_of_the_mean():
+    maps, masks = random_case(7, size=10)
+    amap, mask = one_threshold_below_the_limit()
+    both = aupro_official(np.concatenate([maps, amap]), np.concatenate([masks, mask]))
+    assert both == aupro_official(maps, masks)
+
+
+@pytest.mark.parametrize("high", [1e-44, 3e38], ids=["too small", "too large"])
+def test_official_aupro_is_undefined_where_the_range_cannot_be_divided(high):
+    amap, mask = one_threshold_below_the_limit()
+    maps = np.where(amap > 0, high, -high if high > 1 else 0).astype(np.float32)
+    assert np.isnan(aupro_official(maps, mask))
+
+
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize("metric", [auroc, average_precision, f1_max, aupro, aupro_official])
+def test_a_single_image_of_one_defect_has_every_metric_or_nan(metric, constant):
+    amap, mask = one_threshold_below_the_limit()
+    found = metric(np.ones_like(amap) if constant else amap, mask)
+    assert np.isnan(found) == (metric is aupro_official) and not found > 1
+
+
+@pytest.mark.parametrize("metric", [aupro, aupro_official])
+def test_maps_without_a_defect_are_refused_in_a_sentence(metric):
+    with pytest.raises(ValueError, match="all 100 labels are normal; the metric needs both kinds"):
+        metric(np.zeros((1, 10, 10)), np.zeros((1, 10, 10), bool))
 
 
 def test_official_aupro_ignores_normal_images_and_image_offsets():

@@ -45,10 +45,16 @@ def test_padim_keeps_as_many_channels_as_its_authors_of_such_a_network(backbone,
 @pytest.mark.parametrize(
     ("dataset", "expected"),
     [
-        ("mnist", {"epochs": 51, "normalise": "none"}),
-        ("cifar10", {"epochs": 201, "normalise": "imagenet"}),
-        ("mvtec", {"epochs": 601, "normalise": "none", "value_weight": 0.5}),
-        ("head_ct", {"epochs": 201, "normalise": "none"}),
+        ("mnist", {"epochs": 52, "image_size": 32, "normalise": "none"}),
+        ("fashion_mnist", {"epochs": 52, "image_size": 32, "normalise": "none"}),
+        ("cifar10", {"epochs": 202, "image_size": 224, "normalise": "imagenet"}),
+        (
+            "mvtec",
+            {"epochs": 602, "image_size": 128, "normalise": "none", "value_weight": 0.5},
+        ),
+        ("retinal_oct", {"epochs": 202, "image_size": 128, "normalise": "none"}),
+        ("head_ct", {"epochs": 202, "image_size": 224, "normalise": "none"}),
+        ("brain_mri", {"epochs": 202, "image_size": 224, "normalise": "none"}),
     ],
 )
 def test_mkd_means_its_authors_settings_for_each_data_set(dataset, expected):
@@ -62,6 +68,64 @@ def test_another_methods_preset_decides_all_of_mkd_but_optimiser_and_teacher():
     assert (settings["lr"], settings["backbone"], settings["epochs"]) == (0.001, "vgg16", 3)
     own = mkd_settings({"method": "mkd", "lr": 0.7}, "mnist")
     assert own["lr"] == 0.7
+
+
+@pytest.mark.parametrize(
+    ("preset", "chosen", "size"),
+    [
+        ({"method": "mkd"}, {"image_size": 96}, 96),  # the user's choice
+        (PRESETS["mkd"], {"dataset": "mvtec"}, 128),
+        (PRESETS["mkd"], {"dataset": "head_ct"}, 224),
+        (PRESETS["paper"], {"method": "mkd"}, 128),
+        (PRESETS["extension"], {"method": "mkd"}, 224),  # a size that another preset has
+        (PRESETS["novelty_official"], {"method": "mkd", "dataset": "cifar10"}, 32),
+    ],
+)
+def test_mkds_image_size_gives_way_to_every_choice(preset, chosen, size):
+    assert configure(preset, chosen, "float32").image_size == size
+
+
+# Of Masciulli's report: Eqs. 1-2 and 5; Sec. 3.1 (teacher), 3.2 (score) and 4.1.
+PRINTED_BY_THE_EXTENSION = {
+    "backbone": "wide_resnet50_2",
+    "image_size": 224,
+    "normalise": "imagenet",
+    "teacher_bn": "frozen",
+    "loss": "kd",
+    "loss_reduction": "pointwise",
+    "epochs": 200,
+    "lr": 0.005,
+    "beta1": 0.5,
+    "beta2": 0.99,
+    "early_stopping": "none",
+    "map_combine": "sum",
+    "score": "max",
+}
+
+
+@pytest.mark.parametrize("dataset", ["mvtec", "head_ct", "brain_mri", "retinal_oct"])
+def test_the_extensions_text_at_its_word_runs_on_all_of_its_data(dataset):
+    config = configure(preset_settings("extension_printed"), {"dataset": dataset}, "float32")
+    found = {name: getattr(config, name) for name in PRINTED_BY_THE_EXTENSION}
+    assert found == PRINTED_BY_THE_EXTENSION
+
+
+def test_the_extensions_text_is_the_papers_protocol_but_for_what_it_prints():
+    config = configure(preset_settings("extension_printed"), {}, "float32")
+    changed = {"image_size": 224, "loss_reduction": "pointwise", "beta2": 0.99}
+    assert config == RunConfig(**changed)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [{"early_stopping": "train"}, {"loss": "mkd", "score": "mkd_loss"}, {"score": "kd_loss"}],
+)
+def test_every_column_of_the_extension_is_a_change_of_its_text(column):
+    chosen = {"dataset": "head_ct", **column}
+    config = configure(preset_settings("extension_printed"), chosen, "float32")
+    assert {name: getattr(config, name) for name in column} == column
+    if "early_stopping" in column:
+        assert (config.patience, config.validation_fraction) == (15, 0.25)
 
 
 def test_a_tuned_preset_says_which_classes_it_was_chosen_by():

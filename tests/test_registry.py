@@ -100,7 +100,12 @@ def test_splits_that_exist(dataset, split, fold):
     ("dataset", "split", "fold", "message"),
     [
         ("mvtec", "kfold", 0, "dataset='mvtec' is not head_ct, "),
-        ("head_ct", "official", None, "split='official' is not one of head_ct's: blocks, kfold or report"),
+        (
+            "head_ct",
+            "official",
+            None,
+            "split='official' is not one of head_ct's: blocks, kfold or report",
+        ),
         ("retinal_oct", "official", 1, "fold=1 has no meaning with split='official'"),
         ("head_ct", "kfold", 5, "fold=5 must be 0 to 4, with split='kfold'"),
         ("head_ct", "kfold", None, "fold=None must be 0 to 4"),

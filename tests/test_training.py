@@ -1,11 +1,14 @@
 """Training: repeatable, by the settings it is given, and loud when it fails."""
 
+import copy
+
 import pytest
 import torch
+from rooms import make_room
 
 import rdrepro as rd
 from rdrepro import training
-from rdrepro.features import TeacherFeatures
+from rdrepro.features import SOURCES, TeacherFeatures
 
 TINY = {
     "preset": "demo",
@@ -46,6 +49,79 @@ def test_one_seed_gives_one_result_to_the_last_bit(setting):
         results.append((student(model), history["loss"].tolist(), predictions.maps.tobytes()))
     assert torch.equal(results[0][0], results[1][0])
     assert results[0][1:] == results[1][1:]
+
+
+def make_batches_matter(teacher):
+    """Let the features depend on the size of the batch, as they do in their last digits."""
+    teacher.register_forward_hook(lambda _, images, maps: [f * (1 + len(f) / 64) for f in maps])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"image_size": 96}, {"image_size": 96, "precision": "bfloat16"}],
+    ids=["channels first", "channels last", "bfloat16"],
+)
+def test_how_much_memory_is_free_changes_nothing(setting, monkeypatch, settings):
+    """Ten epochs of a batch of four images and one of two; only features computed anew differ."""
+    results = {}
+    for source in SOURCES:
+        make_room(monkeypatch, source)
+        config, model, train, _ = setting(epochs=10, **settings)
+        make_batches_matter(model.teacher)
+        history = rd.fit(model, train, config)
+        assert history.attrs["features"] == source
+        results[source] = (student(model), history["loss"].tolist())
+    memory, file, recomputed = results.values()
+    assert torch.equal(memory[0], file[0]) and memory[1] == file[1]
+    assert not torch.equal(memory[0], recomputed[0]) and memory[1] != recomputed[1]
+
+
+class StoppedError(Exception):
+    pass
+
+
+class InMemory:
+    """A checkpoint that interrupts the training after its third step, in the second epoch."""
+
+    saved, steps = None, 0
+
+    def load(self):
+        return self.saved
+
+    def due(self):
+        self.steps += 1
+        return self.steps == 3
+
+    def save(self, tensors, facts):
+        self.saved = copy.deepcopy((tensors, facts))
+        raise StoppedError
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "noted"),
+    [
+        ("memory", "file", "file"),
+        ("file", "memory", "file"),
+        ("recomputed", "memory", "recomputed"),
+        ("memory", "recomputed", "recomputed"),
+    ],
+)
+def test_a_resumed_training_notes_the_last_resort_of_its_parts(
+    setting, monkeypatch, before, after, noted
+):
+    make_room(monkeypatch, "memory")
+    config, undisturbed, train, _ = setting(epochs=3)
+    rd.fit(undisturbed, train, config)
+    checkpoint = InMemory()
+    make_room(monkeypatch, before)
+    with pytest.raises(StoppedError):
+        rd.fit(setting(epochs=3)[1], train, config, checkpoint=checkpoint)
+    make_room(monkeypatch, after)
+    resumed = setting(epochs=3)[1]
+    history = rd.fit(resumed, train, config, checkpoint=checkpoint)
+    assert len(history) == 3 and history.attrs["features"] == noted
+    if noted != "recomputed":
+        assert torch.equal(student(resumed), student(undisturbed))
 
 
 def test_other_seeds_give_other_results(setting):

@@ -134,8 +134,9 @@ class MKD(Detector):
     values are summed over channels, smoothed and opened (official test_functions.py, "gradients").
     The averaged and guided gradients of the official code are left out.
 
-    The official code scales each image's gradient to [0, 1] and uses anomalous images only. Here
-    gradients are not scaled, so that the maps of different images can be compared.
+    The official code scales each image's gradient from its minimum to its 99th percentile, clips
+    it there before it is smoothed, and uses anomalous images only. Here gradients are neither
+    scaled nor clipped, so that the maps of different images can be compared (DEVIATIONS.md, E16).
     """
 
     def __init__(self, teacher: VGG16, cloner: nn.Sequential, config: RunConfig):

@@ -24,7 +24,8 @@ class SPADE(MemoryDetector):
     the mean squared distance to the K nearest. For the map, the features of each location are
     compared with those of every location of these K images, and the smallest squared distance is
     taken. A location's features are those of all three maps, whose coarser ones are enlarged by
-    repetition. The bank holds both kinds of features of every training image.
+    repetition. The bank holds both kinds of features of every training image. Nothing is
+    drawn: `seed` decides random weights only.
     """
 
     def __init__(

@@ -18,6 +18,7 @@ from rdrepro.config import (
     parse,
     parse_overrides,
 )
+from rdrepro.meaning import meaningless, normalised
 from rdrepro.presets import PATIENCE, SHARE, USUAL
 from rdrepro.text import nearest
 
@@ -33,6 +34,7 @@ PLACES = {
 }
 PARAMETERS = (*PLACES, *FIELD_NAMES)
 AUTO_PRECISION = "auto"
+SET_ASIDE = ("seed",)  # is not refused, since one command may give it to several methods
 # How other projects abbreviate torchvision's wide_resnet50_2 and wide_resnet101_2.
 WIDE = re.compile(r"wrn[-_]?(50|101)([-_]2)?", re.IGNORECASE)
 
@@ -99,8 +101,9 @@ def check_study(study: str | None) -> str | None:
 def configure(preset: dict[str, Any], chosen: dict[str, Any], precision: str) -> RunConfig:
     """The configuration of a preset's settings, overridden by the chosen ones.
 
-    `weights` keeps the name that was given. precision: what "auto" means on the device at hand.
-    Raises ValueError, with a message of one sentence, for any parameter that is wrong.
+    `weights` keeps the name that was given. Settings without a meaning for the run have their
+    normal values. precision: what "auto" means on the device at hand. Raises ValueError, with a
+    message of one sentence, for any parameter that is wrong, or that was chosen without a meaning.
     """
     dataset = (preset | chosen).get("dataset", RunConfig.dataset)
     known = registry.DATASETS.get(dataset)
@@ -120,10 +123,31 @@ def configure(preset: dict[str, Any], chosen: dict[str, Any], precision: str) ->
     if known and known.family == registry.MEDICAL:
         settings |= _medical_settings(settings)
     settings |= _stopping_settings(settings)
-    config = RunConfig(**settings)
+    given = RunConfig(**settings)
+    config = RunConfig(**normalised(vars(given)))
+    for name, cause in meaningless(vars(given)).items():
+        if name in chosen and name not in SET_ASIDE and _differ(name, given, config):
+            value = getattr(given, name)
+            raise ValueError(f"{name}={value!r} has no meaning with {cause}; leave it out")
     if "oce_width" not in foreign_fields(config.method):
         _check_width(config)
     return config
+
+
+def _differ(name: str, one: RunConfig, other: RunConfig) -> bool:
+    return getattr(one, name) != getattr(other, name)
+
+
+def set_aside(chosen: Mapping[str, Any], config: RunConfig) -> list[str]:
+    """A sentence for each chosen setting in place of which a configuration has the normal value."""
+    causes = meaningless(vars(config))
+    return [
+        f"{name}={chosen[name]} has no meaning with {causes[name]}; "
+        f"the run has {name}={getattr(config, name)}, whatever was given."
+        for name in SET_ASIDE
+        if name in chosen and name in causes
+        if parse(name, chosen[name]) != getattr(config, name)
+    ]
 
 
 def _check_single(category: str) -> None:

@@ -83,6 +83,8 @@ def train(run: Run, data: ImageData, look: Look | None = None) -> Trained:
         history = model.fit(train_set, run.config, run.device, look, validation, checkpoint)
         trainer = environment(run.device)
         trainer["dirty"] = _worst([trainer["dirty"], *checkpoint.dirty])
+        if source := history.attrs.get("features"):
+            trainer["features"] = source
         columns = [*HISTORY, VALIDATION] if validation else HISTORY
         try:
             save_student(model, history[columns], trainer, kept)

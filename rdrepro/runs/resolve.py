@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rdrepro import paths, registry
 from rdrepro.config import RunConfig
 from rdrepro.presets import AUTO, preset_settings
-from rdrepro.runs.configure import configure, separate
+from rdrepro.runs.configure import configure, separate, set_aside
 
 if TYPE_CHECKING:
     from rdrepro.runs.run import Run
@@ -18,9 +18,10 @@ def resolve(**parameters: Any) -> "Run":
     """Resolve parameters to a Run; None means what the preset says.
 
     Parameters are RunConfig's fields and `study, preset, data_root, results_dir, device, keep_maps,
-    overrides`. What the run needs is checked before weights are fetched. Raises ValueError or
-    OSError, with a message of one sentence, for a parameter that is wrong or a need that is not
-    met.
+    overrides`. Settings that have no meaning for the run are refused where they were chosen, and
+    normalised where they come from the preset (see `meaning.py`). What the run needs is checked
+    before weights are fetched. Raises ValueError or OSError, with a message of one sentence, for a
+    parameter that is wrong or a need that is not met.
     """
     places, chosen = separate(parameters)
     preset, settings = check_parameters(places, chosen)
@@ -45,7 +46,7 @@ def resolve(**parameters: Any) -> "Run":
     config = replace(config, weights=weights.name)
     config = DETECTORS[config.method].settle(config, weights, chosen)
     where = (places["study"], needs.data, weights, results, needs.device, places["keep_maps"])
-    return Run(config, preset, *where, needs.notes)
+    return Run(config, preset, *where, (*needs.notes, *set_aside(chosen, config)))
 
 
 def results_folder(named: str | None) -> Path:

@@ -16,6 +16,7 @@ import pandas as pd
 from rdrepro import paths, registry
 from rdrepro.config import LATER_FIELDS
 from rdrepro.files import one_at_a_time, replacing
+from rdrepro.meaning import normalised
 from rdrepro.progress import say
 from rdrepro.runs.schema import row_schema
 
@@ -88,11 +89,14 @@ def _stem(row: dict[str, Any]) -> str:
 
 
 def result_of(row: dict[str, Any]) -> dict[str, Any]:
-    """The part of a row that the same run has again: all but times and provenance."""
+    """The part of a row that the same run has again: all but times and provenance.
+
+    Settings without a meaning for the run have their normal values.
+    """
     parts = {k: row[k] for k in ("status", "metrics", "counts", "scores")}
     history = {k: v for k, v in row["history"].items() if k != "seconds"}
     # Rows that are older than a setting do not have it.
-    return {**parts, "config": LATER_FIELDS | row["config"], "history": history}
+    return {**parts, "config": normalised(LATER_FIELDS | row["config"]), "history": history}
 
 
 def _repeats(row: dict[str, Any], file: Path) -> bool:
@@ -156,6 +160,8 @@ def load_runs(folder: Path | None = None) -> pd.DataFrame:
     """All result rows below `folder` (default: results/runs) as a table, the newest last.
 
     Columns are the configuration's fields, the metrics, and `counts.*`, `cost.*`, `provenance.*`.
+    Settings without a meaning for a run have their normal values, whatever its file says, so that
+    rows of one result are found to be so; the keys in `provenance.*` are those of the file.
     `history` and `scores` hold each run's own dict. `file` is relative to the folder, and `study`
     is its first part. `sender` is its second part, if there are three: whose row it is. Files that
     are no rows are left out with a message; the table's `attrs["unreadable"]` has them by name,
@@ -187,7 +193,8 @@ def _refuse(constant: str) -> None:
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    flat = {"status": row["status"], **LATER_FIELDS, **row["config"], **row["metrics"]}
+    config = normalised(LATER_FIELDS | row["config"])
+    flat = {"status": row["status"], **config, **row["metrics"]}
     for part in ("counts", "cost", "provenance"):
         flat |= {f"{part}.{k}": v for k, v in row[part].items()}
     return flat | {"history": row["history"], "scores": row["scores"]}

@@ -9,8 +9,9 @@ import pandas as pd
 import torch
 
 from rdrepro import registry
-from rdrepro.config import RunConfig, foreign_fields, protocol_differences
+from rdrepro.config import RunConfig, protocol_differences
 from rdrepro.data.splits import ImageData, open_split, open_validation, open_whole
+from rdrepro.meaning import meaningless
 from rdrepro.models.weights import Weights
 from rdrepro.synthetic.drawing_up import draw_if_embedded
 
@@ -55,12 +56,12 @@ class Run:
         return self.results_dir / "runs" / self.study
 
     def settings(self) -> pd.DataFrame:
-        """Every setting that the method has and, where it differs, the paper's value."""
-        differs, foreign = protocol_differences(self.config), foreign_fields(self.config.method)
+        """Every setting that has a meaning for the run and, where it differs, the paper's value."""
+        differs, without = protocol_differences(self.config), meaningless(vars(self.config))
         rows = [
             (name, _plain(value), _plain(differs[name][1]) if name in differs else "")
             for name, value in asdict(self.config).items()
-            if name not in foreign
+            if name not in without
         ]
         columns = ["setting", "value", "paper, where it differs"]
         return pd.DataFrame(rows, columns=columns).set_index("setting")

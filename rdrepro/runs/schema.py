@@ -32,6 +32,7 @@ SIZES = {
     "bank_mib": "features or statistics of training images that testing needs",
     "peak_mib": "peak resident memory, or the GPU's",
 }
+FEATURE_SOURCES = ("memory", "file", "recomputed")  # `features.SOURCES`, which loads torch
 ENVIRONMENT = {
     "rdrepro": TEXT,
     "git_commit": OPTIONAL_TEXT,
@@ -148,7 +149,7 @@ def _provenance() -> dict[str, Any]:
             "a row enters no verdict"
         },
         "trained": _object(
-            ENVIRONMENT,
+            {**ENVIRONMENT, "features": _features()},
             list(ENVIRONMENT),
             "code, libraries and machine that trained the student, perhaps in an earlier run",
         ),
@@ -158,6 +159,15 @@ def _provenance() -> dict[str, Any]:
         "started": TIME,
     }
     return _object(entries, [name for name in entries if name != "selection"])
+
+
+def _features() -> dict[str, Any]:
+    return {
+        "enum": list(FEATURE_SOURCES),
+        "description": "where training had the teacher's features from, of all its parts the last "
+        "resort: memory and file give the same result to the bit, recomputed another one; absent "
+        "where no features are kept, and in older rows",
+    }
 
 
 def _scores() -> dict[str, Any]:

@@ -15,6 +15,8 @@ from rdrepro.study.medical_tables import (
     again_table,
     again_verdict,
     columns_table,
+    earlier_split_table,
+    earlier_split_verdict,
     readable_columns,
     steps_table,
     steps_verdict,
@@ -42,14 +44,20 @@ def generated_blocks(runs_dir: Path) -> dict[str, str]:
 
 
 def medical_block(runs: pd.DataFrame) -> str:
-    """The extension's Table 3 in short, and two sentences below it.
+    """The extension's Table 3 in short, and sentences below it.
 
-    The first says which steps between its columns exceed noise, the second what repetitions gave.
+    They say which steps between its columns exceed noise, what repetitions gave, and what the
+    earlier split of Head CT gave.
     """
     wide = ["five folds anew", "folds"]
     table = readable_columns(columns_table(runs)).drop(columns=wide, errors="ignore")
-    told = f"{steps_verdict(steps_table(runs))} {again_verdict(again_table(runs))}".strip()
-    return f"{markdown(rounded(table))}\n\n{markdown_text(told)}"
+    sentences = [
+        steps_verdict(steps_table(runs)),
+        again_verdict(again_table(runs)),
+        earlier_split_verdict(earlier_split_table(runs)),
+    ]
+    text = " ".join(sentence for sentence in sentences if sentence)
+    return f"{markdown(rounded(table))}\n\n{markdown_text(text)}"
 
 
 def fenced(text: str) -> str:

@@ -168,9 +168,13 @@ STUDIES = (
     ),
     Study(
         "paper-baselines",
-        "Do PaDiM and SPADE give what Table 3 prints?",
-        (Batch({"preset": "paper"}, (ALL, each("method", ("padim", "spade")))),),
-        ("table3",),
+        "Do PaDiM, SPADE and MKD give what Tables 1 to 3 print of them?",
+        (
+            Batch({"preset": "paper", "method": "spade"}, (ALL,)),
+            Batch({"preset": "paper", "method": "padim"}, (seeds(), ALL)),
+            Batch({"preset": "mkd", "dataset": "mvtec"}, (seeds(), ALL)),
+        ),
+        ("table1", "table2", "table3", "medical1", "medical2"),
         None,
         None,
     ),
@@ -191,11 +195,24 @@ STUDIES = (
                 (
                     each("dataset", ("head_ct", "brain_mri", "retinal_oct")),
                     seeds(),
-                    OWN_READINGS,
+                    READ,
                 ),
             ),
         ),
         ("medical3",),
+        None,
+        None,
+    ),
+    Study(
+        "novelty-mkd",
+        "Does MKD give what Table 4 prints of it?",
+        (
+            Batch(
+                {"preset": "mkd"},
+                (each("dataset", ("mnist", "fashion_mnist", "cifar10")), seeds(), CLASSES),
+            ),
+        ),
+        ("table4",),
         None,
         None,
     ),

@@ -1,6 +1,6 @@
 """The comparison of result rows with printed cells, and the rows that do not count in it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import combinations
 from typing import Any
 
@@ -11,6 +11,7 @@ from rdrepro import registry
 from rdrepro.backbones import base_width, usual_weights
 from rdrepro.config import foreign_fields
 from rdrepro.metric_names import ROW_METRIC
+from rdrepro.registry import FOLDED, FOLDS
 from rdrepro.runs.rows import load_runs
 from rdrepro.runs.schema import MIB
 from rdrepro.study.matching import (
@@ -18,12 +19,15 @@ from rdrepro.study.matching import (
     IDENTITY,
     Matcher,
     admits,
+    follows,
     footnotes,
     settings_text,
 )
 from rdrepro.study.printed import (
     COSTS,
+    DETERMINISTIC,
     METHOD_NAMES,
+    QUOTED_METHODS,
     SPLITS,
     Cell,
     printed_cells,
@@ -31,52 +35,67 @@ from rdrepro.study.printed import (
     protocol_defaults,
 )
 from rdrepro.study.selection import by_protocol, clean, is_clean, newest
-from rdrepro.study.stats import collapsed, overlap_verdict, summary, verdict
+from rdrepro.study.stats import ROUNDING, collapsed, overlap_verdict, summary, verdict
+from rdrepro.study.tiers import PRINTED_PROTOCOL, REDUCED, Tiers
 
 ORDERED_TABLES = ("5", "6", "7")  # whose printed order is part of the claim
 KEYS = ("paper", "table", "dataset", "category", "method", "image_size", "metric")
 
 
 def compare(cells: Iterable[Cell], runs: pd.DataFrame | None = None) -> pd.DataFrame:
-    """A line for each printed cell of the paper's methods that we run, with our value and verdict.
+    """A line for each printed cell of the methods that we run, with our value and verdict.
 
     runs: lines of `load_runs` (default: all).
 
     Columns: the cell's keys; `printed` and `ours` (percent; for costs, seconds or MiB); `delta`,
-    ours minus printed; `n_seeds`; `low` and `high` (95 % t-interval over seeds); `verdict`;
-    `order`, in Tables 5-7; `footnotes` (precision, device, settings that the paper leaves open);
-    `collapsed`, the number of collapsed repetitions (O10).
+    ours minus printed; `n_seeds`, the number of independent repetitions; `low` and `high` (95 %
+    t-interval over them); `verdict`; `order`, in Tables 5-7; `tier` (see `tiers.Tiers`);
+    `footnotes` (precision, device, settings that the paper leaves open); `collapsed`, the number of
+    collapsed runs (O10). Only rows of a printed protocol give values.
     """
-    cells = [cell for cell in cells if cell.protocol is not None]
+    cells = [cell for cell in cells if cell.protocols]
     runs = load_runs() if runs is None else runs
-    matcher = Matcher(runs)
-    table = pd.DataFrame([_line(cell, matcher) for cell in cells], columns=_COLUMNS)
+    matcher, tiers = Matcher(runs), Tiers(runs)
+    table = pd.DataFrame([_line(cell, matcher, tiers) for cell in cells], columns=_COLUMNS)
     ordered = table[table["table"].isin(ORDERED_TABLES)]
     for _, group in ordered.groupby(["table", "metric"]):
         table.loc[group.index, "order"] = _order(group)
     # Tables 5-7 count as reproduced only in their printed order.
-    turned = (table["order"] == "differs") & (table["verdict"] == "reproduced")
-    table.loc[turned, "verdict"] = "close"
+    reversed_ = (table["order"] == "differs") & (table["verdict"] == "reproduced")
+    table.loc[reversed_, "verdict"] = "close"
     return table
 
 
 _COLUMNS = [*KEYS, "printed", "ours", "delta", "n_seeds", "low", "high", "verdict", "order"]
-_COLUMNS += ["footnotes", "collapsed"]
+_COLUMNS += ["tier", "footnotes", "collapsed"]
 
 
-def _told(cell: Cell, rows: pd.DataFrame) -> str:
+def repetitions(cells: Iterable[Cell], runs: pd.DataFrame | None = None) -> dict[Cell, pd.Series]:
+    """The value of each printed cell in each complete repetition, for the cells that have any.
+
+    runs: lines of `load_runs` (default: all). Values are in percent or, for costs, in seconds or
+    MiB. They are indexed by seed, so that two cells can be paired; costs by the row's file.
+    """
+    matcher = Matcher(load_runs() if runs is None else runs)
+    found = {cell: _repetitions(cell, matcher.admitted(cell))[0] for cell in cells}
+    return {cell: values for cell, values in found.items() if len(values)}
+
+
+def _footnotes(cell: Cell, rows: pd.DataFrame) -> str:
     """A cell's footnote: the precision, device and open settings that ran.
 
     No verdict depends on them.
     """
     if rows.empty:
         return ""
+    protocol = next(p for p in cell.protocols if follows(rows.iloc[0].to_dict(), p))
+    settings = footnotes(cell, protocol, rows).iloc[0]
     ran = (", ".join(sorted(set(rows[name]))) for name in ("precision", "provenance.device"))
     if cell.row_metric == "cost.bank_mib":
         megabytes = rows["cost.bank_mib"].iloc[-1] * MIB / 1e6
-        return f"{megabytes:.0f} MB of 10^6 bytes; {footnotes(cell, rows).iloc[0]}"
+        return f"{megabytes:.0f} MB of 10^6 bytes; {settings}"
     sent = _senders(rows)
-    text = " on ".join(ran) + f"; {footnotes(cell, rows).iloc[0]}".rstrip("; ")
+    text = " on ".join(ran) + f"; {settings}".rstrip("; ")
     return f"{text}; {sent}" if sent else text
 
 
@@ -86,54 +105,84 @@ def _senders(rows: pd.DataFrame) -> str:
     return f"rows sent by {', '.join(names)}" if names else ""
 
 
-def _line(cell: Cell, matcher: Matcher) -> dict[str, Any]:
+def _line(cell: Cell, matcher: Matcher, tiers: Tiers) -> dict[str, Any]:
     rows = matcher.admitted(cell)
     values, missing = _repetitions(cell, rows)
-    if values:
+    if len(values):
         matcher.used |= set(rows["file"])
     s = summary(values)
     line = {key: getattr(cell, key) for key in KEYS} | {"printed": cell.value, "ours": s.mean}
     # Printed banks are in MB (10^6 bytes) and ours in MiB, so their difference has no meaning.
     delta = np.nan if cell.row_metric == "cost.bank_mib" else s.mean - cell.value
     line |= {"delta": delta, "n_seeds": s.n, "low": s.low, "high": s.high}
-    fallen = int(collapsed(values).sum()) if s.n else 0
-    fallen = max(fallen, int((rows["status"] == "collapsed").sum())) if len(rows) else 0
-    line |= {"order": "", "footnotes": _told(cell, rows), "collapsed": fallen}
+    line |= {"order": "", "tier": PRINTED_PROTOCOL if len(rows) else tiers.of(cell)}
+    line |= {"footnotes": _footnotes(cell, rows), "collapsed": _collapsed(cell, rows)}
     return line | {"verdict": _verdict(cell, values, missing)}
 
 
-def _repetitions(cell: Cell, rows: pd.DataFrame) -> tuple[list[float], str]:
+def _repetitions(cell: Cell, rows: pd.DataFrame) -> tuple[pd.Series, str]:
     """The cell's value in each complete repetition, and what is missing if there is none.
 
-    A cell's units are what it averages over, such as categories. A repetition is a seed (and fold).
-    It is complete if it has every unit, and its value is the mean over them, in percent or, for
-    costs, in seconds or MiB.
+    A cell's units are what it averages over: categories, classes or folds. A draw has one random
+    division of the images. It is complete if it has every unit, and its value is the mean over
+    them. A repetition is a seed, since only seeds are independent; its value is the mean over its
+    complete draws. Costs are measured anew by each run.
     """
     if rows.empty:
-        return [], "not run"
+        return pd.Series(dtype=float), "not run"
+    rows = rows.assign(value=_values(cell, rows))
+    if cell.metric in COSTS:
+        return rows.set_index("file")["value"], ""
+    field, units = _units(cell, rows)
+    draw = ["seed", "data_seed"] if field else ["seed", "data_seed", "fold"]
+    draws = rows.groupby(draw, dropna=False)
+    whole = draws[field].nunique() == len(units) if field else draws.size() > 0
+    values = draws["value"].mean()[whole].groupby("seed").mean()
+    if not field or len(values):
+        return values, ""
+    present = rows[field].nunique()
+    if present < len(units):
+        return values, f"incomplete ({present}/{len(units)})"
+    return values, f"incomplete (no seed has all {len(units)})"
+
+
+def _values(cell: Cell, rows: pd.DataFrame) -> pd.Series:
+    """Each row's value of the cell: percent or, for costs, seconds or MiB."""
     values = rows[cell.row_metric]
     if cell.metric == "seconds_per_image":
         values = values.map(lambda quartiles: quartiles[1])  # the median
-    rows = rows.assign(value=(1 if cell.metric in COSTS else 100) * values.astype(float))
-    if not cell.unit_field:
-        return list(rows["value"]), ""
-    groups = rows.groupby(["seed", "fold"], dropna=False)["value"]
-    complete = list(groups.mean()[groups.size() == len(cell.units)])
-    present = rows[cell.unit_field].nunique()
-    if present < len(cell.units):
-        return complete, f"incomplete ({present}/{len(cell.units)})"
-    return complete, f"incomplete (no seed has all {len(cell.units)})"
+    return (1 if cell.metric in COSTS else 100) * values.astype(float)
 
 
-def _verdict(cell: Cell, values: Sequence[float], missing: str) -> str:
+def _units(cell: Cell, rows: pd.DataFrame) -> tuple[str | None, tuple]:
+    """The column of the cell's units, None if there is none, and the units that it needs."""
+    if cell.unit_field:
+        return cell.unit_field, cell.units
+    return ("fold", tuple(range(FOLDS))) if rows["split"].iloc[0] in FOLDED else (None, ())
+
+
+def _collapsed(cell: Cell, rows: pd.DataFrame) -> int:
+    """How many rows collapsed: they say so, or lie far below the others of their unit."""
+    if rows.empty or cell.metric in COSTS:
+        return 0
+    values = _values(cell, rows)
+    unit = rows[cell.unit_field] if cell.unit_field else pd.Series("", index=rows.index)
+    fallen = values.groupby(unit).transform(lambda group: collapsed(group)).astype(bool)
+    return int((fallen | (rows["status"] == "collapsed")).sum())
+
+
+def _verdict(cell: Cell, values: pd.Series, missing: str) -> str:
     if np.isnan(cell.value):
         return "not printed"
-    if not values:
+    if values.empty:
         return missing
     if cell.metric == "memory_mb" and cell.method == "Ours":
         # The size follows from the count of weights, which no seed changes (D3).
-        return "reproduced" if round(values[-1]) == cell.value else "differs"
-    if cell.table == "3" and cell.dataset in SPLITS:
+        return "reproduced" if round(values.iloc[-1]) == cell.value else "differs"
+    if cell.protocol["method"] in DETERMINISTIC and cell.margin is not None:
+        inside = abs(values.iloc[-1] - cell.value) <= cell.margin + ROUNDING
+        return "reproduced" if inside else "differs"
+    if cell.paper == "rkd_medical" and cell.table == "3" and cell.dataset in SPLITS:
         return overlap_verdict(values, cell.value, *SPLITS[cell.dataset])
     return verdict(values, cell.value, cell.margin)
 
@@ -167,8 +216,9 @@ def left_out(runs: pd.DataFrame | None = None, cells: Iterable[Cell] | None = No
 def _matched(runs: pd.DataFrame, cells: Iterable[Cell]) -> Matcher:
     matcher = Matcher(runs)
     for cell in cells:
-        if cell.protocol is not None:
-            _line(cell, matcher)
+        rows = matcher.admitted(cell)
+        if len(_repetitions(cell, rows)[0]):
+            matcher.used |= set(rows["file"])
     return matcher
 
 
@@ -180,7 +230,7 @@ def other_protocols(runs: pd.DataFrame | None = None, study: str | None = None) 
 
     There is a line per protocol, category and metric, with the mean and the 95 % t-interval over
     seeds, in percent. `printed` is the paper's number for this category and size, measured at its
-    own protocol. It is NaN where the paper prints none.
+    own protocol. It is NaN where the paper prints none. `tier` says whether ours is that protocol.
     """
     runs = load_runs() if runs is None else runs
     if runs.empty:
@@ -226,10 +276,13 @@ def _beside(group: pd.DataFrame) -> list[dict[str, Any]]:
         printed |= printed_values("rd4ad", table, "metric", **place)
     other = departures(first)
     named = {k: first[k] for k in ("study", *SHOWN)} | {"differs in": settings_text(other)}
+    as_printed = follows(first.to_dict(), protocol_defaults())
+    named["tier"] = PRINTED_PROTOCOL if as_printed else REDUCED
     if _senders(group):
         named["study"] = f"{first['study']} ({_senders(group)})"
     lines = []
-    for metric, name in ROW_METRIC.items():
+    quoted = {"pro": "pixel_aupro"} if place["method"] in QUOTED_METHODS else {}
+    for metric, name in (ROW_METRIC | quoted).items():
         values = 100 * runs[name].dropna().astype(float)
         if len(values):
             s, value = summary(values), printed.get(metric, np.nan)

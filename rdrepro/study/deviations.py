@@ -121,7 +121,8 @@ def effects_table(measured: pd.DataFrame) -> pd.DataFrame:
     lines = measured.assign(text=measured.apply(effect_text, axis="columns"))
     keys = ["entry", "switch", "data", "seeds"]
     table = lines.pivot_table(index=keys, columns="metric", values="text", aggfunc="first")
-    table = table.reindex(columns=list(EFFECT_METRICS)).fillna("").rename(columns=EFFECT_METRICS)
+    table = table.reindex(columns=list(EFFECT_METRICS), fill_value="").fillna("")
+    table = table.rename(columns=EFFECT_METRICS)
     table = table.reset_index().rename_axis(columns=None)
     return table.sort_values(["entry", "data"], key=_entry_order, ignore_index=True)
 

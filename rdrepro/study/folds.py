@@ -18,10 +18,11 @@ def fold_resamples(folds: Sequence[Scores], resamples: int = 2000, seed: int = 0
     folds: the scores of each fold's test images.
 
     Scores of different folds are never compared. Normal images are resampled within their fold.
-    Anomalous images are the same in every fold (ValueError otherwise) and are resampled once for
-    all folds. Copies of one picture share a group and are resampled together. The same seed
-    resamples the folds of another method in the same way, so that the difference of two results is
-    paired.
+    Draws that test the same normal image several times are the exception: all their normal images
+    are resampled once. Anomalous images are the same in every fold (ValueError otherwise) and are
+    resampled once for all folds. Copies of one picture share a group and are resampled together.
+    The same seed resamples the folds of another method in the same way, so that the difference of
+    two results is paired.
     """
     sides = [_sides(scores) for scores in folds]
     anomalous = sides[0][1]
@@ -29,13 +30,26 @@ def fold_resamples(folds: Sequence[Scores], resamples: int = 2000, seed: int = 0
         raise ValueError(
             "the folds do not have the same anomalous images; give the folds of one data set"
         )
-    redrawn = (anomalous, *(n for n, _ in sides))
-    drawn = _draws(seed, resamples, tuple(side.groups for side in redrawn))
-    w_a, *w_ns = (often[:, side.group] for side, often in zip(redrawn, drawn, strict=True))
+    normals = [n for n, _ in sides]
+    tested = [path for n in normals for path in n.paths]
+    if len(set(tested)) < len(tested):
+        normals = _numbered_together(normals)
+        w_a, w_n = _draws(seed, resamples, (anomalous.groups, normals[0].groups))
+        w_ns = [w_n] * len(normals)
+    else:
+        w_a, *w_ns = _draws(seed, resamples, (anomalous.groups, *(n.groups for n in normals)))
     total = 0.0
-    for (n, a), w_n in zip(sides, w_ns, strict=True):  # w: (resamples, images)
-        total += weighted_auroc(n.score, a.score, w_n, w_a)
+    for n, (_, a), w_n in zip(normals, sides, w_ns, strict=True):  # w: (resamples, groups)
+        total += weighted_auroc(
+            n.score, a.score, _present(w_n[:, n.group]), w_a[:, anomalous.group]
+        )
     return total / len(folds)
+
+
+def _present(often: np.ndarray) -> np.ndarray:
+    """How often each image of a draw occurs, (R, N); all of them once where none would."""
+    often[often.sum(axis=1) == 0] = 1
+    return often
 
 
 def split_resamples(
@@ -80,6 +94,7 @@ class _Side(NamedTuple):
     score: np.ndarray
     group: np.ndarray  # the number of each image's group, 0 to groups - 1
     groups: int
+    names: list  # of the images' groups: as stored or, where none are, the path
 
 
 def _sides(scores: Scores) -> tuple[_Side, _Side]:
@@ -90,9 +105,18 @@ def _sides(scores: Scores) -> tuple[_Side, _Side]:
     for kind in (0, 1):
         own = sorted((p, i) for i, p in enumerate(paths) if labels[i] == kind)
         score = np.array([scores["score"][i] for _, i in own], float)
-        names, number = np.unique([groups[i] for _, i in own], return_inverse=True)
-        sides.append(_Side([p for p, _ in own], score, number, len(names)))
+        found, number = np.unique([groups[i] for _, i in own], return_inverse=True)
+        names = [groups[i] if "group" in scores else p for p, i in own]
+        sides.append(_Side([p for p, _ in own], score, number, len(found), names))
     return sides[0], sides[1]
+
+
+def _numbered_together(sides: Sequence[_Side]) -> list[_Side]:
+    """The same sides, in which a group has the same number wherever it occurs."""
+    names = np.unique([name for side in sides for name in side.names])
+    return [
+        side._replace(group=np.searchsorted(names, side.names), groups=len(names)) for side in sides
+    ]
 
 
 # The resamples of a seed depend only on the counts, so most results of a study share them.
@@ -137,5 +161,10 @@ def fold_interval(folds: Sequence[Scores], level: float = LEVEL) -> tuple[float,
     drawn = fold_resamples(folds)
     if np.ptp(drawn) > 0:
         return percentiles(drawn, level)
-    normal = sum(list(scores["label"]).count(0) for scores in folds)
-    return auroc_interval(float(drawn[0]), normal, list(folds[0]["label"]).count(1), level)
+    normal = {
+        path
+        for scores in folds
+        for path, label in zip(scores["path"], scores["label"], strict=True)
+        if label == 0
+    }
+    return auroc_interval(float(drawn[0]), len(normal), list(folds[0]["label"]).count(1), level)

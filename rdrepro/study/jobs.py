@@ -11,7 +11,8 @@ from typing import Any
 
 from rdrepro import paths, registry
 from rdrepro.backbones import RANDOM
-from rdrepro.config import FIELD_NAMES, RunConfig, foreign_fields, parse_overrides
+from rdrepro.config import FIELD_NAMES, RunConfig, parse_overrides
+from rdrepro.meaning import meaningless
 from rdrepro.runs.configure import PLACES
 from rdrepro.study.catalogue import STUDIES, TABLES, Study, configuration, identity, studies_of
 from rdrepro.text import one_of
@@ -23,6 +24,7 @@ NOTEBOOKS = {registry.MVTEC: "01_mvtec", registry.ONE_CLASS: "03_novelty"}
 NOTEBOOKS |= {registry.MEDICAL: "07_medical"}
 TIMED_NOTEBOOK = "02_complexity"
 KEY_DIGITS = 8
+MKD = "mkd"  # the method that has a teacher of its own, whatever the changes say
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,10 +108,10 @@ def jobs_of(
 def _jobs(study: Study, seeds: int | None, changes: Given) -> list[Job]:
     distinct: dict[tuple[str, ...], Job] = {}
     for declared in _with_seeds(study.runs(), seeds):
-        method = changes.get("method", declared.get("method", RunConfig.method))
-        foreign = foreign_fields(method)
-        kept = {k: v for k, v in declared.items() if not (changes and k in foreign)}
-        fitting = {k: v for k, v in changes.items() if k not in foreign}
+        config = vars(configuration(declared)) | changes
+        without = meaningless(config).keys() | ({"backbone"} if config["method"] == MKD else set())
+        kept = {k: v for k, v in declared.items() if not (changes and k in without)}
+        fitting = {k: v for k, v in changes.items() if k not in without}
         job = Job(study, declared, {**kept, **fitting})
         distinct.setdefault(job.identity, job)
     return list(distinct.values())

@@ -16,23 +16,26 @@ from rdrepro.study.selection import alike, is_clean
 IDENTITY = ("category", "normal_class", "seed", "fold", "data_seed")
 OPEN = "another choice of what print leaves open"
 CHOSEN = "settings chosen by validation"
+PRINTED_SPLIT = "report"  # of medical data sets
 DIRTY = "not from a clean tree"  # it had changes or, without git, its state is unknown
 # Runs that differ in these are not repetitions of one cost.
 COST_CONDITIONS = ["category", "precision", "provenance.device", "provenance.threads"]
 
 
 def cell_matches(row: dict[str, Any], cell: Any) -> bool:
-    """Whether a row followed the whole protocol of a printed cell.
+    """Whether a row followed one of the protocols of a printed cell.
 
-    row: a result row, or a line of `load_runs`. cell: a `printed.Cell`, whose `protocol` names
-    every setting that affects the result. The seed may have any value. So may device and precision,
-    which footnotes show.
+    row: a result row, or a line of `load_runs`. cell: a `printed.Cell`, each of whose `protocols`
+    names every setting that affects the result. The seed may have any value. So may device and
+    precision, which footnotes show.
     """
-    config = row.get("config", row)
-    return all(
-        admits(wanted, config.get(name, cell.defaults.get(name)))
-        for name, wanted in cell.protocol.items()
-    )
+    config = cell.defaults | row.get("config", row)
+    return any(follows(config, protocol) for protocol in cell.protocols)
+
+
+def follows(config: dict[str, Any], protocol: dict[str, Any]) -> bool:
+    """Whether a configuration has a value that the protocol admits in each of its settings."""
+    return all(admits(wanted, config.get(name)) for name, wanted in protocol.items())
 
 
 def admits(wanted: Any, value: Any) -> bool:
@@ -68,9 +71,20 @@ class Matcher:
         """
         if self.runs.empty or cell.row_metric not in self.runs:
             return self.runs.iloc[:0]
-        key = tuple(sorted((k, str(v)) for k, v in cell.protocol.items()))
+        first = self.runs.iloc[:0]
+        for protocol in cell.protocols:
+            rows = self._of_protocol(cell, protocol)
+            if first.empty:
+                first = rows
+            else:
+                self._without(rows, pd.Series(False, index=rows.index), OPEN)
+        return first
+
+    def _of_protocol(self, cell: Cell, protocol: dict[str, Any]) -> pd.DataFrame:
+        """The rows that count for a cell by one of its protocols."""
+        key = tuple(sorted((k, str(v)) for k, v in protocol.items()))
         if key not in self.matches:
-            fits = np.array([cell_matches(p, cell) for p in self.protocols])
+            fits = np.array([follows(p, protocol) for p in self.protocols])
             self.matches[key] = self.runs[fits[self.numbers]]
         rows = self.matches[key]
         if rows.empty:
@@ -86,9 +100,18 @@ class Matcher:
             rows = self._without(rows, rows["provenance.selection"].isna(), CHOSEN)
         if cell.table == "4" and cell.paper == "rd4ad":
             rows = self._of_novelty(cell, rows)
-        last = ~alike(rows, [*_open_fields(cell), *IDENTITY]).duplicated(keep="last")
+        if registry.DATASETS[cell.dataset].family == registry.MEDICAL:
+            rows = self._of_one_split(cell, rows)
+        last = ~alike(rows, [*_open_fields(protocol), *IDENTITY]).duplicated(keep="last")
         rows = self._without(rows, last, "superseded by a newer row")
-        return self._without(rows, _largest_group(cell, rows), OPEN)
+        return self._without(rows, _largest_group(cell, protocol, rows), OPEN)
+
+    def _of_one_split(self, cell: Cell, rows: pd.DataFrame) -> pd.DataFrame:
+        """The rows of the printed split if there are any, or else of the data set's usual folds."""
+        for split in (PRINTED_SPLIT, *registry.DATASETS[cell.dataset].splits):
+            if (rows["split"] == split).any():
+                return self._without(rows, rows["split"] == split, OPEN)
+        return rows
 
     def _of_novelty(self, cell: Cell, rows: pd.DataFrame) -> pd.DataFrame:
         """The rows that count in Table 4: those with a pre-trained teacher and the whole test set.
@@ -102,7 +125,7 @@ class Matcher:
             tested = rows["counts.test_normal"] + rows["counts.test_anomalous"]
             rows = self._without(rows, tested == whole, "not the whole test set")
         official = PRESETS["novelty_official"]
-        fields = [name for name in _open_fields(cell) if name in official]
+        fields = [name for name in _open_fields(cell.protocol) if name in official]
         own = (rows[fields] == [official[name] for name in fields]).all(axis="columns")
         return self._without(rows, own, OPEN) if own.any() else rows
 
@@ -114,16 +137,20 @@ class Matcher:
         return rows[kept]
 
 
-def _open_fields(cell: Cell) -> list[str]:
-    return [k for k, v in cell.protocol.items() if v == ANY or isinstance(v, frozenset)]
+def _open_fields(protocol: dict[str, Any]) -> list[str]:
+    return [k for k, v in protocol.items() if v == ANY or isinstance(v, frozenset)]
 
 
-def footnotes(cell: Cell, rows: pd.DataFrame) -> pd.Series:
-    """The values of the settings that the papers leave open, as one text per row."""
-    skipped = {"fold", *foreign_fields(cell.protocol["method"])}
-    names = [name for name in _open_fields(cell) if name not in skipped]
+def footnotes(cell: Cell, protocol: dict[str, Any], rows: pd.DataFrame) -> pd.Series:
+    """The values of the settings that the papers leave open, as one text per row.
+
+    Where a cell has several protocols, so are the settings in which they differ.
+    """
+    skipped = {"fold", *foreign_fields(protocol["method"])}
+    names = [name for name in _open_fields(protocol) if name not in skipped]
+    names += [k for k, v in protocol.items() if any(p[k] != v for p in cell.protocols)]
     names += COST_CONDITIONS if cell.metric in COSTS else []
-    texts = [settings_text(row) for row in rows[names].to_dict("records")]
+    texts = [settings_text(row) for row in rows[list(dict.fromkeys(names))].to_dict("records")]
     return pd.Series(texts, index=rows.index, dtype=object)
 
 
@@ -136,14 +163,14 @@ def settings_text(values: dict[str, Any]) -> str:
     return " ".join(f"{k}={v}" for k, v in whole.items() if v is not None and v == v)
 
 
-def _largest_group(cell: Cell, rows: pd.DataFrame) -> pd.Series:
+def _largest_group(cell: Cell, protocol: dict[str, Any], rows: pd.DataFrame) -> pd.Series:
     """Whether each row belongs to the one choice of open settings that counts.
 
     Where the paper leaves settings open, runs that differ in them are not repetitions of each
     other. The choice with the most runs counts; among equals, the one with the newest run.
     """
-    if rows.empty or not _open_fields(cell):
+    if rows.empty or not _open_fields(protocol):
         return pd.Series(True, index=rows.index)
-    notes = footnotes(cell, rows)
+    notes = footnotes(cell, protocol, rows)
     size = notes.map(notes.value_counts())
     return notes == notes[size[size == size.max()].index[-1]]

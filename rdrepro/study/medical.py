@@ -18,7 +18,7 @@ from rdrepro.registry import DATASETS, FOLDED, FOLDS, MEDICAL, check_dataset
 from rdrepro.runs.notebook import resolve_notebook
 from rdrepro.study.folds import fold_interval
 from rdrepro.study.printed import METHOD_NAMES, SPLITS, printed_values
-from rdrepro.study.stats import auroc_interval, hanley_mcneil_interval
+from rdrepro.study.stats import auroc_interval
 
 if TYPE_CHECKING:
     from rdrepro.runs.execute import Outcome
@@ -174,14 +174,14 @@ def best_epoch(history: Mapping[str, list]) -> int:
 def printed_columns(dataset: str) -> pd.DataFrame:
     """The extension's Table 3 for a data set: column, printed, low and high, in percent.
 
-    low, high: the approximate interval of `hanley_mcneil_interval`, at the counts of the printed
-    split; NaN where these counts or the value are missing.
+    low, high: the interval of `auroc_interval` at the counts of the printed split, since its scores
+    are not public; NaN where these counts or the value are missing.
     """
     lines = []
     for column, value in printed_values("rkd_medical", "3", "method", dataset=dataset).items():
         low = high = np.nan
         if dataset in SPLITS and not np.isnan(value):
-            bounds = hanley_mcneil_interval(value / 100, *SPLITS[dataset])
+            bounds = auroc_interval(value / 100, *SPLITS[dataset])
             low, high = (100 * x for x in bounds)
         lines.append({"column": column, "printed": value, "low": low, "high": high})
     return pd.DataFrame(lines, columns=["column", "printed", "low", "high"])

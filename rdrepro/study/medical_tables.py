@@ -1,37 +1,47 @@
 """The extension's Table 3 from result rows: its columns, the steps between them, and its habits.
 
-A reading is one way to understand a printed column (`medical.READINGS`). A step is the difference
-between two columns. A habit is something that the extension does differently (`medical.HABITS`).
+A step is the difference between two columns. The module `medical_rows` says what a reading and a
+habit are, and which rows form one result.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from rdrepro.backbones import RANDOM
-from rdrepro.config import RunConfig, foreign_fields
+from rdrepro.config import RunConfig
 from rdrepro.presets import PRESETS
-from rdrepro.registry import DATASETS, FOLDED, FOLDS, MEDICAL, of_family, title_of
+from rdrepro.registry import DATASETS, FOLDED, FOLDS, title_of
 from rdrepro.study.folds import (
     fold_interval,
-    fold_resamples,
-    percentiles,
     split_noise,
     split_resamples,
 )
 from rdrepro.study.formats import interval
 from rdrepro.study.medical import HABITS, READINGS, best_epoch, printed_columns
-from rdrepro.study.printed import SPLITS, protocol_defaults
-from rdrepro.study.selection import alike, clean, newest
-from rdrepro.study.stats import LEVEL, collapsed, prediction_intervals, summary
+from rdrepro.study.medical_rows import (
+    AGAIN_STUDY,
+    HABITS_STUDY,
+    LONG_STUDY,
+    MEDICAL_DATASETS,
+    PRINTED_BN,
+    READING_OF,
+    STUDY,
+    Change,
+    Folds,
+    Key,
+    all_folds,
+    by_reading,
+    change,
+    earlier_split,
+    in_order,
+    main_results,
+)
+from rdrepro.study.printed import SPLITS
+from rdrepro.study.stats import LEVEL, collapsed, prediction_intervals, summary, welch
+from rdrepro.study.tiers import PRINTED_PROTOCOL, REDUCED
 
-MEDICAL_DATASETS = of_family(MEDICAL)
-# They differ from the presets' names: a run that names no study is filed under its preset.
-STUDY, HABITS_STUDY, LONG_STUDY = "medical-table3", "medical-habits", "medical-long"
-AGAIN_STUDY = "medical-again"
-FIELDS = ("loss", "early_stopping", "score", "map_combine", "loss_reduction", "image_size", "beta2")
 # The pairs of columns whose differences the extension draws conclusions from (its Sec. 4.3).
 STEPS = (
     ("MKD", "Ours"),
@@ -42,137 +52,48 @@ STEPS = (
 )
 LARGER = "larger than noise"
 QUOTED = ("MKD",)  # from its own paper (Table 3's caption), so on another split
-PANEL, REPETITION = ["dataset", "backbone", "epochs"], ["data_seed", "seed"]
-READING_OF = {name: how for column in READINGS.values() for name, how in column.items()}
-COLUMN_OF = {name: column for column, readings in READINGS.items() for name in readings}
-Key = tuple[str, str, int, str]  # data set, teacher, epochs, reading
-
-
-class Folds(NamedTuple):
-    """The rows of one reading on one data set with one teacher: a row per fold, in order."""
-
-    dataset: str
-    teacher: str
-    epochs: int
-    reading: str
-    rows: pd.DataFrame
-
-    @property
-    def aurocs(self) -> np.ndarray:
-        """The image AUROC of each fold, as fractions."""
-        return self.rows["image_auroc"].to_numpy(float)
-
-    @property
-    def scores(self) -> list[Mapping[str, Any]]:
-        """The image scores of each fold, as stored in its row."""
-        return list(self.rows["scores"])
-
-    def images(self) -> list[list[str]]:
-        """The paths of the tested images, sorted, for each fold."""
-        return [sorted(scores["path"]) for scores in self.scores]
-
-
-def _wanted(how: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that rows of a variant must have in the settings in which variants differ."""
-    settings = PRESETS[how["preset"]] | how
-    foreign = foreign_fields(settings.get("method", RunConfig.method))
-    names = [name for name in FIELDS if name not in foreign]
-    wanted = {name: settings.get(name, getattr(RunConfig, name)) for name in names}
-    # The study keeps the teacher frozen (E4) unless a variant is about that.
-    return wanted | {"teacher_bn": how.get("teacher_bn", RunConfig.teacher_bn)}
-
-
-def all_folds(runs: pd.DataFrame, variants: Mapping[str, Mapping], study: str) -> list[Folds]:
-    """A study's clean rows by data set, teacher, epochs and variant, the newest of each fold.
-
-    Only the folds of a data set's usual split count, and no row with random weights. The rows of
-    one result share the protocol, the seed and the draw of folds (`data_seed`). If there are
-    several protocols, the one with the most folds is taken and, among equals, the newest. If there
-    are several seeds and draws, the one with the most folds is taken and, among equals, the lowest.
-    """
-    rows = clean(runs, study)
-    found = []
-    if rows.empty:
-        return found
-    rows = rows[rows["dataset"].isin(SPLITS)]  # those with printed columns
-    usual = rows["dataset"].map(lambda name: DATASETS[name].splits[0])
-    rows = rows[(rows["split"] == usual) & usual.isin(FOLDED) & (rows["weights"] != RANDOM)]
-    protocols = alike(rows, [name for name in protocol_defaults() if name != "fold"])
-    for name, how in variants.items():
-        wanted = _wanted(how) | {"provenance.preset": how["preset"]}
-        fits = np.logical_and.reduce([rows[field] == value for field, value in wanted.items()])
-        few = rows.loc[fits, [*PANEL, *REPETITION, "fold"]]  # selected faster than whole rows
-        for (dataset, backbone, epochs), group in few.groupby(PANEL, sort=False):
-            protocol = protocols[group.index]
-            sizes = group.groupby(protocol)["fold"].transform("nunique")
-            group = group[protocol == protocol[sizes == sizes.max()].iloc[-1]]
-            repeated = group.groupby(REPETITION)["fold"].nunique()  # sorted: the lowest first
-            chosen = (group[REPETITION] == list(repeated.idxmax())).all(axis=1)
-            one = newest(group[chosen], "fold").sort_values("fold")
-            found.append(Folds(dataset, backbone, int(epochs), name, rows.loc[one.index]))
-    return found
-
-
-def by_reading(runs: pd.DataFrame, study: str = STUDY) -> dict[Key, Folds]:
-    """The folds of each reading of Table 3, by data set, teacher, epochs and reading."""
-    found = all_folds(runs, READING_OF, study)
-    found.sort(key=lambda f: (MEDICAL_DATASETS.index(f.dataset), f.teacher, f.epochs))
-    return {(f.dataset, f.teacher, f.epochs, f.reading): f for f in found}
-
-
-class Change(NamedTuple):
-    """The difference between two readings on the same images, in points."""
-
-    mean: float
-    low: float  # paired 95 % interval over images, for these trainings
-    high: float
-    fold_low: float  # paired 95 % t-interval over folds, which share their anomalous images
-    fold_high: float
-
-    @property
-    def resolved(self) -> bool:
-        """True if both intervals exclude 0.
-
-        The first covers the sampling of images, the second retraining.
-        """
-        bounds = ((self.low, self.high), (self.fold_low, self.fold_high))
-        return all(low > 0 or high < 0 for low, high in bounds)
-
-
-def change(before: Folds | None, after: Folds | None) -> Change | None:
-    """The difference between two readings in points, with its paired 95 % intervals.
-
-    None if a reading is missing, or if some fold of the two was tested on different images.
-    """
-    if before is None or after is None or before.images() != after.images():
-        return None
-    a, b = fold_resamples(before.scores), fold_resamples(after.scores)
-    over_folds = summary(after.aurocs - before.aurocs)
-    points = (over_folds.mean, *percentiles(b - a), over_folds.low, over_folds.high)
-    return Change(*(100 * x for x in points))
+HABIT_OF = {name: how for name, (_, _, how) in HABITS.items()}
+# What the rows of each study are variants of.
+STUDIES = {
+    STUDY: READING_OF,
+    AGAIN_STUDY: READING_OF,
+    HABITS_STUDY: HABIT_OF,
+    LONG_STUDY: READING_OF,
+}
+POOLED = ("dataset", "teacher_bn", "split")  # readings that agree in these have one SD
 
 
 def columns_table(runs: pd.DataFrame) -> pd.DataFrame:
     """Each reading of Table 3 and its printed column, by data set and teacher, in percent.
 
-    ours: the mean of the folds' AUROCs.
+    Within a column, runs of the printed protocol come first, and within a reading the printed mode
+    of the teacher's batch norms.
+
+    tier: whether the runs follow the printed protocol.
+    split, folds: the split, and how many of its folds or draws ran; runs: with how many trainings.
+    ours: the mean of the runs' AUROCs.
     low, high: its 95 % interval over images.
-    fold_low, fold_high: its 95 % t-interval over folds.
-    overlap: whether either interval meets the printed one, which is approximated at the counts of
-    the printed split. The intervals are wide, so overlap is weak evidence.
-    collapsed: the number of folds far below the median of all (O10).
-    counts: the epoch whose student is tested, averaged over folds.
-    stopped: the number of folds whose training early stopping ended; NaN if it was off.
-    one_low to five_high: see `predictions`.
+    fold_low, fold_high: its 95 % t-interval over folds. Draws have none, since they share images.
+    overlap: whether either interval meets that of the printed value, `auroc_interval` at the counts
+    of the printed split; empty where print has none. The intervals are wide, so overlap is weak
+    evidence.
+    collapsed: the number of runs far below the median of all (O10).
+    counts: the epoch whose student is tested, averaged over runs.
+    stopped: the number of runs whose training early stopping ended; NaN if it was off.
+    one_low to five_high: see `predictions`; NaN without folds.
     """
-    found = by_reading(runs)
+    found = main_results(runs)
     lines = pd.DataFrame([_column_line(folds) for folds in found.values()])
     if lines.empty:
         return lines
-    table = pd.concat([lines, predictions(found).reset_index(drop=True)], axis=1)
-    places = [*MEDICAL_DATASETS, *READING_OF]
-    by, at = ["dataset", "reading"], {name: place for place, name in enumerate(places)}
-    return table.sort_values(by, key=lambda c: c.map(at), kind="stable", ignore_index=True)
+    ahead = predictions({key: folds for key, folds in found.items() if folds.folded})
+    table = pd.concat([lines, ahead.reindex(list(found)).reset_index(drop=True)], axis=1)
+    by, readings = ["dataset", "column", "tier", "reading"], [*READINGS, *READING_OF]
+    tiers = [PRINTED_PROTOCOL, REDUCED]
+    place = {n: i for i, n in enumerate([*MEDICAL_DATASETS, *tiers, *dict.fromkeys(readings)])}
+    return table.sort_values(
+        by, key=lambda c: c.map(place).fillna(len(place)), kind="stable", ignore_index=True
+    )
 
 
 def predictions(found: Mapping[Key, Folds]) -> pd.DataFrame:
@@ -181,11 +102,15 @@ def predictions(found: Mapping[Key, Folds]) -> pd.DataFrame:
     one_low, one_high: for one more fold with another seed and draw.
     five_low, five_high: for the mean of five such folds.
 
-    All readings of a data set share its folds and one SD on the logit scale.
+    All readings of a data set with one mode of batch norms share its folds and one SD on the logit
+    scale.
     """
+    names = ["one_low", "one_high", "five_low", "five_high"]
+    if not found:
+        return pd.DataFrame(columns=names, dtype=float)
     values = pd.DataFrame({key: pd.Series(folds.aurocs) for key, folds in found.items()}).T
     parts = []
-    for _, part in values.groupby(level=0, sort=False):
+    for _, part in values.groupby(level=[Key._fields.index(n) for n in POOLED], sort=False):
         ahead = {
             name: prediction_intervals(part, more=more, together=True).add_prefix(f"{name}_")
             for name, more in {"one": 1, "five": FOLDS}.items()
@@ -195,33 +120,42 @@ def predictions(found: Mapping[Key, Folds]) -> pd.DataFrame:
 
 
 def _column_line(folds: Folds) -> dict[str, Any]:
-    printed = printed_columns(folds.dataset).set_index("column").loc[COLUMN_OF[folds.reading]]
+    printed = printed_columns(folds.dataset).set_index("column").loc[folds.column]
     low, high = (100 * x for x in fold_interval(folds.scores))
     s = summary(100 * folds.aurocs)
-    overlap = any(
-        start <= printed["high"] and printed["low"] <= end
-        for start, end in ((low, high), (s.low, s.high))
-    )
+    over_folds = (s.low, s.high) if folds.folded else (np.nan, np.nan)
     return {
         "dataset": folds.dataset,
-        "column": COLUMN_OF[folds.reading],
+        "column": folds.column,
         "reading": folds.reading,
         "printed": printed["printed"],
         "printed_low": printed["low"],
         "printed_high": printed["high"],
         "teacher": folds.teacher,
+        "batch norms": folds.batch_norms,
         "epochs": folds.epochs,
-        "folds": s.n,
+        "tier": PRINTED_PROTOCOL if folds.printed_protocol else REDUCED,
+        "split": folds.split,
+        "folds": folds.divisions,
+        "runs": s.n,
         "ours": s.mean,
         "low": low,
         "high": high,
-        "fold_low": s.low,
-        "fold_high": s.high,
-        "overlap": "overlaps" if overlap else "does not overlap",
+        "fold_low": over_folds[0],
+        "fold_high": over_folds[1],
+        "overlap": _overlap(printed, (low, high), over_folds),
         "collapsed": int(collapsed(100 * folds.aurocs).sum()),
         "counts": np.mean([best_epoch(h) for h in folds.rows["history"]]),
         "stopped": _stopped(folds.rows),
     }
+
+
+def _overlap(printed: pd.Series, *ours: tuple[float, float]) -> str:
+    """Whether any of our intervals meets the printed one; empty where print has none."""
+    if np.isnan(printed["low"]):
+        return ""
+    met = any(low <= printed["high"] and printed["low"] <= high for low, high in ours)
+    return "overlaps" if met else "does not overlap"
 
 
 def _stopped(rows: pd.DataFrame) -> float:
@@ -233,7 +167,10 @@ def _stopped(rows: pd.DataFrame) -> float:
 
 
 def readable_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """The result of `columns_table` as a table to read: fewer columns, and intervals as text."""
+    """The result of `columns_table` as a table to read: fewer columns, and intervals as text.
+
+    It has all lines in the same order, so that those of the printed protocol are never missing.
+    """
     if table.empty:
         return table
     pairs = {
@@ -247,14 +184,42 @@ def readable_columns(table: pd.DataFrame) -> pd.DataFrame:
         name: [interval(*x) for x in table[list(ends)].to_numpy(float)]
         for name, ends in pairs.items()
     }
-    ended = zip(table["stopped"], table["folds"], strict=True)
+    ended = zip(table["stopped"], table["runs"], strict=True)
     texts["stopped early"] = [f"{n:.0f} of {m}" if n == n else "" for n, m in ended]
     texts["epoch that counts"] = [f"{n:.0f}" for n in table["counts"]]
+    texts["split"] = [_split_text(*x) for x in table[["split", "folds", "runs"]].to_numpy()]
     shown = table.assign(**texts, dataset=table["dataset"].map(title_of))
-    names = ["dataset", "reading", "printed", "printed, 95 %", "teacher", "epochs"]
-    names += ["epoch that counts", "stopped early", "folds", "ours", "over images", "over folds"]
-    shown = shown[[*names, "collapsed", "overlap", "one more fold", "five folds anew"]]
+    names = ["dataset", "reading", "printed", "printed, 95 %", "tier", "teacher", "batch norms"]
+    names += ["epochs", "split", "epoch that counts", "stopped early", "ours", "over images"]
+    shown = shown[
+        [*names, "over folds", "collapsed", "overlap", "one more fold", "five folds anew"]
+    ]
     return shown.rename(columns={"dataset": "data"})
+
+
+def one_line_each(table: pd.DataFrame) -> pd.DataFrame:
+    """The lines of `columns_table` that a figure draws: one per data set, reading and series.
+
+    A new column `series` names the teacher and, where it is the printed one, the mode of its batch
+    norms. The printed protocol counts before others, then the most runs, then the most epochs.
+    """
+    if table.empty:
+        return table
+    moving = table["batch norms"] == PRINTED_BN
+    series = table["teacher"].where(~moving, table["teacher"] + f", batch norms: {PRINTED_BN}")
+    table = table.assign(series=series, _printed=table["tier"] == PRINTED_PROTOCOL)
+    ranked = table.sort_values(["_printed", "runs", "epochs"], kind="stable")
+    chosen = ranked.drop_duplicates(["dataset", "reading", "series"], keep="last").index
+    return table[table.index.isin(chosen)].drop(columns="_printed")
+
+
+def _split_text(split: str, folds: int, runs: int) -> str:
+    """A split and how much of it ran, such as "blocks, 5 folds" or "report, 2 draws, 6 runs"."""
+    if split in FOLDED:
+        some = f"{folds} of {FOLDS}" if folds < FOLDS else f"{FOLDS}"
+        return f"{split}, {some} folds"
+    parts = [split, f"{folds} draw{'s' * (folds > 1)}"] if folds else [split]
+    return ", ".join(parts if runs in (0, folds) else [*parts, f"{runs} run{'s' * (runs > 1)}"])
 
 
 def steps_table(runs: pd.DataFrame) -> pd.DataFrame:
@@ -263,17 +228,19 @@ def steps_table(runs: pd.DataFrame) -> pd.DataFrame:
     noise: the 95 % half-width of a difference between single splits with as many normal test images
     as the paper used, estimated from our rows (`split_noise`). Both columns are taken to use the
     same split, unless one of them is quoted from another paper.
+    batch norms: the mode of the teacher's in both columns, the printed one first.
     ours: the difference between the means of the folds, with its paired 95 % intervals over images
     and over folds. It is resolved if both exclude 0.
     """
     found, lines = by_reading(runs), []
-    for dataset, teacher, epochs in dict.fromkeys(key[:3] for key in found):
+    for panel in dict.fromkeys(key[:-1] for key in found):
         for before, after in STEPS:
-            pair = [_beside(found, (dataset, teacher, epochs), name) for name in (before, after)]
+            pair = [_beside(found, panel, name) for name in (before, after)]
             ours = change(*pair)
             if ours:
-                head = {"data": title_of(dataset), "step": f"{before} to {after}"}
-                lines.append(head | {"teacher": teacher} | _step(*pair, ours))
+                head = {"data": title_of(pair[1].dataset), "step": f"{before} to {after}"}
+                head |= {"teacher": pair[1].teacher, "batch norms": pair[1].batch_norms}
+                lines.append(head | _step(*pair, ours))
     return pd.DataFrame(lines)
 
 
@@ -287,34 +254,38 @@ def steps_verdict(steps: pd.DataFrame) -> str:
     larger, others = [], []
     for (data, step), lines in steps.groupby(["data", "step"], sort=False):
         by = [
-            f"{x['teacher']}: {x['noise']:.1f}" for _, x in lines.iterrows() if x["print"] == LARGER
+            f"{_teacher(x)}: {x['noise']:.1f}" for _, x in lines.iterrows() if x["print"] == LARGER
         ]
         name = f"{data}, {step} ({lines['printed'].iloc[0]:+.1f})"
         if by:
-            count = lines["teacher"].nunique()
-            larger.append(f"{name} by {len(by)} of {count} teachers ({', '.join(by)})")
+            larger.append(f"{name} by {len(by)} of {len(lines)} teachers ({', '.join(by)})")
         else:
             others.append(name)
-    told = f"{LARGER}: {'; '.join(larger) or 'none'}. Not shown: {'; '.join(others) or 'none'}"
+    found = f"{LARGER}: {'; '.join(larger) or 'none'}. Not shown: {'; '.join(others) or 'none'}"
     judged = len(larger) + len(others)
     return (
-        f"Of {judged} printed steps, in points, {told}. Each is judged at {100 * LEVEL:.0f} % by "
+        f"Of {judged} printed steps, in points, {found}. Each is judged at {100 * LEVEL:.0f} % by "
         f"itself: of so many steps that change nothing, about {(1 - LEVEL) * judged:.1f} would be "
         "larger by chance."
     )
 
 
+def _teacher(line: pd.Series) -> str:
+    """A teacher with the mode of its batch norms where that is the printed one."""
+    moving = line["batch norms"] == PRINTED_BN
+    return f"{line['teacher']}, batch norms: {PRINTED_BN}" if moving else line["teacher"]
+
+
 def _beside(found: Mapping[Key, Folds], panel: tuple, reading: str) -> Folds | None:
     """The fold results for one reading; None if it was not run.
 
-    panel: data set, teacher and epochs. MKD has its own teacher and epochs; take its result with
-    the most folds, then the most epochs.
+    panel: what a key holds before the reading. MKD has its own teacher and epochs, and no batch
+    norms; take its result with the most folds, then the most epochs.
     """
-    dataset, teacher, epochs = panel
     own = PRESETS[READING_OF[reading]["preset"]].get("backbone")
     if own is None:
-        return found.get((dataset, teacher, epochs, reading))
-    ran = [f for f in found.values() if (f.dataset, f.reading) == (dataset, reading)]
+        return found.get((*panel, reading))
+    ran = [f for f in found.values() if (f.dataset, f.reading) == (panel[0], reading)]
     return max(ran, key=lambda f: (len(f.rows), f.epochs), default=None)
 
 
@@ -352,7 +323,8 @@ def again_table(runs: pd.DataFrame) -> pd.DataFrame:
     for key, folds in again.items():
         ahead, aurocs = bounds.loc[key], 100 * folds.aurocs
         line = {"data": title_of(folds.dataset), "reading": folds.reading}
-        line |= {"teacher": folds.teacher, "ours": 100 * stated[key].aurocs.mean()}
+        line |= {"teacher": folds.teacher, "batch norms": folds.batch_norms}
+        line |= {"ours": 100 * stated[key].aurocs.mean()}
         line |= {"one more fold": interval(ahead["one_low"], ahead["one_high"])}
         inside = (ahead["one_low"] <= aurocs) & (aurocs <= ahead["one_high"])
         line |= {"folds": len(aurocs), "inside": int(inside.sum())}
@@ -381,9 +353,10 @@ def habits_table(runs: pd.DataFrame) -> pd.DataFrame:
     high: the interval over images. fold_low, fold_high: the interval over folds.
     """
     base, lines = by_reading(runs), []
-    for changed in all_folds(runs, {n: how for n, (_, _, how) in HABITS.items()}, HABITS_STUDY):
+    for changed in all_folds(runs, HABIT_OF, HABITS_STUDY):
         reading, entry, how = HABITS[changed.reading]
-        usual = base.get((changed.dataset, changed.teacher, changed.epochs, reading))
+        mode = RunConfig.teacher_bn if "teacher_bn" in how else changed.teacher_bn
+        usual = base.get(changed.key._replace(teacher_bn=mode, reading=reading))
         moved = change(usual, changed)
         if moved is None:
             continue
@@ -402,16 +375,17 @@ def long_table(runs: pd.DataFrame) -> pd.DataFrame:
     The fewer epochs are those of the other rows of this study.
     """
     base, lines = by_reading(runs), []
-    for (dataset, teacher, epochs, reading), folds in by_reading(runs, LONG_STUDY).items():
-        place = (dataset, teacher, reading)
-        for usual in (f for k, f in base.items() if (k[0], k[1], k[3]) == place):
+    for key, folds in by_reading(runs, LONG_STUDY).items():
+        for usual in (f for k, f in base.items() if k._replace(epochs=key.epochs) == key):
             on = ["fold", "data_seed"]  # the same images
             both = folds.rows.merge(usual.rows, on=on, suffixes=("", "_short"))
             for _, row in both.iterrows():
-                line = {"data": title_of(dataset), "reading": reading}
-                line |= {"teacher": teacher, "fold": int(row["fold"])}
-                for name, n, end in (("", usual.epochs, "_short"), (", long", epochs, "")):
-                    line[f"epochs{name}"] = n
+                line = {"data": title_of(key.dataset), "reading": key.reading}
+                line |= {"teacher": key.teacher, "batch norms": folds.batch_norms}
+                line |= {"fold": int(row["fold"])}
+                ends = ("", usual.epochs, "_short"), (", long", key.epochs, "")
+                for name, epochs, end in ends:
+                    line[f"epochs{name}"] = epochs
                     line[f"ours{name}"] = 100 * row[f"image_auroc{end}"]
                     line[f"minutes{name}"] = row[f"cost.train_seconds{end}"] / 60
                 lines.append(line)
@@ -428,3 +402,62 @@ def habit_deviations(runs: pd.DataFrame) -> pd.DataFrame:
         found |= {"data": f"{data}{line['folds']} folds", "metric": "image_auroc", "seeds": 1}
         lines.append(found)
     return pd.DataFrame(lines)
+
+
+def earlier_split_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """The results of Head CT as of the earlier split, and what its usual split gives, in percent.
+
+    split="kfold" divides Head CT's images at random, so that neighbouring slices of one head are on
+    both sides; split="blocks", the usual one, keeps runs of consecutive numbers together. What a
+    number does not tell, no split can: no file of Head CT or Brain MRI names a patient, and only
+    Head CT's numbers follow heads.
+
+    study: the study that the rows belong to.
+    earlier, usual: the means over folds, "kfold" and "blocks"; the second is empty until it ran.
+    change: usual minus earlier, in points.
+    over folds: its 95 % interval (`welch`). The folds differ, so that nothing is paired.
+    """
+    lines = []
+    for study, variants in STUDIES.items():
+        usual = {folds.key: folds for folds in all_folds(runs, variants, study)}
+        for key, folds in in_order(all_folds(runs, variants, study, earlier_split)).items():
+            split = DATASETS[key.dataset].splits[0]
+            lines.append(_earlier_line(study, folds, usual.get(key._replace(split=split))))
+    return pd.DataFrame(lines)
+
+
+def _earlier_line(study: str, earlier: Folds, usual: Folds | None) -> dict[str, Any]:
+    printed = printed_columns(earlier.dataset).set_index("column")["printed"].get(earlier.column)
+    before = 100 * earlier.aurocs
+    after = 100 * usual.aurocs if usual else np.array([])
+    low, high = welch(before, after)
+    mean = after.mean() if len(after) else np.nan
+    return {
+        "data": title_of(earlier.dataset),
+        "study": study,
+        "reading": earlier.reading,
+        "printed": np.nan if printed is None else printed,
+        "teacher": earlier.teacher,
+        "batch norms": earlier.batch_norms,
+        "epochs": earlier.epochs,
+        "earlier folds": len(before),
+        "earlier": before.mean(),
+        "usual folds": len(after),
+        "usual": mean,
+        "change": mean - before.mean(),
+        "over folds": interval(low, high),
+    }
+
+
+def earlier_split_verdict(table: pd.DataFrame) -> str:
+    """A sentence that sums up `earlier_split_table`; empty if the table is."""
+    if table.empty:
+        return ""
+    both = table[table["usual folds"] > 0]
+    if both.empty:
+        return f"None of {len(table)} results of the earlier split has run by the usual one yet."
+    changes = f"{both['change'].min():+.1f} to {both['change'].max():+.1f}"
+    return (
+        f"{len(both)} of {len(table)} results of the earlier split have run by the usual one as "
+        f"well. Their means change by {changes} points, {both['change'].mean():+.1f} on average."
+    )

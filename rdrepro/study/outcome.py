@@ -9,13 +9,14 @@ from rdrepro.study.catalogue import TABLES, configuration
 from rdrepro.study.compare import compare
 from rdrepro.study.jobs import Job
 from rdrepro.study.making import ANY, files
-from rdrepro.study.matching import admits
+from rdrepro.study.matching import cell_matches
 from rdrepro.study.printed import Cell, printed_cells
 from rdrepro.study.tables import table_name
 
 DIRTY = "its row does not count, since the working tree was not known to be clean"
 ROWS = ["dataset", "method", "category"]
 COLUMNS = ["dataset", "category", "method", "image_size", "metric", "printed", "ours", "n_seeds"]
+COLUMNS += ["tier"]
 
 
 def tables_of(jobs: Sequence[Job]) -> list[str]:
@@ -34,7 +35,7 @@ def outcome(
     settings, and `outcome` says "trial" in place of a verdict.
     """
     cells = [c for c in printed_cells() if table_name(c.paper, c.table) == table]
-    cells = [c for c in cells if c.protocol is not None]
+    cells = [c for c in cells if c.protocols]
     if trial:
         runs = _as_declared(jobs, runs)
     else:
@@ -111,4 +112,4 @@ def _feeds(job: Job, cell: Cell) -> bool:
     declared = vars(configuration(job.declared))
     if cell.unit_field and declared[cell.unit_field] not in cell.units:
         return False
-    return all(admits(wanted, _listed(declared[name])) for name, wanted in cell.protocol.items())
+    return cell_matches({name: _listed(value) for name, value in declared.items()}, cell)

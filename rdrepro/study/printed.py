@@ -8,14 +8,17 @@ import pandas as pd
 
 from rdrepro import paths, registry
 from rdrepro.backbones import base_width
-from rdrepro.config import DEFAULTS, FREE_FIELDS, LATER_FIELDS
+from rdrepro.config import DEFAULTS, FREE_FIELDS, LATER_FIELDS, OURS
 from rdrepro.metric_names import ROW_METRIC
-from rdrepro.presets import PRESETS
+from rdrepro.presets import MKD_IMAGE_SIZE, PRESETS, mkd_settings
+from rdrepro.registry import FOLDED
 
 ANY = "any"  # the papers do not give the setting; a footnote then shows the row's value
 # What counts as "reproduced", in points, declared before any run was compared with a printed value.
 MARGINS: dict[str, dict[str, float]] = {
     "average": {"image_auroc": 0.5, "pixel_auroc": 0.6, "pro": 1.0},  # over 15 categories
+    "average_textures": {"image_auroc": 0.8, "pixel_auroc": 0.8, "pro": 1.5},
+    "average_objects": {"image_auroc": 0.8, "pixel_auroc": 0.8, "pro": 1.5},
     "category": {"image_auroc": 2.7, "pixel_auroc": 1.7, "pro": 3.0},
     "table 4": {"image_auroc": 1.0},
     "table 5": {"image_auroc": 1.5, "pixel_auroc": 1.5, "pro": 1.5},
@@ -37,33 +40,45 @@ ROW_METRICS = ROW_METRIC | {
 COSTS = ("seconds_per_image", "memory_mb")
 # The settings of the extension's code, which produced its numbers (DEVIATIONS.md, E1-E8).
 EXTENSION = PRESETS["extension"]
-# Its L_MKD may be the printed loss or the coded one. It does not always say whether early
-# stopping was on.
-MKD = {"loss": frozenset({"mkd", "mkd_coded"})}
+# The extension's text at its word, where it differs from that code.
+EXTENSION_TEXT = PRESETS["extension_printed"]
+# Its L_MKD may be the printed loss or the coded one.
+L_MKD = {"loss": frozenset({"mkd", "mkd_coded"})}
+# Early stopping validates on 25 % of the training images (its Sec. 4.3) or, in its code, on tested
+# ones. Its patience is 15 in the text, and 15 or 20 in the code (E9).
 STOPPED = {
     "early_stopping": frozenset({"train", "leaky"}),
-    "patience": ANY,
-    "validation_fraction": ANY,
+    "patience": frozenset({15, 20}),
+    "validation_fraction": frozenset({0.25, 0.0}),
 }
-EITHER = dict.fromkeys(STOPPED, ANY)
+# Of L_MKD's columns it does not say whether early stopping was on.
+PERHAPS_STOPPED = {
+    "early_stopping": STOPPED["early_stopping"] | {"none"},
+    "patience": STOPPED["patience"] | {None},
+    "validation_fraction": STOPPED["validation_fraction"],
+}
 MEDICAL_COLUMNS = {
     "Ours": {},
     "Ours+ES": STOPPED,
     "Ours+L_KD AS": {"score": "kd_loss"},
-    "Ours+L_MKD": {**MKD, **EITHER},
-    "Ours+L_MKD AS": {**MKD, **EITHER, "score": frozenset({"kd_loss", "mkd_loss"})},
+    "Ours+L_MKD": {**L_MKD, **PERHAPS_STOPPED},
+    "Ours+L_MKD AS": {**L_MKD, **PERHAPS_STOPPED, "score": frozenset({"kd_loss", "mkd_loss"})},
 }
+MVTEC_COLUMNS = {"Ours": {}, "Ours+L_MKD": {**L_MKD, **STOPPED}}
 # The extension's Table 4 averages four textures, with a dash for grid (results/paper/README.md).
 NOT_AVERAGED = ("grid",)
 # Numbers of normal and anomalous test images in the extension's splits (its Sec. 4.1).
 SPLITS = {e.name: e.printed_split for e in registry.ENTRIES if e.printed_split}
 BOTTLENECKS = {"Pre": "pretrained", "Pre+OCE": "oce", "Pre+OCE+MFM": "oce+mff"}
 BACKBONES = {"ResNet18": "resnet18", "ResNet50": "resnet50", "WResNet50": "wide_resnet50_2"}
+# Methods of other papers whose printed columns our runs enter, at the protocols of these papers.
+# PaDiM: Defard et al. 2021, Sec. 4: WideResNet-50-2, 550 random channels. SPADE: Cohen & Hoshen
+# 2020, Sec. 4: WideResNet-50-2, 50 neighbours. Both crop 224 pixels out of 256; ours run at the
+# printed 256 (O21). MKD: Salehi et al. 2021 and its code; see `presets.mkd_settings`.
 BASELINES = {"PaDiM": "padim", "SPADE": "spade"}
-METHOD_NAMES = {value: name for name, value in BASELINES.items()} | {
-    "reverse_distillation": "Ours",
-    "mkd": "MKD",
-}
+QUOTED_METHODS = BASELINES | {"MKD": "mkd"}
+DETERMINISTIC = ("spade",)  # the same result for every seed
+METHOD_NAMES = {value: name for name, value in QUOTED_METHODS.items()} | {OURS: "Ours"}
 NOVELTY = {
     # Sec. 4.2 gives none of these. The normalisation is that of the official loaders (D9).
     **dict.fromkeys(("backbone", "weights", "oce_width", "epochs", "image_size"), ANY),
@@ -90,14 +105,24 @@ class Cell:
     metric: str  # as printed: a key of ROW_METRICS
     value: float  # percent, seconds or MB; NaN where a dash is printed
     printed: str
-    protocol: dict[str, Any] | None = field(default=None, hash=False)  # None: not run here
+    # Each names every setting that affects the result. The first that ran counts. () where the
+    # package does not run the method.
+    protocols: tuple[dict[str, Any], ...] = field(default=(), hash=False)
+
+    @property
+    def protocol(self) -> dict[str, Any] | None:
+        """The first of the protocols; None for a method that the package does not run."""
+        return self.protocols[0] if self.protocols else None
 
     @property
     def row_metric(self) -> str:
         """The row's field that is compared with this cell.
 
-        The extension's "PRO" is compared with `recall_at_youden` (E5).
+        The extension's "PRO" is compared with `recall_at_youden` (E5). The PRO of other papers'
+        methods is the exact one, as in these papers (Defard et al. 2021, Sec. 4.2).
         """
+        if self.metric == "pro" and self.method in QUOTED_METHODS:
+            return "pixel_aupro"
         if self.paper == "rkd_medical" and self.metric == "pro":
             return "recall_at_youden"
         if self.metric == "memory_mb" and self.method != "Ours":
@@ -111,14 +136,11 @@ class Cell:
 
     @property
     def unit_field(self) -> str | None:
-        """The column of the units that the cell averages; None where each run is a repetition."""
+        """The column of the units that the cell averages; None where its rows say it, or none."""
         if self.metric in COSTS:
             return None
-        entry = registry.DATASETS[self.dataset]
-        if entry.family == registry.MVTEC:
-            return "category"
-        drawn = len(entry.inlier_categories) > 1  # its classes are random draws of categories
-        return "normal_class" if entry.family == registry.ONE_CLASS and not drawn else None
+        family = registry.DATASETS[self.dataset].family
+        return {registry.MVTEC: "category", registry.ONE_CLASS: "normal_class"}.get(family)
 
     @property
     def units(self) -> tuple:
@@ -137,54 +159,70 @@ class Cell:
     @property
     def margin(self) -> float | None:
         """The declared margin for "reproduced", in points; None where none was declared."""
-        if self.paper == "rkd_medical":
-            if self.category in AVERAGES or self.metric == "pro":
-                return None
-            return MARGINS.get(self.dataset if self.table == "3" else "category", {}).get(
-                self.metric
-            )
-        if self.table in ("4", "5", "6", "7"):
+        if self.paper == "rkd_medical" and self.metric == "pro":
+            return None
+        if self.paper == "rkd_medical" and self.table == "3":
+            return MARGINS.get(self.dataset, {}).get(self.metric)
+        if self.paper == "rd4ad" and self.table in ("4", "5", "6", "7"):
             return MARGINS[f"table {self.table}"][self.metric]
         kind = self.category if self.category in AVERAGES else "category"
         return MARGINS.get(kind, {}).get(self.metric)
 
 
-def protocol_of(paper: str, table: str, dataset: str, method: str, size: int | None) -> dict | None:
-    """The protocol of a printed cell: the value of every setting that affects its result.
+def protocols_of(
+    paper: str, table: str, dataset: str, method: str, size: int | None
+) -> tuple[dict[str, Any], ...]:
+    """The protocols of a printed cell: the value of every setting that affects its result.
 
-    None for a method that the package does not run.
+    The extension's cells have two: its code's and its text's. () for a method that the package does
+    not run.
     """
-    changed = _changed(paper, table, dataset, method)
-    if changed is None:
-        return None
-    changed = {"dataset": dataset} | ({"image_size": size} if size else {}) | changed
-    return protocol_defaults() | changed
+    sized = {"dataset": dataset} | ({"image_size": size} if size else {})
+    found = _changes(paper, table, dataset, method)
+    return tuple(protocol_defaults() | sized | changed for changed in found)
 
 
-def _changed(paper: str, table: str, dataset: str, method: str) -> dict[str, Any] | None:
-    """The settings in which a cell departs from the paper's protocol.
-
-    None for a method that the package does not run.
-    """
+def _changes(paper: str, table: str, dataset: str, method: str) -> list[dict[str, Any]]:
+    """The settings in which each protocol of a cell departs from the paper's protocol."""
+    medical = registry.DATASETS[dataset].family == registry.MEDICAL
+    folds = {"split": _admitted_splits(dataset), "fold": ANY} if medical else {}
+    if method in QUOTED_METHODS:
+        return [_of_another_paper(method, dataset) | folds]
     if paper == "rkd_medical":
-        if table == "3" and method in MEDICAL_COLUMNS:
-            return EXTENSION | {"split": ANY, "fold": ANY} | MEDICAL_COLUMNS[method]
-        columns = {"Ours": {}, "Ours+L_MKD": {**MKD, **STOPPED}}
-        return EXTENSION | columns[method] if method in columns else None
-    if table == "3" and method in BASELINES:
-        return {"method": BASELINES[method]}
+        columns = MEDICAL_COLUMNS if medical else MVTEC_COLUMNS
+        if method not in columns:
+            return []
+        return [base | folds | columns[method] for base in (EXTENSION, EXTENSION_TEXT)]
     if table == "4":
         norm = "imagenet" if registry.DATASETS[dataset].normalised else "none"
         draws = {"inlier_categories": ANY} if dataset == "caltech256" else {}
-        return NOVELTY | {"normalise": norm} | draws if method == "Ours" else None
+        return [NOVELTY | {"normalise": norm} | draws] if method == "Ours" else []
     if table == "5":
-        return {"bottleneck": BOTTLENECKS[method]}
+        return [{"bottleneck": BOTTLENECKS[method]}]
     if table == "6":
         backbone = BACKBONES[method]
-        return {"backbone": backbone, "oce_width": base_width(backbone)}
+        return [{"backbone": backbone, "oce_width": base_width(backbone)}]
     if table == "7":
-        return {"map_layers": tuple(int(k) for k in method.removeprefix("M").split(","))}
-    return {} if method == "Ours" else None
+        return [{"map_layers": tuple(int(k) for k in method.removeprefix("M").split(","))}]
+    return [{}] if method == "Ours" else []
+
+
+def _admitted_splits(dataset: str) -> frozenset[str]:
+    """The splits of a medical data set that a printed cell admits.
+
+    The extension tested ten normal images, or trained on half of Retinal OCT's (`report`). Folds
+    test every normal image of the small sets once.
+    """
+    return frozenset({"report", *FOLDED} & {*registry.DATASETS[dataset].splits})
+
+
+def _of_another_paper(method: str, dataset: str) -> dict[str, Any]:
+    """What a method of another paper must have run: its own paper's protocol."""
+    name = QUOTED_METHODS[method]
+    own = mkd_settings({"method": name}, dataset) if name == "mkd" else {}
+    if dataset not in MKD_IMAGE_SIZE and name == "mkd":
+        own |= {"image_size": ANY}  # printed nowhere, and its code has no such data set
+    return {"method": name} | own
 
 
 def load_print(name: str) -> pd.DataFrame:
@@ -208,13 +246,14 @@ def _cell(line: dict[str, Any]) -> Cell:
     size = None if pd.isna(line["image_size"]) else int(line["image_size"])
     line |= {"image_size": size}
     keys = (line[k] for k in ("paper", "table", "dataset", "method"))
-    protocol = protocol_of(*keys, size)
-    if protocol and line["table"] == "4" and line["paper"] == "rd4ad":
-        protocol.pop("normal_class")  # the cell averages over it
-    if protocol and line["metric"] in COSTS:
-        # Table 3 prints no resolution for costs, and the values of weights do not affect them.
-        protocol |= dict.fromkeys(("image_size", "weights", "epochs"), ANY)
-    return Cell(**line, protocol=protocol)
+    protocols = protocols_of(*keys, size)
+    for protocol in protocols:
+        if registry.DATASETS[line["dataset"]].family == registry.ONE_CLASS:
+            protocol.pop("normal_class")  # the cell averages over it
+        if line["metric"] in COSTS:
+            # Table 3 prints no resolution for costs, and the values of weights do not affect them.
+            protocol |= dict.fromkeys(("image_size", "weights", "epochs"), ANY)
+    return Cell(**line, protocols=protocols)
 
 
 def paper_cells(paper: str, table: str) -> list[Cell]:

@@ -38,6 +38,24 @@ def summary(values: Sequence[float], level: float = LEVEL) -> Summary:
     return Summary(len(v), mean, sd, mean - half, mean + half)
 
 
+def welch(
+    before: Sequence[float], after: Sequence[float], level: float = LEVEL
+) -> tuple[float, float]:
+    """Welch's interval of the difference of two means, after - before, in the values' unit.
+
+    The values are not paired. NaN if either has fewer than two.
+    """
+    a, b = summary(before), summary(after)
+    if min(a.n, b.n) < 2:
+        return np.nan, np.nan
+    parts = a.sd**2 / a.n, b.sd**2 / b.n
+    variance, difference = sum(parts), b.mean - a.mean
+    known = parts[0] ** 2 / (a.n - 1) + parts[1] ** 2 / (b.n - 1)
+    freedom = variance**2 / known if known else np.inf
+    half = scipy.stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(variance)
+    return float(difference - half), float(difference + half)
+
+
 def auroc_interval(
     value: float, normal: int, anomalous: int, level: float = LEVEL
 ) -> tuple[float, float]:
@@ -63,25 +81,6 @@ def auroc_interval(
     low = scipy.optimize.brentq(excess, 0, min(value, 1 - edge)) if value > edge else 0.0
     high = scipy.optimize.brentq(excess, max(value, edge), 1) if value < 1 - edge else 1.0
     return float(low), float(high)
-
-
-def hanley_mcneil_interval(
-    value: float, normal: int, anomalous: int, level: float = LEVEL
-) -> tuple[float, float]:
-    """The usual approximate interval of an AUROC, symmetric and cut to [0, 1].
-
-    value: a fraction. From Hanley and McNeil (1982). It is used for the extension's printed values,
-    whose scores are not public.
-    """
-    half = scipy.stats.norm.ppf((1 + level) / 2) * hanley_mcneil_deviation(value, normal, anomalous)
-    return float(max(value - half, 0)), float(min(value + half, 1))
-
-
-def hanley_mcneil_deviation(value: float, normal: int, anomalous: int) -> float:
-    """The standard deviation of an AUROC, from its value and counts (Hanley and McNeil, Eq. 1)."""
-    q1, q2 = value / (2 - value), 2 * value**2 / (1 + value)
-    extra = (anomalous - 1) * (q1 - value**2) + (normal - 1) * (q2 - value**2)
-    return float(np.sqrt((value * (1 - value) + extra) / (normal * anomalous)))
 
 
 def placements(scores: np.ndarray, mine: np.ndarray) -> np.ndarray:
@@ -244,13 +243,14 @@ def verdict(values: Sequence[float], printed: float, margin: float | None) -> st
 
 
 def overlap_verdict(values: Sequence[float], printed: float, normal: int, anomalous: int) -> str:
-    """Whether our 95 % t-interval overlaps the approximate one of a printed AUROC.
+    """Whether our 95 % t-interval overlaps the interval of a printed AUROC.
 
-    values, printed: percent. normal, anomalous: the counts of the printed split. The result is
+    values, printed: percent. normal, anomalous: the counts of the printed split, from which
+    `auroc_interval` makes the printed value's interval; its scores are not public. The result is
     "overlaps", "does not overlap" or, for fewer than three repetitions, "no verdict".
     """
     if len(values) < FEWEST_SEEDS:
         return "no verdict"
     ours = summary(values)
-    low, high = (100 * x for x in hanley_mcneil_interval(printed / 100, normal, anomalous))
+    low, high = (100 * x for x in auroc_interval(printed / 100, normal, anomalous))
     return "overlaps" if ours.low <= high and low <= ours.high else "does not overlap"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 COST_TITLES = {"seconds_per_image": "seconds per image", "memory_mb": "memory (MB)"}
 QUOTED = "apparently quoted, 224 px"  # see complexity.printed_memory
 FAILED = ("differs", "does not overlap")
-OURS_COLUMNS = ["ours", "delta", "n_seeds", "interval", "verdict"]
+OURS_COLUMNS = ["ours", "delta", "n_seeds", "interval", "verdict", "tier"]
 # What gives each printed table its rows and, together with the metric, its columns.
 LAYOUTS: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
     ("rd4ad", "1"): ("category", ("method", "image_size")),
@@ -61,8 +61,8 @@ def printed_table(paper: str, table: str, runs: pd.DataFrame | None = None) -> p
 
     The columns have two levels. ("printed", column) holds the cells as printed. Each block ("ours:
     column", ...) holds `ours` (percent, seconds or MiB), `delta` (ours minus printed), `n_seeds`,
-    `interval` (95 %, over seeds) and `verdict`. Tables 5-7 add `order`. Where a cell has no run,
-    the verdict says so.
+    `interval` (95 %, over seeds), `verdict` and `tier`. Tables 5-7 add `order`. Where a cell has no
+    run, the verdict says so.
     """
     row_key, column_keys = LAYOUTS[paper, table]
     cells = paper_cells(paper, table)
@@ -144,7 +144,7 @@ def beside_table(runs: pd.DataFrame | None = None, study: str | None = None) -> 
     lines["metric"] = lines["metric"].map(title_of)
     names = {"mean": "ours", "n": "seeds", "image_size": "px"}
     columns = ["study", "category", "backbone", "image_size", "epochs", "differs in", "metric"]
-    columns += ["printed", "mean", "sd", "interval", "delta", "n"]
+    columns += ["printed", "mean", "sd", "interval", "delta", "n", "tier"]
     lines = lines[columns].rename(columns=names)
     return lines.loc[:, (lines != "").any()]
 

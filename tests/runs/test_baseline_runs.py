@@ -152,17 +152,17 @@ def test_mkds_settings_are_its_authors_where_nothing_is_given(small_mvtec):
         found = (config.method, config.backbone, config.lr, config.beta1, config.beta2)
         assert found == ("mkd", "vgg16", 0.001, 0.9, 0.999)
         found = (config.batch_size, config.epochs, config.value_weight, config.normalise)
-        assert found == (64, 601, 0.5, "none")
-    assert resolved(preset="mkd", **where).image_size == 224
+        assert found == (64, 602, 0.5, "none")
+    assert resolved(preset="mkd", **where).image_size == 128
     assert resolved(preset="mkd", lr=0.1, overrides="beta1=0.5", **where).lr == 0.1
     quick = resolved(preset="quick", method="mkd", **where)
     assert (quick.epochs, quick.backbone) == (rd.PRESETS["quick"]["epochs"], "vgg16")
     digits = resolved(preset="mkd", dataset="digits")
-    assert (digits.epochs, digits.value_weight) == (201, 0.01)
+    assert (digits.epochs, digits.value_weight) == (202, 0.01)
 
 
 @pytest.mark.parametrize(
-    ("dataset", "epochs", "normalise"), [("mnist", 51, "none"), ("cifar10", 201, "imagenet")]
+    ("dataset", "epochs", "normalise"), [("mnist", 52, "none"), ("cifar10", 202, "imagenet")]
 )
 def test_mkds_epochs_and_input_are_the_data_sets(dataset, epochs, normalise):
     config = resolved(method="mkd", preset="mkd", dataset=dataset)

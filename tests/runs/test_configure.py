@@ -5,7 +5,7 @@ import pytest
 from rdrepro.config import RunConfig
 from rdrepro.presets import PATIENCE, PRESETS, SHARE
 from rdrepro.registry import DATASETS
-from rdrepro.runs.configure import check_study, configure, separate
+from rdrepro.runs.configure import check_study, configure, separate, set_aside
 
 
 def configured(preset="demo", **parameters):
@@ -68,7 +68,7 @@ def test_the_official_preset_has_each_loaders_own_normalisation(dataset, normali
 
 def test_a_medical_run_has_its_first_split_and_fold():
     config = configured("medical")
-    assert (config.category, config.split, config.fold) == ("normal", "kfold", 0)
+    assert (config.category, config.split, config.fold) == ("normal", "blocks", 0)
     config = configured("medical", dataset="retinal_oct", split="official")
     assert (config.split, config.fold) == ("official", None)
 
@@ -118,6 +118,72 @@ def test_what_is_wrong_is_said_in_one_sentence(given, message):
     with pytest.raises(ValueError, match=message) as error:
         configured(**given)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("preset", "given", "message"),
+    [
+        ("paper", {"data_seed": 2}, "data_seed=2 has no meaning with dataset='mvtec'"),
+        ("paper", {"overrides": "data_seed=2"}, "data_seed=2 has no meaning with"),
+        ("novelty_demo", {"data_seed": 2}, "data_seed=2 has no meaning with dataset='digits'"),
+        (
+            "medical",
+            {"dataset": "retinal_oct", "split": "official", "data_seed": 2},
+            "data_seed=2 has no meaning with dataset='retinal_oct' and split='official'",
+        ),
+        ("medical", {"mask_threshold": 0}, "mask_threshold=0.0 has no meaning with dataset='head"),
+        ("novelty_demo", {"label_source": "mask"}, "label_source='mask' has no meaning with"),
+        (
+            "paper",
+            {"bottleneck": "pretrained", "oce_width": "64"},
+            "oce_width=64 has no meaning with bottleneck='pretrained'",
+        ),
+        ("paper", {"method": "padim", "batch_size": 32}, "batch_size=32 has no meaning with meth"),
+        ("demo", {"method": "spade", "batch_size": 32}, "batch_size=32 has no meaning with method"),
+    ],
+)
+def test_what_was_chosen_without_a_meaning_is_refused_in_one_sentence(preset, given, message):
+    with pytest.raises(ValueError, match=f"^{message}.*; leave it out$"):
+        configured(preset, **given)
+
+
+@pytest.mark.parametrize(
+    ("preset", "given"),
+    [
+        ("paper", {"data_seed": 1}),
+        ("paper", {"method": "padim", "batch_size": 16}),
+        ("paper", {"bottleneck": "pretrained", "oce_width": 128}),
+        ("demo", {"data_seed": 2}),
+        ("medical", {"data_seed": 2}),
+        ("medical", {"dataset": "retinal_oct", "data_seed": 2}),
+        ("demo", {"method": "padim", "seed": 3}),
+    ],
+)
+def test_what_has_a_meaning_or_its_usual_value_is_kept(preset, given):
+    config = configured(preset, **given)
+    assert {name: getattr(config, name) for name in given} == given
+
+
+def test_a_presets_setting_without_a_meaning_has_its_usual_value():
+    wide = configured("extension", bottleneck="pretrained")
+    assert wide.oce_width == RunConfig.oce_width != PRESETS["extension"]["oce_width"]
+    assert configured("mkd", method="padim", backbone="resnet18").batch_size == 16
+    drawn = configure({"dataset": "mvtec", "data_seed": 2}, {}, "float32")
+    assert drawn.data_seed == RunConfig.data_seed
+
+
+def test_spades_seed_is_set_aside_with_a_sentence():
+    chosen = {"method": "spade", "seed": "3"}
+    config = configured("paper", **chosen)
+    assert config.seed == RunConfig.seed
+    assert set_aside(chosen, config) == [
+        "seed=3 has no meaning with method='spade' and weights='IMAGENET1K_V1'; the run has "
+        "seed=111, whatever was given."
+    ]
+    assert set_aside({"method": "spade", "seed": RunConfig.seed}, config) == []
+    for kept in ({"method": "padim"}, {"method": "spade", "weights": "random"}, {}):
+        config = configured("paper", **kept, seed=3)
+        assert config.seed == 3 and set_aside({**kept, "seed": 3}, config) == []
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from builders import ROOT
+from rooms import make_room
 
 import rdrepro as rd
 from rdrepro import distillation, paths
 from rdrepro.config import FIELD_NAMES
+from rdrepro.features import SOURCES
 from rdrepro.runs import execute
+from rdrepro.runs.provenance import environment
 from rdrepro.study.novelty import gradient_steps
+
+SMALL = {"preset": "quick", "category": "bottle", "backbone": "efficientnet_lite0"}
+SMALL |= {"image_size": 64, "device": "cpu"}
 
 
 def test_a_row_says_everything_and_no_path(finished, small_mvtec):
@@ -42,7 +48,7 @@ def test_a_row_is_dirty_where_its_training_or_its_testing_was(finished, monkeypa
     assert trained.reused and trained.environment == row["provenance"]["trained"]
 
     def dirty_after(training, testing):
-        here = trained.environment | {"dirty": testing}
+        here = environment(run.device) | {"dirty": testing}
         monkeypatch.setattr(execute, "environment", lambda _: here)
         earlier = replace(trained, environment=trained.environment | {"dirty": training})
         made = rd.make_row(run, earlier, predictions, row["metrics"], rd.now())
@@ -52,6 +58,36 @@ def test_a_row_is_dirty_where_its_training_or_its_testing_was(finished, monkeypa
     assert dirty_after(training=False, testing=True) is True
     assert dirty_after(training=False, testing=False) is False
     assert dirty_after(training=None, testing=False) is None
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_row_records_where_training_had_its_features_from(small_mvtec, monkeypatch, source):
+    make_room(monkeypatch, source)
+    run = rd.resolve(**SMALL, epochs=1, batch_size=4, data_root=str(small_mvtec))
+    row, again = rd.execute(run), rd.execute(run)
+    assert row["provenance"]["trained"]["features"] == source
+    assert again["provenance"]["student_reused"]
+    assert again["provenance"]["trained"] == row["provenance"]["trained"]
+
+
+@pytest.mark.parametrize("given", [{"overrides": "teacher_bn=train"}, {"method": "padim"}])
+def test_a_row_without_kept_features_records_no_source(small_mvtec, given):
+    trained = {} if "method" in given else {"epochs": 1, "batch_size": 4}
+    row = rd.execute(rd.resolve(**SMALL | trained | given, data_root=str(small_mvtec)))
+    assert "features" not in row["provenance"]["trained"]
+
+
+def test_no_key_depends_on_the_source_of_features(small_mvtec, monkeypatch, tmp_path):
+    keys = []
+    for source in ("memory", "recomputed"):
+        make_room(monkeypatch, source)
+        folder = str(tmp_path / source)
+        run = rd.resolve(
+            **SMALL, epochs=1, batch_size=4, data_root=str(small_mvtec), results_dir=folder
+        )
+        found = rd.execute(run)["provenance"]
+        keys.append((found["train_key"], found["eval_key"]))
+    assert keys[0] == keys[1]
 
 
 def test_scores_without_spread_and_undefined_metrics_are_said_in_the_row(finished):

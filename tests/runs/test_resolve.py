@@ -126,6 +126,18 @@ def test_settings_show_what_the_method_has():
     assert "padim_channels" in shown["padim"] and not {"epochs", "neighbours"} & shown["padim"]
 
 
+def test_a_seed_that_is_set_aside_is_said_to_be_so(resnet_file):
+    given = {"backbone": "resnet18", "weights": str(resnet_file), "method": "spade"}
+    run = resolve(preset="demo", **given, seed=3)
+    assert run.config.seed == 111 and "seed=3 has no meaning with method='spade'" in repr(run)
+    assert resolve(preset="demo", **given).notes == ()
+
+
+def test_a_setting_without_a_meaning_is_refused_before_torch_or_data_are_sought():
+    with pytest.raises(ValueError, match="data_seed=2 has no meaning with dataset='mvtec'"):
+        resolve(preset="paper", data_seed=2, data_root="nowhere", device="gpu")
+
+
 def test_a_file_in_place_of_the_data_folder_is_named(tmp_path, monkeypatch):
     (tmp_path / "bottle.png").touch()
     monkeypatch.setenv("RDREPRO_DATA", str(tmp_path / "bottle.png"))

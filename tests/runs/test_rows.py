@@ -4,9 +4,10 @@ import errno
 import json
 
 import pytest
+from builders import ROOT, load, make_row
 
 import rdrepro as rd
-from rdrepro.config import LATER_FIELDS
+from rdrepro.config import LATER_FIELDS, RunConfig, eval_key, train_key
 from rdrepro.runs import rows
 from rdrepro.runs.rows import read_scores, result_of
 from rdrepro.study.compare import left_out
@@ -146,6 +147,39 @@ def test_many_scores_lie_beside_the_row(digits_outcome, tmp_path, monkeypatch):
     (file.parent / line["scores"]["file"]).write_bytes(b"damaged")
     with pytest.raises(ValueError, match=r"scores digits-1-.* cannot be read"):
         read_scores(line, tmp_path / "many")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ({"data_seed": 2}, {"data_seed": 1}),
+        ({"method": "padim", "batch_size": 32, "seed": 5}, {"batch_size": 16, "seed": 5}),
+        ({"method": "spade", "batch_size": 32, "seed": 5}, {"batch_size": 16, "seed": 111}),
+        ({"bottleneck": "pretrained", "oce_width": 64}, {"oce_width": 128}),
+        ({"sigma": -0.0}, {"sigma": 0.0}),
+    ],
+)
+def test_rows_are_read_in_their_normal_form_and_files_stay(written, read, tmp_path):
+    older, newer = make_row(**written), make_row(**written | read)
+    runs = load([older, newer], tmp_path)
+    assert len(runs) == 2
+    for name, value in read.items():
+        assert set(map(str, runs[name])) == {str(value)}
+    keys = [row["provenance"]["eval_key"] for row in (older, newer)]
+    assert sorted(runs["provenance.eval_key"]) == sorted(keys)
+    assert older in [json.loads(file.read_text()) for file in tmp_path.rglob("*.json")]
+    assert result_of(older) == result_of(newer)
+
+
+def test_the_keys_of_committed_rows_are_those_of_their_files():
+    files = sorted((ROOT / "results" / "runs").rglob("*.json"))
+    assert len(files) >= 927
+    for file in files:
+        row = json.loads(file.read_text())
+        config, said = RunConfig(**row["config"]), row["provenance"]
+        data = said["train_data_sha256"], said["test_data_sha256"]
+        assert said["train_key"] == train_key(config, data[0]), file
+        assert said["eval_key"] == eval_key(config, *data), file
 
 
 def test_a_row_that_is_older_than_a_setting_has_the_same_result(finished, tmp_path):

@@ -10,6 +10,7 @@ from builders import ROOT, TEMPLATE
 from jsonschema import Draft202012Validator
 
 from rdrepro.config import DEFAULTS, LATER_FIELDS
+from rdrepro.features import SOURCES
 from rdrepro.metric_names import METRICS
 from rdrepro.runs.rows import check_row
 from rdrepro.runs.schema import FILE, main, row_schema
@@ -42,6 +43,12 @@ def test_the_schema_has_every_metric_as_a_fraction():
     entries = row_schema()["properties"]["metrics"]["properties"]
     assert set(entries) == {metric.name for metric in METRICS}
     assert all((entry["minimum"], entry["maximum"]) == (0, 1) for entry in entries.values())
+
+
+def test_the_schema_has_every_source_of_features():
+    entry = row_schema()["properties"]["provenance"]["properties"]["trained"]
+    assert tuple(entry["properties"]["features"]["enum"]) == SOURCES
+    assert "features" not in entry["required"]
 
 
 # What damages a row: another type, a value beyond a range, and values that may be legal.

@@ -6,19 +6,26 @@ from builders import load, make_row
 from study_rows import SEEDS, as_printed, on
 
 from rdrepro.backbones import LITE0, RANDOM, usual_weights
+from rdrepro.presets import PRESETS, mkd_settings
 from rdrepro.registry import MVTEC_CATEGORIES
 from rdrepro.study import tables
-from rdrepro.study.compare import compare, departures, other_protocols
-from rdrepro.study.printed import paper_cells
+from rdrepro.study.compare import compare, departures, left_out, other_protocols
+from rdrepro.study.printed import paper_cells, printed_cells
 
 OURS = "ours: Ours, 256 px"
 T_OF_TWO = 4.302652729911275  # Student's 97.5 % quantile at two degrees of freedom
 LAYERS = ([1], [2], [3], [2, 3], [1, 2, 3])
 
 
+def of_table1(runs, method="Ours", image_size=256):
+    """The lines of Table 1 for one method and image size, by category."""
+    lines = compare(paper_cells("rd4ad", "1"), runs)
+    kept = (lines["method"] == method) & (lines["image_size"] == image_size)
+    return lines[kept].set_index("category")
+
+
 def test_the_average_over_categories_is_taken_within_seeds(reproduced):
-    lines = compare(paper_cells("rd4ad", "1"), reproduced).set_index(["image_size", "category"])
-    average = lines.loc[(256, "average")]
+    average = of_table1(reproduced).loc["average"]
     metrics = [
         np.mean([as_printed(c, 0.1 * (s - 2))["image_auroc"] for c in MVTEC_CATEGORIES])
         for s in SEEDS
@@ -74,16 +81,13 @@ def test_a_collapsed_repetition_counts_and_is_flagged(tmp_path):
         make_row(category="cable", seed=s, metrics={"image_auroc": v})
         for s, v in zip(SEEDS, values, strict=True)
     ]
-    lines = compare(paper_cells("rd4ad", "1"), load(made, tmp_path))
-    line = lines.set_index(["category", "image_size"]).loc[("cable", 256)]
+    line = of_table1(load(made, tmp_path)).loc["cable"]
     assert line["collapsed"] == 1 and line["ours"] == pytest.approx(100 * np.mean(values))
 
 
 def test_a_row_that_says_that_it_collapsed_is_flagged(tmp_path):
     row = make_row(category="cable", status="collapsed")
-    lines = compare(paper_cells("rd4ad", "1"), load([row], tmp_path))
-    line = lines.set_index(["category", "image_size"]).loc[("cable", 256)]
-    assert line["collapsed"] == 1
+    assert of_table1(load([row], tmp_path)).loc["cable", "collapsed"] == 1
 
 
 @pytest.mark.parametrize(
@@ -120,7 +124,6 @@ def test_a_reversed_order_is_no_reproduction(tmp_path):
 
 CODED = {"image_size": 224, "loss_reduction": "pointwise", "map_combine": "product"}
 CODED |= {"oce_width": 64, "teacher_bn": "train", "epochs": 199}
-STOPPED = {"early_stopping": "train", "patience": 15, "validation_fraction": 0.25}
 
 
 def scan(fold, value, **changes):
@@ -129,20 +132,206 @@ def scan(fold, value, **changes):
     return make_row(metrics={"image_auroc": value}, **settings)
 
 
-def test_medical_folds_are_repetitions_and_intervals_overlap(tmp_path):
-    rows = [scan(k, v) for k, v in enumerate((0.80, 0.82, 0.84))]
-    rows += [scan(k, 0.99 + k / 1000, **STOPPED) for k in range(3)]
+def folds(values, seed=1, **changes):
+    """The rows of the folds of one seed, an AUROC each."""
+    return [scan(fold, value, seed=seed, **changes) for fold, value in enumerate(values)]
+
+
+def head_ct(rows, tmp_path, column="Ours"):
+    """The line of Head CT in the extension's Table 3, for one column."""
+    return tables.medical3(load(rows, tmp_path))[f"ours: {column}"].loc["head_ct"]
+
+
+def test_folds_are_parts_of_a_repetition(tmp_path):
+    rows = folds((0.80, 0.82, 0.84, 0.86, 0.88)) + folds((0.70, 0.72, 0.74, 0.76, 0.78), seed=2)
+    line = head_ct(rows, tmp_path)
+    assert line[["n_seeds", "verdict"]].tolist() == [2, "no verdict"]
+    assert line["ours"] == pytest.approx((84 + 74) / 2)
+
+
+def test_missing_folds_are_named(tmp_path):
+    line = head_ct(folds((0.80, 0.82, 0.84)), tmp_path)
+    assert line["verdict"] == "incomplete (3/5)" and np.isnan(line["ours"])
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.84, "overlaps"), (0.993, "does not overlap")])
+def test_intervals_of_seeds_overlap_the_printed_one(tmp_path, value, expected):
+    rows = [row for s in SEEDS for row in folds([value + s / 1000] * 5, seed=s)]
+    assert head_ct(rows, tmp_path)[["n_seeds", "verdict"]].tolist() == [3, expected]
+
+
+def test_draws_of_the_printed_split_are_parts_of_a_repetition_and_precede_folds(tmp_path):
+    rows = folds([0.9] * 5)
+    rows += [
+        scan(d, 0.70 + d / 100 + s / 50, seed=s, split="report") for d in (0, 1) for s in SEEDS
+    ]
+    line = head_ct(rows, tmp_path)
+    assert line["n_seeds"] == 3 and line["ours"] == pytest.approx(74.5)
+
+
+def test_ten_draws_of_caltech_are_one_repetition_of_each_seed(tmp_path):
+    settings = {"dataset": "caltech256", "score": "sum", "backbone": "resnet18", "image_size": 32}
+    rows = [
+        make_row(
+            **settings,
+            seed=s,
+            normal_class=k,
+            category=f"draw_{k}",
+            metrics={"image_auroc": 0.9 + k / 1000 + s / 100},
+        )
+        for s in SEEDS
+        for k in range(10)
+    ]
+    lines = compare(paper_cells("rd4ad", "4"), load(rows, tmp_path))
+    ours = lines[(lines["method"] == "Ours") & (lines["dataset"] == "caltech256")].iloc[0]
+    assert ours["n_seeds"] == 3 and ours["ours"] == pytest.approx(92.45)
+
+
+def test_one_run_of_a_method_without_chance_gives_a_verdict(tmp_path):
+    def line(auroc, folder):
+        row = make_row(category="bottle", method="spade", metrics={"pixel_auroc": auroc})
+        lines = compare(paper_cells("rd4ad", "2"), load([row], tmp_path / folder))
+        keys = ["method", "category", "metric"]
+        return lines.set_index(keys).loc[("SPADE", "bottle", "pixel_auroc")]
+
+    assert line(0.99, "near")[["printed", "verdict"]].tolist() == [98.4, "reproduced"]
+    assert line(0.90, "far")["verdict"] == "differs"
+
+
+def test_a_collapse_in_one_category_is_counted_in_its_averages(tmp_path):
+    made = [
+        make_row(
+            category=c,
+            seed=s,
+            metrics={"image_auroc": 0.5 if (c, s) == ("screw", 2) else 0.95},
+        )
+        for c in MVTEC_CATEGORIES
+        for s in SEEDS
+    ]
+    counts = of_table1(load(made, tmp_path))["collapsed"]
+    assert counts[["average", "average_objects", "screw"]].tolist() == [1, 1, 1]
+    assert counts.sum() == 3
+
+
+# What print says and excludes
+
+
+@pytest.mark.parametrize(
+    ("column", "changes", "admitted"),
+    [
+        ("Ours+ES", {"patience": 15, "validation_fraction": 0.25}, True),
+        ("Ours+ES", {"patience": 20, "validation_fraction": 0.25}, True),
+        ("Ours+ES", {"patience": 3, "validation_fraction": 0.25}, False),
+        ("Ours+ES", {"patience": 15, "validation_fraction": 0.5}, False),
+        ("Ours+L_MKD", {"loss": "mkd_coded", "patience": 3, "validation_fraction": 0.25}, False),
+        ("Ours+L_MKD", {"loss": "mkd_coded", "patience": 15, "validation_fraction": 0.25}, True),
+    ],
+)
+def test_early_stopping_is_admitted_as_printed(tmp_path, column, changes, admitted):
+    rows = folds([0.9] * 5, early_stopping="train", **changes)
+    assert (head_ct(rows, tmp_path, column)["verdict"] != "not run") == admitted
+
+
+@pytest.mark.parametrize(("split", "verdict"), [("report", "reproduced"), ("official", "not run")])
+def test_retinal_oct_needs_half_of_its_training_images(tmp_path, split, verdict):
+    fold = 0 if split == "report" else None
+    settings = {"dataset": "retinal_oct", "split": split, "fold": fold} | CODED
+    rows = [make_row(metrics={"image_auroc": 0.946}, seed=s, **settings) for s in SEEDS]
     table = tables.medical3(load(rows, tmp_path))
-    ours = table["ours: Ours"].loc["head_ct"]
-    assert ours[["n_seeds", "verdict"]].tolist() == [3, "overlaps"]
-    assert ours["ours"] == pytest.approx(82.0)
-    stopped = table["ours: Ours+ES"].loc["head_ct"]
-    assert stopped[["n_seeds", "verdict"]].tolist() == [3, "does not overlap"]
+    assert table["ours: Ours"].loc["retinal_oct", "verdict"] == verdict
+
+
+def test_the_extensions_text_enters_its_cells_behind_its_code(tmp_path):
+    words = PRESETS["extension_printed"]
+    rows = [make_row(category="grid", seed=s, **words) for s in SEEDS]
+    grid = tables.medical1(load(rows, tmp_path))["ours: Ours, pixel AUROC"].loc["grid"]
+    assert grid["n_seeds"] == 3
+    mixed = [make_row(category="wood", **words | {"epochs": 199, "beta2": 0.999})]
+    wood = tables.medical1(load(mixed, tmp_path))["ours: Ours, pixel AUROC"].loc["wood"]
+    assert wood["verdict"] == "not run"
+    coded = [make_row(category="grid", metrics={"pixel_auroc": 0.5}, **CODED)]
+    runs = load(coded, tmp_path)
+    grid = tables.medical1(runs)["ours: Ours, pixel AUROC"].loc["grid"]
+    assert grid[["n_seeds", "ours"]].tolist() == [1, 50.0]
+    assert set(left_out(runs)["reason"]) == {"another choice of what print leaves open"}
+
+
+# Methods of other papers
+
+MKD = mkd_settings({"method": "mkd"}, "mvtec")
+
+
+def test_columns_of_other_papers_methods_receive_runs():
+    cells = [c for c in printed_cells() if c.method in ("PaDiM", "SPADE", "MKD") and c.protocols]
+    known = [c for c in cells if not np.isnan(c.value)]
+    assert len([c for c in known if c.table != "3" or c.paper == "rkd_medical"]) == 149
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "table", "column"),
+    [
+        ("padim", {}, tables.table1, "ours: PaDiM, 256 px"),
+        ("spade", {}, tables.table2, "ours: SPADE, 256 px, pixel AUROC"),
+        ("mkd", mkd_settings({"method": "mkd"}, "mvtec"), tables.table1, "ours: MKD, 128 px"),
+        (
+            "mkd",
+            mkd_settings({"method": "mkd"}, "mvtec"),
+            tables.medical1,
+            "ours: MKD, pixel AUROC",
+        ),
+    ],
+    ids=str,
+)
+def test_a_run_of_another_papers_method_enters_its_column(
+    tmp_path, method, settings, table, column
+):
+    row = make_row(category="carpet", **{"method": method} | settings)
+    block = table(load([row], tmp_path))[column]
+    assert block.loc["carpet", "n_seeds"] == 1
+    assert block.loc["carpet", "tier"] == "printed protocol"
+
+
+def test_the_pro_of_other_papers_is_the_exact_one(tmp_path):
+    metrics = {"pixel_aupro": 0.91, "pixel_aupro_official": 0.5}
+    runs = load([make_row(category="wood", method="padim", metrics=metrics)], tmp_path)
+    assert tables.table2(runs)["ours: PaDiM, 256 px, PRO"].loc["wood", "ours"] == 91.0
+
+
+# Tiers
+
+
+def test_the_tier_of_a_cell_says_how_near_the_nearest_runs_come(tmp_path):
+    small = {"backbone": "resnet18", "oce_width": 64, "epochs": 20}
+    made = [make_row(category="wood"), make_row(category="tile", **small)]
+    made += [make_row(category="tile", loss_reduction="pointwise", **small | {"epochs": 10})]
+    made += [make_row(category="grid", dataset="synthetic", **small)]
+    made += [make_row(category="pill", weights="random"), make_row(category="cable", rotation=90)]
+    made += [make_row(category="screw", provenance={"dirty": True}, **small)]
+    tiers = tables.table1(load(made, tmp_path))[OURS]["tier"]
+    expected = {
+        "wood": "printed protocol",
+        "tile": "reduced (backbone=resnet18 epochs=20)",
+        "grid": "embedded",
+        "cable": "reduced (rotation=90)",
+        **dict.fromkeys(("pill", "screw"), "not run"),
+    }
+    assert tiers[list(expected)].to_dict() == expected
+
+
+def test_a_reduced_run_has_what_its_column_is_about(tmp_path):
+    made = [make_row(category=c, epochs=20) for c in MVTEC_CATEGORIES]
+    runs = load(made, tmp_path)
+    columns = {name: tables.table5(runs)[f"ours: {name}"] for name in ("Pre", "Pre+OCE+MFM")}
+    tiers = {name: set(block["tier"]) for name, block in columns.items()}
+    assert tiers == {"Pre": {"not run"}, "Pre+OCE+MFM": {"reduced (epochs=20)"}}
+    average = tables.table1(runs)[OURS].loc["average"]
+    assert average[["tier", "verdict"]].tolist() == ["reduced (epochs=20)", "not run"]
 
 
 def test_the_extensions_average_leaves_out_what_its_print_does(tmp_path):
+    stopped = {"early_stopping": "train", "patience": 15, "validation_fraction": 0.25}
     made = [
-        make_row(category=c, seed=s, loss="mkd", **CODED, **STOPPED)
+        make_row(category=c, seed=s, loss="mkd", **CODED, **stopped)
         for c in ("carpet", "leather", "tile", "wood")
         for s in SEEDS
     ]
@@ -199,8 +388,7 @@ def test_rows_that_others_sent_count_and_bear_their_name(tmp_path):
     runs = load(made[1:], tmp_path, "paper")
     assert not runs["sender"].any()
     runs = load([made[0], make_row(category="pill", epochs=7)], tmp_path, "paper/lab-of-a")
-    line = compare(paper_cells("rd4ad", "1"), runs).set_index(["image_size", "category"])
-    cable = line.loc[(256, "cable")]
+    cable = of_table1(runs).loc["cable"]
     assert cable["n_seeds"] == len(SEEDS)
     assert cable["footnotes"].endswith("; rows sent by lab-of-a")
     assert set(other_protocols(runs)["study"]) == {"paper (rows sent by lab-of-a)"}

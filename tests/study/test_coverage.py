@@ -1,4 +1,7 @@
-"""Intervals of an AUROC that are compared by simulation, and how often each holds the true one."""
+"""How often intervals hold the truth in simulations, and whether these know the truth."""
+
+import inspect
+import re
 
 import numpy as np
 import pandas as pd
@@ -7,7 +10,8 @@ from builders import ROOT
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
-from rdrepro.study import coverage
+from rdrepro.metrics import auroc
+from rdrepro.study import coverage, folds, simulations, stats
 from rdrepro.study.stats import auroc_interval
 
 
@@ -69,24 +73,154 @@ def test_the_score_interval_covers_what_it_says(monkeypatch):
     assert 0.92 <= found["coverage"] <= 0.985  # 0.95 +- three standard errors of 400 draws
 
 
+# ------------------------------------------------------------------ the committed table
+
+
 @pytest.fixture(scope="module")
 def kept():
     """The committed table."""
     return pd.read_csv(ROOT / "results" / "coverage.csv")
 
 
-def test_the_committed_table_has_every_regime_and_interval(kept):
-    regimes = set(kept[["normal", "anomalous", "AUROC"]].itertuples(index=False, name=None))
-    assert regimes == set(coverage.REGIMES)
-    assert set(kept["interval"]) == set(coverage.INTERVALS)
-    assert len(kept) == len(coverage.REGIMES) * len(coverage.INTERVALS)
-    assert set(kept["draws"]) == {coverage.DRAWS}
+def test_every_interval_of_the_package_is_simulated():
+    """A function that makes an interval and has no simulation would be shown without coverage."""
+    makers = re.compile("interval|bootstrap|noise|percentiles|summary|welch")
+    made = {
+        name
+        for module in (stats, folds)
+        for name, found in inspect.getmembers(module, inspect.isfunction)
+        if found.__module__ == module.__name__ and makers.search(name) and name[0] != "_"
+    }
+    assert len(made) == 9
+    assert made <= vars(simulations).keys()
 
 
-@pytest.mark.parametrize("line", [0, 1])
-def test_the_committed_coverage_is_what_the_simulation_gives(line, kept, monkeypatch):
+def test_the_committed_table_has_every_line(kept):
+    names = ["interval", "shown", "holds", "regime", "nominal", "draws"]
+    lines = [*coverage.printed_lines(), *coverage.LINES]
+    wanted = [tuple(getattr(line, name) for name in names) for line in lines]
+    found = list(kept[names].itertuples(index=False, name=None))
+    first = len(coverage.REGIMES) * len(coverage.INTERVALS)
+    assert found[first:] == wanted
+    assert list(kept["interval"][:first]) == list(coverage.INTERVALS) * len(coverage.REGIMES)
+    assert set(kept["draws"][:first]) == {coverage.DRAWS}
+    assert kept["coverage"].between(0, 1).all() and (kept["width"] > 0).all()
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_committed_coverage_of_one_auroc_is_what_the_simulation_gives(
+    number, kept, monkeypatch
+):
     monkeypatch.setattr(coverage, "auroc", auroc_of_pairs)
-    kept = kept.iloc[line]
-    interval = coverage.INTERVALS[kept["interval"]]
-    again = coverage.coverage(interval, kept["normal"], kept["anomalous"], kept["AUROC"])
-    assert again["coverage"] == pytest.approx(kept["coverage"], abs=1e-3)
+    line = kept.iloc[number]
+    interval = coverage.INTERVALS[line["interval"]]
+    again = coverage.coverage(interval, *coverage.REGIMES[0])
+    assert again["coverage"] == pytest.approx(line["coverage"], abs=1e-3)
+
+
+QUICK = ("printed value", "t over seeds", "t over folds", "paired change, t over folds")
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_the_committed_coverage_is_what_the_simulation_gives(name, kept):
+    lines = [line for line in (*coverage.printed_lines(), *coverage.LINES) if line[0] == name]
+    for line in lines[:2]:
+        again = coverage.written(line)
+        same = (kept["regime"] == line.regime) & (kept["holds"] == line.holds)
+        (own,) = kept[same & (kept["interval"] == name)].to_dict("records")
+        assert again["coverage"] == pytest.approx(own["coverage"], abs=1e-3)
+        assert again["width"] == pytest.approx(own["width"], abs=1e-3)
+
+
+def test_print_is_covered_and_shared_images_are_not_seen_by_folds_and_seeds(kept):
+    assert kept[kept["interval"] == "printed value"]["coverage"].min() >= 0.94
+    by = kept.set_index(["interval", "holds"])["coverage"]
+    for name, here in {"t over seeds": coverage.HERE, "t over folds": coverage.SHARED}.items():
+        assert by[name, here].item() > 0.93 > by[name, coverage.ANYWHERE].item()
+
+
+def test_the_words_name_the_shown_intervals_that_fall_short(kept):
+    some = kept[kept["interval"].isin(["t over folds", "DeLong, logit scale"])]
+    low = some.assign(coverage=np.where(some["holds"] == coverage.SHARED, 0.95, 0.9))
+    assert coverage.in_words(low) == (
+        "Of 2 lines of shown intervals, 1 fall short: t over folds as one for any images, any "
+        "training (90 % of 95 %; 5 folds of 20 + 100 images, AUROC 0.85)."
+    )
+    every = coverage.in_words(kept)
+    assert "t over seeds as one for any images" in every and "printed value" not in every
+
+
+# ------------------------------------------------------------------ the simulations
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_the_expected_auroc_is_that_of_many_trainings(elsewhere):
+    rng, apart = np.random.default_rng(0), simulations.separation(0.85)
+    anomalous, values = rng.normal(size=50), []
+    for _ in range(3000):
+        tested = rng.normal(size=50) if elsewhere else anomalous
+        values.append(simulations.train(rng, apart, rng.normal(size=(1, 20)), tested).aurocs[0])
+    given = None if elsewhere else anomalous
+    error = np.std(values) / 3000**0.5
+    assert np.mean(values) == pytest.approx(simulations.expected(apart, given), abs=4 * error)
+
+
+def test_the_true_auroc_of_trainings_is_that_of_many_images():
+    rng = np.random.default_rng(1)
+    kept = simulations.train(rng, 1.5, rng.normal(size=(3, 3000)), rng.normal(size=3000))
+    assert kept.aurocs.mean() == pytest.approx(kept.true, abs=0.01)
+    for row, value in zip(kept.rows(), kept.aurocs, strict=True):
+        assert auroc(row["score"], row["label"]) == pytest.approx(value)
+    assert not set(kept.rows()[0]["path"][:3000]) & set(kept.rows()[1]["path"][:3000])
+
+
+def test_a_seeds_expected_auroc_is_that_of_many_seeds_on_the_same_images():
+    rng = np.random.default_rng(2)
+    normal, anomalous = rng.normal(size=20), rng.normal(size=30)
+    values, here = simulations.seeds(rng, 0.9, normal, anomalous, 3000)
+    assert values.mean() == pytest.approx(here, abs=4 * values.std() / 3000**0.5)
+
+
+def test_a_separation_gives_its_auroc_for_any_spread():
+    rng = np.random.default_rng(3)
+    for spread in (1.0, 1.5):
+        raised = simulations.separation(0.8, spread) + spread * rng.normal(size=4000)
+        found = simulations.aurocs(rng.normal(size=4000), raised)
+        assert found == pytest.approx(0.8, abs=0.02)
+
+
+# Draws, and whether the interval should hold its true value as often as it says.
+SMALL = {
+    "fold_images": (150, {"elsewhere": False}),
+    "draw_images": (150, {}),
+    "over_folds": (600, {"elsewhere": False}),
+    "over_seeds": (600, {"level": 0.95, "elsewhere": False}),
+    "change_over_folds": (600, {"elsewhere": False}),
+    "change_over_images": (100, {}),
+    "change_over_seeds": (600, {}),
+    "change_of_split": (600, {}),
+    "step_noise": (100, {"quoted": False}),
+    "average_of_classes": (40, {}),
+    "seed_to_come": (60, {"unequal": False}),
+    "rotated_images": (100, {}),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_intervals_hold_what_they_should_in_a_few_draws(name):
+    """Four binomial standard errors around 95 %, and two points for what is approximate."""
+    draws, given = SMALL[name]
+    held = coverage.shares(*getattr(simulations, name)(draws, **given))
+    slack = 4 * (0.95 * 0.05 / draws) ** 0.5 + 0.02
+    assert abs(held["coverage"] - 0.95) < slack
+    assert held[["coverage", "too high", "too low"]].sum() == pytest.approx(1)
+    assert 0 < held["width"] < 1
+
+
+def test_a_level_of_ninety_percent_covers_less():
+    wide, narrow = (
+        coverage.shares(*simulations.over_seeds(600, level, elsewhere=False))
+        for level in (0.95, 0.9)
+    )
+    assert narrow["coverage"] < wide["coverage"] and narrow["width"] < wide["width"]
+    assert abs(narrow["coverage"] - 0.9) < 4 * (0.9 * 0.1 / 600) ** 0.5 + 0.02

@@ -1,11 +1,14 @@
 """The register of deviations, and what each switch changes, from rows."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from builders import load, make_row
 from study_rows import grid_row
 
+from rdrepro import presets
 from rdrepro.study.deviations import (
     EFFECT_METRICS,
     FORMULA,
@@ -55,6 +58,14 @@ def test_the_official_formula_is_an_effect_on_the_same_maps(measured):
     formula = measured[measured["entry"] == FORMULA]
     assert formula["metric"].tolist() == ["pixel_aupro"]
     assert formula["mean"].tolist() == pytest.approx([5.0])
+
+
+def test_an_official_formula_that_no_row_defines_is_not_measured(tmp_path):
+    undefined = {"image_auroc": 0.9, "pixel_auroc": 0.9, "pixel_aupro": 0.8}
+    undefined |= {"pixel_aupro_official": None}
+    made = [make_row(metrics=undefined, dataset="synthetic", seed=s) for s in (1, 2)]
+    table = effects_table(measured_effects(load(made, tmp_path, STUDY)))
+    assert table.set_index("entry").loc[FORMULA, "AUPRO"] == "not measured yet"
 
 
 def test_categories_are_averaged_before_seeds_are_compared(tmp_path):
@@ -111,6 +122,41 @@ def test_every_entry_of_the_register_states_an_effect_or_why_none_is_measured(pa
     numbers = [int(entry.removeprefix(letter)) for entry in table["id"]]
     assert numbers == sorted(numbers) and len(set(numbers)) == len(numbers) > 5
     assert (table["effect, in points"] != "").all()
+
+
+def entry(number):
+    """An entry of the extension's part of the register."""
+    return register(pd.DataFrame(), "extension").set_index("id").loc[number]
+
+
+def numbers_in(text):
+    return {int(number) for number in re.findall(r"\d+", text)}
+
+
+def test_the_register_has_the_epochs_and_sizes_of_mkd_that_the_presets_have():
+    epochs = {*presets.MKD_EPOCHS.values(), presets.MKD_OTHER_EPOCHS}
+    assert {n - 1 for n in epochs} <= numbers_in(entry("E14")["paper"])
+    assert epochs <= numbers_in(entry("E14")["ours"])
+    assert {*presets.MKD_IMAGE_SIZE.values(), 256} <= numbers_in(entry("E15")["code"])
+    assert presets.MKD_OTHER_IMAGE_SIZE in numbers_in(entry("E15")["ours"])
+
+
+@pytest.mark.parametrize(
+    ("number", "habit"),
+    [("E12", "kornia's"), ("E13", "|TPR - FPR|"), ("E16", "99th percentile")],
+)
+def test_the_register_has_the_habits_of_both_codes_that_no_switch_has(number, habit):
+    assert habit in entry(number)["code"] and entry(number)["switch"] == "-"
+
+
+def test_the_register_names_the_committed_rows_in_which_youdens_variant_can_differ(committed_runs):
+    possible = committed_runs[committed_runs["pixel_auroc"] <= 5 / 8]
+    assert set(zip(possible["study"], possible["category"], strict=True)) == {
+        ("rotation", "transistor")
+    }
+    effect = entry("E13")["effect, in points"]
+    angles = " and ".join(f"{angle:g}" for angle in sorted(possible["rotation"]))
+    assert f"transistor turned by {angles} degrees" in effect
 
 
 def test_the_register_states_what_was_measured_and_no_change_in_a_word(measured):

@@ -51,6 +51,35 @@ def test_copies_are_resampled_together():
     assert fold_resamples([twice], 5000).std() < 0.8 * spread
 
 
+def test_an_image_that_several_draws_test_is_resampled_once():
+    """Draws of the first and of the last twelve of eighteen normal images, resampled by hand."""
+    rng = np.random.default_rng(3)
+    normal, anomalous = rng.normal(0, 1, 18), rng.normal(1, 0.1, 50)
+    draws = [scores_of(normal[start : start + 12], anomalous, start) for start in (0, 6)]
+    by_hand = []
+    for _ in range(5000):
+        images, chosen = rng.integers(0, 18, 18), anomalous[rng.integers(0, 50, 50)]
+        own = images[images < 12], images[images >= 6]
+        by_hand.append(np.mean([auroc_of(normal[numbers], chosen) for numbers in own]))
+    resampled = fold_resamples(draws, 5000)
+    assert resampled.mean() == pytest.approx(np.mean(by_hand), abs=0.004)
+    assert resampled.std() == pytest.approx(np.std(by_hand), rel=0.06)
+    same = fold_resamples([draws[0], draws[0]], 5000).std()
+    assert same == pytest.approx(fold_resamples([draws[0]], 5000).std(), rel=0.06)
+
+
+def test_copies_in_other_draws_keep_their_group():
+    """A copy under another name is resampled with its picture, whichever draw tests it."""
+    rng = np.random.default_rng(6)
+    normal, anomalous = rng.normal(0, 1, 12), rng.normal(1, 0.1, 50)
+    groups = [*range(12), *range(100, 150)]
+    first = scores_of(normal, anomalous) | {"group": groups}
+    names = ["n0", *(f"copy{i}" for i in range(1, 12)), *first["path"][12:]]
+    second = first | {"path": names}
+    both = fold_resamples([first, second], 500)
+    np.testing.assert_allclose(both, fold_resamples([first, first], 500))
+
+
 def test_results_on_the_same_images_are_paired():
     """A method whose scores are another's on another scale has the same resamples."""
     rng = np.random.default_rng(2)

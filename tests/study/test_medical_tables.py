@@ -13,9 +13,10 @@ from rdrepro.registry import FOLDS
 from rdrepro.runs.configure import configure
 from rdrepro.study import medical, medical_tables, report, rotation
 from rdrepro.study.ablation import steps
-from rdrepro.study.claims import BESIDE_PRINT
+from rdrepro.study.claims import SHOWN_FROM
 from rdrepro.study.compare import other_protocols
-from rdrepro.study.medical_tables import STUDY, Change, Folds
+from rdrepro.study.formats import interval
+from rdrepro.study.medical_rows import STUDY, Change, Folds
 
 # How far the anomalous scores of each reading lie above the normal ones.
 SHIFTS = {"Ours": 1.0, "Ours+ES": 1.0, "Ours+L_MKD": 2.5}
@@ -24,17 +25,22 @@ EPOCHS = 60
 
 def made_row(reading, fold, shift):
     """A made-up row of a reading, trained for one epoch of sixty."""
-    how = medical_tables.READING_OF[reading]
-    given = {"dataset": "head_ct", "fold": fold, "teacher_bn": "frozen"}
-    given |= {"backbone": "resnet18", "epochs": EPOCHS}
-    config = configure(preset_settings(how["preset"]), given, "float32")
+    given = {"fold": fold, "teacher_bn": "frozen", "backbone": "resnet18", "epochs": EPOCHS}
+    return row_of_preset(medical_tables.READING_OF[reading]["preset"], given, shift, STUDY)
+
+
+def row_of_preset(preset, given, shift=1.0, study="medical"):
+    """A made-up row of a preset on Head CT, trained for one epoch."""
+    given = {"dataset": "head_ct"} | given
+    config = configure(preset_settings(preset), given, "float32")
+    fold = config.fold or 0
     normal = np.random.default_rng(fold).normal(0, 1, 20).round(4)
     anomalous = np.random.default_rng(99).normal(shift, 1, 30).round(4)
     scores = scores_of(normal.tolist(), anomalous.tolist(), 20 * fold)
     return make_row(
         metrics={"image_auroc": auroc(scores["score"], scores["label"])},
         scores=scores,
-        provenance={"preset": how["preset"], "study": STUDY},
+        provenance={"preset": preset, "study": study},
         history={"epoch": [1], "loss": [1.0], "seconds": [1.0]},
         **asdict(config),
     )
@@ -93,6 +99,161 @@ def test_random_weights_and_other_protocols_are_in_no_column(medical_runs):
     pd.testing.assert_frame_equal(medical_tables.columns_table(both), table)
 
 
+# ------------------------------------------------------------------ the printed protocol
+
+
+def as_printed(preset="medical", count=FOLDS, **given):
+    """Rows of a preset at its own settings: the printed teacher, and batch norms as coded."""
+    return [row_of_preset(preset, {"fold": fold} | given) for fold in range(count)]
+
+
+@pytest.fixture
+def beside_reduced(medical_runs, tmp_path):
+    """A function from made-up rows to all rows: theirs and those of smaller teachers."""
+    return lambda rows: pd.concat(
+        [medical_runs, load(rows, tmp_path, "medical")], ignore_index=True
+    )
+
+
+def test_the_printed_protocol_has_the_first_line_of_its_column(beside_reduced):
+    runs = beside_reduced(as_printed() + as_printed("medical_es"))
+    assert {"wide_resnet50_2"} == set(runs[runs["study"] == "medical"]["backbone"])
+    table = medical_tables.columns_table(runs)
+    ours = table[table["column"] == "Ours"]
+    assert list(ours["teacher"]) == ["wide_resnet50_2", "resnet18"]
+    assert list(ours["batch norms"]) == ["train", "frozen"]
+    assert list(ours["tier"]) == ["printed protocol", "reduced"]
+    shown = medical_tables.readable_columns(table)
+    assert len(shown) == len(table) and shown["tier"].iloc[0] == "printed protocol"
+    steps = medical_tables.steps_table(runs)
+    assert steps["teacher"][0] == "wide_resnet50_2" and steps["batch norms"][0] == "train"
+
+
+def test_modes_of_batch_norms_have_lines_and_steps_of_their_own(medical_runs):
+    moving = medical_runs.assign(teacher_bn="train")
+    runs = pd.concat([medical_runs, moving], ignore_index=True)
+    table = medical_tables.columns_table(runs)
+    assert list(table["batch norms"]) == ["train", "frozen"] * len(SHIFTS)
+    steps = medical_tables.steps_table(runs)
+    assert list(steps["batch norms"]) == ["train"] * 2 + ["frozen"] * 2
+    frozen = medical_tables.columns_table(medical_runs).drop(columns="batch norms")
+    own = table[table["batch norms"] == "frozen"].drop(columns="batch norms")
+    pd.testing.assert_frame_equal(own.reset_index(drop=True), frozen)
+    verdict = medical_tables.steps_verdict(steps)
+    assert "by 2 of 2 teachers (resnet18, batch norms: train: 0.0, resnet18: 0.0)" in verdict
+
+
+@pytest.mark.parametrize(
+    ("preset", "given", "reading"),
+    [
+        ("extension_printed", {}, "Ours (preset=extension_printed map_combine=sum beta2=0.99)"),
+        (
+            "medical_es",
+            {"early_stopping": "leaky"},
+            "Ours+ES (early_stopping=leaky)",
+        ),
+    ],
+)
+def test_rows_of_a_printed_cell_that_are_no_reading_have_a_line(
+    preset, given, reading, beside_reduced
+):
+    table = medical_tables.columns_table(beside_reduced(as_printed(preset, **given)))
+    (line,) = table[table["tier"] == "printed protocol"].to_dict("records")
+    assert line["reading"] == reading and line["folds"] == FOLDS
+
+
+@pytest.mark.parametrize(("epochs", "shown"), [(199, True), (60, False)])
+def test_the_earlier_split_has_a_line_only_at_the_printed_protocol(epochs, shown, beside_reduced):
+    table = medical_tables.columns_table(beside_reduced(as_printed(split="kfold", epochs=epochs)))
+    assert ("kfold" in set(table["split"])) == shown
+
+
+def test_draws_are_no_folds_and_share_their_images(beside_reduced):
+    rows = as_printed(count=2, split="report")
+    normal = rows[0]["scores"]["path"][:20]
+    for row in rows:  # both draws test the same normal images
+        row["scores"] = row["scores"] | {"path": normal + row["scores"]["path"][20:]}
+    table = medical_tables.columns_table(beside_reduced(rows))
+    (line,) = table[table["split"] == "report"].to_dict("records")
+    assert (line["folds"], line["runs"]) == (2, 2) and line["tier"] == "printed protocol"
+    assert np.isnan([line["fold_low"], line["one_low"], line["five_high"]]).all()
+    assert line["low"] < line["ours"] < line["high"]
+    assert medical_tables.readable_columns(table)["split"].iloc[0] == "report, 2 draws"
+    assert {key.split for key in medical_tables.by_reading(beside_reduced(rows))} == {"blocks"}
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ([{"split": "report", "fold": 0}], "report, 1 draw"),
+        ([{"split": "report", "fold": n} for n in (0, 1, 2)], "report, 3 draws"),
+        ([{"split": "report", "fold": 0, "seed": s} for s in (1, 2)], "report, 1 draw, 2 runs"),
+        ([{"split": "official"}], "official, 1 run"),
+        ([{"split": "official", "seed": s} for s in (1, 2, 3)], "official, 3 runs"),
+    ],
+)
+def test_retinal_oct_is_in_the_table_by_its_splits(given, text, beside_reduced):
+    rows = [row_of_preset("medical", {"dataset": "retinal_oct"} | one) for one in given]
+    table = medical_tables.columns_table(beside_reduced(rows))
+    (line,) = table[table["dataset"] == "retinal_oct"].to_dict("records")
+    assert line["printed"] == 94.6 and line["overlap"] == ""  # print has no counts
+    assert medical_tables.readable_columns(table)["split"].iloc[-1] == text
+
+
+def test_a_figure_draws_one_line_of_each_teacher_and_mode(medical_runs):
+    longer = medical_runs.assign(epochs=199)
+    moving = medical_runs.assign(teacher_bn="train")
+    table = medical_tables.columns_table(
+        pd.concat([medical_runs, longer, moving], ignore_index=True)
+    )
+    drawn = medical_tables.one_line_each(table)
+    assert len(table) == 3 * len(SHIFTS) and len(drawn) == 2 * len(SHIFTS)
+    assert set(drawn["series"]) == {"resnet18", "resnet18, batch norms: train"}
+    assert set(drawn[drawn["series"] == "resnet18"]["epochs"]) == {199}
+
+
+# ------------------------------------------------------------------ the earlier split
+
+
+def test_the_earlier_split_has_a_table_of_its_own(medical_runs):
+    nothing = medical_tables.earlier_split_table(medical_runs)
+    assert nothing.empty and medical_tables.earlier_split_verdict(nothing) == ""
+    earlier = medical_runs.assign(split="kfold", image_auroc=medical_runs["image_auroc"] + 0.05)
+    (line, *_) = medical_tables.earlier_split_table(earlier).to_dict("records")
+    assert line["reading"] == "Ours" and line["usual folds"] == 0
+    assert np.isnan([line["usual"], line["change"]]).all() and line["over folds"] == ""
+    assert medical_tables.earlier_split_verdict(medical_tables.earlier_split_table(earlier)) == (
+        "None of 3 results of the earlier split has run by the usual one yet."
+    )
+    assert medical_tables.columns_table(earlier).empty
+    both = pd.concat([medical_runs, earlier], ignore_index=True)
+    table = medical_tables.earlier_split_table(both)
+    assert list(table["reading"]) == list(SHIFTS) and (table["usual folds"] == FOLDS).all()
+    np.testing.assert_allclose(table["change"], -5)
+    # Equal spreads and counts: eight degrees of freedom.
+    spread = 100 * of_preset(medical_runs, "medical")["image_auroc"].std(ddof=1)
+    half = 2.3060 * spread * (2 / FOLDS) ** 0.5
+    assert table["over folds"][0] == interval(-5 - half, -5 + half)
+    assert medical_tables.earlier_split_verdict(table).endswith(
+        "-5.0 to -5.0 points, -5.0 on average."
+    )
+    pd.testing.assert_frame_equal(
+        medical_tables.columns_table(both), medical_tables.columns_table(medical_runs)
+    )
+
+
+def test_habits_and_repetitions_of_the_earlier_split_are_in_its_table(medical_runs):
+    names = medical_tables.AGAIN_STUDY, medical_tables.HABITS_STUDY
+    ours = of_preset(medical_runs, "medical").assign(split="kfold")
+    rows = [ours.assign(study=names[0], seed=2), ours.assign(study=names[1], beta2=0.99)]
+    table = medical_tables.earlier_split_table(pd.concat(rows, ignore_index=True))
+    assert list(table["study"]) == list(names)
+    assert list(table["reading"]) == ["Ours", "Adam's second beta as printed"]
+
+
+# ------------------------------------------------------------------ what other tables leave out
+
+
 def test_medical_rows_are_not_among_other_protocols(medical_runs):
     assert other_protocols(medical_runs).empty
     assert len(other_protocols(medical_runs.assign(dataset="mvtec", category="bottle")))
@@ -111,7 +272,7 @@ def test_medical_rows_are_in_no_ablation(table, changes, medical_runs):
 
 
 def test_every_teacher_is_in_the_legend_whichever_panel_lacks_it(medical_runs):
-    other = medical_runs.assign(dataset="brain_mri", backbone="efficientnet_lite0")
+    other = medical_runs.assign(dataset="brain_mri", split="kfold", backbone="efficientnet_lite0")
     figure = report.medical_columns(pd.concat([medical_runs, other], ignore_index=True))
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert [text.split(",")[0] for text in labels] == ["printed", "resnet18", "efficientnet_lite0"]
@@ -122,7 +283,7 @@ def test_every_teacher_is_in_the_legend_whichever_panel_lacks_it(medical_runs):
 
 
 def test_the_claims_refer_to_the_studies_that_the_report_shows():
-    assert set(BESIDE_PRINT.values()) == {STUDY, rotation.ROTATION_STUDY}
+    assert set(SHOWN_FROM.values()) == {STUDY, rotation.ROTATION_STUDY}
 
 
 # ------------------------------------------------------------------ steps
@@ -145,7 +306,7 @@ def test_a_change_is_resolved_where_neither_interval_holds_zero(bounds, resolved
 def made_folds(scores):
     """Folds of these scores, of a reading without a name."""
     aurocs = [auroc(fold["score"], fold["label"]) for fold in scores]
-    return Folds("", "", 1, "", pd.DataFrame({"scores": scores, "image_auroc": aurocs}))
+    return Folds(*[""] * 7, pd.DataFrame({"scores": scores, "image_auroc": aurocs}))
 
 
 def test_a_change_has_paired_intervals_over_images_and_over_folds():

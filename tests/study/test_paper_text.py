@@ -11,11 +11,12 @@ import pytest
 from rdrepro import registry
 from rdrepro.paths import PAPER
 from rdrepro.registry import MVTEC_CATEGORIES
+from rdrepro.study.relations import FIGURE, UNTESTED, comparisons
 
 PAPERS = ("rd4ad", "rkd_medical")
 KEY = ("paper", "table", "dataset", "category", "method", "image_size", "metric")
 TEXT = ("paper", "section", *KEY[2:], "kind", "value", "printed", "statement")
-CLAIM = ("paper", "id", "section", "claim", "evidence", "test")
+CLAIM = ("paper", "id", "section", "claim", "evidence", "relation", "test")
 AVERAGES = {
     "average_textures": registry.TEXTURES,
     "average_objects": registry.OBJECTS,
@@ -233,6 +234,20 @@ def test_a_claims_test_is_the_table_of_its_evidence(claim):
     assert len(others) == len(named)
     assert named <= {c["table"] for c in CELLS if c["paper"] == claim["paper"]}
     assert not patterns or (named and named & tables)
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: c["id"])
+def test_a_claim_has_a_relation_between_cells_of_its_tables(claim):
+    patterns, _, figures = evidence(claim)
+    if claim["relation"] in (FIGURE, UNTESTED):
+        assert bool(figures) == (claim["relation"] == FIGURE)
+        assert (claim["evidence"] == "untested by the paper") == (claim["relation"] == UNTESTED)
+        return
+    assert patterns and comparisons(claim["relation"])  # an error for one without cells
+    named = {p.split("/")[1] for p in re.findall(r"\w+/\S+", claim["relation"])}
+    tests = {name[-1] for name in claim["test"].split("; ") if re.fullmatch(r"[a-z]+\d", name)}
+    of_claim = {p.split("/")[1] for p in patterns} | tests | {"[12]"}
+    assert named <= of_claim, named - of_claim
 
 
 def test_quoted_columns_equal_the_first_papers():

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
@@ -240,16 +241,51 @@ def test_no_margin_no_verdict():
     assert stats.verdict([98.0, 98.0, 98.0], 98.0, None) == "no verdict"
 
 
-def test_overlap_with_a_printed_value_at_its_counts():
-    low, high = stats.hanley_mcneil_interval(0.772, 10, 100)  # Head CT
-    assert (high - low) / 2 == pytest.approx(0.126, abs=1e-3)
-    brain = stats.hanley_mcneil_interval(0.856, 10, 155)
-    assert (brain[1] - brain[0]) / 2 == pytest.approx(0.087, abs=1e-3)
-    assert stats.hanley_mcneil_interval(0.99, 10, 100)[1] == 1.0
-    assert stats.overlap_verdict([100 * high - 1] * 3, 77.2, 10, 100) == "overlaps"
-    assert stats.overlap_verdict([100 * high + 0.1] * 3, 77.2, 10, 100) == "does not overlap"
-    assert stats.overlap_verdict([100 * low - 0.1] * 3, 77.2, 10, 100) == "does not overlap"
-    assert stats.overlap_verdict([80.0, 80.0], 77.2, 10, 100) == "no verdict"
+@pytest.mark.parametrize("spread", [1.0, 1.5])
+@pytest.mark.parametrize(
+    ("normal", "anomalous", "true"),
+    [(10, 100, 0.77), (10, 100, 0.85), (10, 155, 0.93), (10, 155, 0.95)],
+)
+def test_a_printed_value_overlaps_the_truth_as_often_as_it_should(normal, anomalous, true, spread):
+    """Binormal draws at the counts of print; `spread`: the SD of anomalous scores."""
+    apart = (1 + spread**2) ** 0.5 * norm.ppf(true)
+    scores = np.random.default_rng(8).normal(size=(3000, normal + anomalous))
+    raised = apart + spread * scores[:, normal:, None]
+    drawn = (raised > scores[:, None, :normal]).mean(axis=(1, 2))
+    values, counts = np.unique(drawn, return_counts=True)
+    held = [
+        stats.overlap_verdict([100 * true] * 3, 100 * value, normal, anomalous) == "overlaps"
+        for value in values
+    ]
+    assert (counts * held).sum() / 3000 >= 0.94
+
+
+@pytest.mark.parametrize(
+    ("printed", "counts", "low", "high"),
+    [
+        (85.2, (10, 100), 67.8, 93.6),  # Head CT, Ours+L_MKD
+        (95.0, (10, 155), 81.2, 98.7),  # Brain MRI, MKD
+    ],
+)
+def test_overlap_with_a_printed_value_at_its_counts(printed, counts, low, high):
+    """The bounds by hand, from the roots of the score equation."""
+
+    def verdict(ours):
+        return stats.overlap_verdict([ours] * 3, printed, *counts)
+
+    assert verdict(low + 0.06) == verdict(high - 0.06) == "overlaps"
+    assert verdict(low - 0.06) == verdict(high + 0.06) == "does not overlap"
+    assert stats.overlap_verdict([printed] * 2, printed, *counts) == "no verdict"
+
+
+def test_welch_by_hand():
+    before, after = [1.0, 2.0, 3.0], [5.0, 9.0]
+    parts = 1 / 3, 8 / 2
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / 2 + parts[1] ** 2 / 1)
+    half = student.ppf(0.975, freedom) * sum(parts) ** 0.5
+    assert stats.welch(before, after) == pytest.approx((5 - half, 5 + half))
+    assert stats.welch([2.0, 2.0], [3.0, 3.0]) == (1, 1)
+    assert np.isnan(stats.welch([1.0], after)).all()
 
 
 def test_a_collapse_lies_far_below_the_median():

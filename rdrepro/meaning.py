@@ -1,0 +1,110 @@
+"""Which settings have no meaning for a run, and the value that each of them has then.
+
+Configurations that differ only in such settings have the same result. `resolve` therefore refuses
+or normalises them, and rows are compared in their normal form. The keys are made of a configuration
+as it is, so that those of older rows stay.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rdrepro import registry
+from rdrepro.backbones import RANDOM, base_width
+from rdrepro.config import DEFAULTS, foreign_fields
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Where some settings have no meaning, whatever the method's own fields are."""
+
+    names: tuple[str, ...]
+    causes: tuple[str, ...]  # the settings that decide it
+    holds: Callable[[Settings], bool]
+
+
+def _family(settings: Settings) -> str | None:
+    entry = registry.DATASETS.get(settings["dataset"])
+    return entry.family if entry else None
+
+
+def _is_given(settings: Settings) -> bool:
+    """Whether the data set's images and its two sides are given, so that nothing is drawn."""
+    fixed = _family(settings) in (registry.MVTEC, registry.ONE_CLASS)
+    return fixed and not registry.DATASETS[settings["dataset"]].drawn
+
+
+RULES = (
+    # It draws embedded images and divides medical ones. Caltech-256's draws are its normal classes.
+    Rule(("data_seed",), ("dataset",), _is_given),
+    Rule(
+        ("data_seed",),
+        ("dataset", "split"),
+        lambda s: _family(s) == registry.MEDICAL and s["split"] == "official",
+    ),
+    # Only MVTec-like data sets have masks.
+    Rule(
+        ("mask_threshold", "label_source"),
+        ("dataset",),
+        lambda s: _family(s) in (registry.ONE_CLASS, registry.MEDICAL),
+    ),
+    # It is the width of the OCE, in place of which there is the teacher's own fourth stage.
+    Rule(("oce_width",), ("bottleneck",), lambda s: s["bottleneck"] == "pretrained"),
+    # No gradient is averaged over a batch; its size would only change how the last digits round.
+    Rule(("batch_size",), ("method",), lambda s: s["method"] in ("padim", "spade")),
+    # SPADE draws nothing, while PaDiM draws its channels and every method its random weights.
+    Rule(
+        ("seed",),
+        ("method", "weights"),
+        lambda s: s["method"] == "spade" and s["weights"] != RANDOM,
+    ),
+)
+
+
+def meaningless(settings: Settings) -> dict[str, str]:
+    """The fields of RunConfig without a meaning, each with the settings that take it away.
+
+    settings: fields of RunConfig by name. Those that are absent have their defaults, and the split
+    is the data set's usual one. For example, `dataset="mvtec"` gives `{"data_seed":
+    "dataset='mvtec'", ...}`.
+    """
+    known = _completed(settings)
+    found = dict.fromkeys(foreign_fields(known["method"]), f"method={known['method']!r}")
+    for rule in _rules_of(known):
+        cause = " and ".join(f"{name}={known[name]!r}" for name in rule.causes)
+        found |= {name: cause for name in rule.names if name not in found}
+    return found
+
+
+def normalised(settings: Settings) -> dict[str, Any]:
+    """Settings in their normal form, which is equal wherever the results must be equal.
+
+    Each field without a meaning has its default; the OCE's width, that of the teacher. Negative
+    zeros are zeros. settings: as for `meaningless`; the result has the same names.
+    """
+    plain = {k: v + 0.0 if isinstance(v, float) else v for k, v in settings.items()}  # no -0.0
+    method = plain.get("method", DEFAULTS["method"])
+    plain |= _usual(foreign_fields(method) & plain.keys(), DEFAULTS, plain)
+    known = _completed(plain)
+    usual = DEFAULTS | {"oce_width": base_width(known["backbone"])}
+    for rule in _rules_of(known):
+        plain |= _usual(plain.keys() & rule.names, usual, plain)
+    return plain
+
+
+def _completed(settings: Settings) -> dict[str, Any]:
+    entry = registry.DATASETS.get(settings.get("dataset", DEFAULTS["dataset"]))
+    return DEFAULTS | ({"split": entry.splits[0]} if entry else {}) | dict(settings)
+
+
+def _rules_of(known: Settings) -> list[Rule]:
+    return [rule for rule in RULES if rule.holds(known)]
+
+
+def _usual(names: set[str], usual: Settings, given: Settings) -> dict[str, Any]:
+    """The usual values of some fields; layers are a list where they were one, as in rows."""
+    return {
+        name: list(usual[name]) if isinstance(given[name], list) else usual[name] for name in names
+    }

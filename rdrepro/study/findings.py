@@ -1,0 +1,128 @@
+"""What our runs say of the comparisons that claims stand for, with an interval each."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from rdrepro.study.compare import repetitions
+from rdrepro.study.formats import interval
+from rdrepro.study.matching import COST_CONDITIONS
+from rdrepro.study.printed import COSTS, Cell
+from rdrepro.study.relations import Comparison, Printed
+from rdrepro.study.stats import FEWEST_SEEDS, ROUNDING, Summary, summary
+from rdrepro.study.tables import title_of
+
+HOLDS, FAILS, OPEN, NOT_RUN = "holds", "fails", "open", "not run"
+CONDITIONS = [*COST_CONDITIONS, "image_size"]  # under which two costs are compared
+
+
+class Finding(NamedTuple):
+    """Whether a comparison holds, and the values that say so."""
+
+    state: str  # HOLDS, FAILS, OPEN or NOT_RUN
+    text: str = ""
+
+
+def findings(comparisons: Iterable[Comparison], runs: pd.DataFrame) -> dict[Comparison, Finding]:
+    """What our runs say of each comparison.
+
+    runs: lines of `load_runs`.
+
+    An accuracy needs three seeds, and two accuracies are paired by seed. Their 95 % t-interval must
+    lie on one side of the other value. A cost needs one run. Two costs must be of equal conditions,
+    and their quartiles over images (for memory, the sizes) must not overlap.
+    """
+    comparisons = list(dict.fromkeys(comparisons))
+    cells = {c for x in comparisons for c in (x.ours, x.other) if isinstance(c, Cell)}
+    values = repetitions(cells, runs)
+    return {comparison: _finding(comparison, values, runs) for comparison in comparisons}
+
+
+def _finding(c: Comparison, values: Mapping[Cell, pd.Series], runs: pd.DataFrame) -> Finding:
+    if any(x not in values for x in (c.ours, c.other) if isinstance(x, Cell)):
+        return Finding(NOT_RUN)
+    if isinstance(c.other, Printed):
+        return _of_print(c, c.other, summary(values[c.ours]))
+    if c.ours.metric in COSTS:
+        return _of_costs(c, {cell: values[cell].index for cell in (c.ours, c.other)}, runs)
+    return _of_seeds(c, values[c.ours], values[c.other])
+
+
+def state_of(sign: str, low: float, high: float) -> str:
+    """Whether a sign holds, from the interval of the difference that it says is not negative.
+
+    low, high: the interval of right minus left for "<", of left minus right for ">=" and
+    "overlaps"; NaN where there is none. Values above a printed interval that they should overlap
+    leave the question open: better than print contradicts nothing.
+    """
+    if np.isnan(low):
+        return OPEN
+    if high < -ROUNDING:
+        return FAILS
+    if sign == "overlaps":
+        return HOLDS if low <= ROUNDING else OPEN
+    return HOLDS if low > ROUNDING or (sign == ">=" and low >= -ROUNDING) else OPEN
+
+
+def _of_print(c: Comparison, printed: Printed, s: Summary) -> Finding:
+    low, high = s.low - printed.high - printed.shift, s.high - printed.low - printed.shift
+    low, high = (-high, -low) if c.sign == "<" else (low, high)
+    state = state_of(c.sign, low, high) if s.n >= FEWEST_SEEDS else OPEN
+    return Finding(state, f"{_place(c.ours)}: {_shown(c.ours.method, s)}, {printed}")
+
+
+def _of_seeds(c: Comparison, left: pd.Series, right: pd.Series) -> Finding:
+    s = summary((right - left).dropna())
+    state = state_of(c.sign, s.low, s.high) if s.n >= FEWEST_SEEDS else OPEN
+    a, b = (f"{name} {v.mean():.2f}" for name, v in zip(_names(c), (left, right), strict=True))
+    return Finding(state, f"{_place(c.ours)}: {a}, {b}, {_shown('difference', s)}")
+
+
+def _of_costs(c: Comparison, files: Mapping[Cell, pd.Index], runs: pd.DataFrame) -> Finding:
+    rows = {cell: runs[runs["file"].isin(index)] for cell, index in files.items()}
+    costs = {cell: np.array(x[cell.row_metric].to_list(), float) for cell, x in rows.items()}
+    ours, other = costs.values()
+    equal = len(pd.concat(rows.values())[CONDITIONS].drop_duplicates()) == 1
+    state = state_of(c.sign, other.min() - ours.max(), other.max() - ours.min()) if equal else OPEN
+    unit = "s" if c.ours.metric == "seconds_per_image" else "MiB"
+    a, b = (_cost(name, x) for name, x in zip(_names(c), costs.values(), strict=True))
+    return Finding(state, f"{a}, {b} {unit}{'' if equal else ' under unequal conditions'}")
+
+
+def _cost(name: str, values: np.ndarray) -> str:
+    """A cost as text: its median, with the lowest and highest value if they differ."""
+    low, high = values.min(), values.max()
+    spread = f" [{low:.3g}, {high:.3g}]" if low < high else ""
+    return f"{name} {np.median(values):.{3 if high < 100 else 4}g}{spread}"
+
+
+def _shown(name: str, s: Summary) -> str:
+    """A mean with its interval, or with the number of its seeds if they are too few for one."""
+    if not s.n:
+        return f"{name} of no seed"
+    if s.n < FEWEST_SEEDS:
+        return f"{name} {s.mean:.2f} ({s.n} of {FEWEST_SEEDS} seeds)"
+    return f"{name} {s.mean:.2f} {interval(s.low, s.high, 2)}"
+
+
+def _names(c: Comparison) -> list[str]:
+    """The methods of two cells, or what else they differ in: the category or the resolution."""
+    cells = c.ours, c.other
+    if c.ours.method != c.other.method:
+        return [cell.method for cell in cells]
+    if c.ours.category != c.other.category:
+        return [_title(cell) for cell in cells]
+    return [f"{cell.method} at {cell.image_size} px" for cell in cells]
+
+
+def _place(cell: Cell) -> str:
+    return f"{_title(cell)}, {title_of(cell.metric)}"
+
+
+def _title(cell: Cell) -> str:
+    """A cell's category or average in words, or its data set where that is not MVTec AD."""
+    if cell.dataset != "mvtec":
+        return title_of(cell.dataset)
+    return cell.category.replace("average_", "average over ").replace("_", " ")

@@ -1,0 +1,116 @@
+"""How near to the printed protocol the nearest runs for a printed cell come."""
+
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from rdrepro import registry
+from rdrepro.backbones import RANDOM, base_width, usual_weights
+from rdrepro.config import foreign_fields
+from rdrepro.registry import FOLDED, FOLDS
+from rdrepro.study.matching import admits, settings_text
+from rdrepro.study.printed import COSTS, Cell, printed_cells
+from rdrepro.study.selection import by_protocol, clean
+
+PRINTED_PROTOCOL, REDUCED, EMBEDDED, NOT_RUN = "printed protocol", "reduced", "embedded", "not run"
+TIERS = [PRINTED_PROTOCOL, REDUCED, EMBEDDED, NOT_RUN]
+# The settings that a column of each table is about. A run with another value belongs elsewhere.
+SUBJECTS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("rd4ad", "1"): ("image_size",),
+    ("rd4ad", "2"): ("image_size",),
+    ("rd4ad", "5"): ("bottleneck",),
+    ("rd4ad", "6"): ("backbone",),
+    ("rd4ad", "7"): ("map_layers",),
+    ("rkd_medical", "3"): ("loss", "score", "early_stopping"),
+    ("rkd_medical", "4"): ("loss", "early_stopping"),
+}
+METRICS = frozenset(cell.row_metric for cell in printed_cells() if cell.protocols)
+UNITS = ("category", "normal_class", "fold")
+# They follow from another setting, and only its difference is named.
+OF_TEACHER = {"oce_width": base_width, "weights": usual_weights}
+
+
+class _Protocol(NamedTuple):
+    """The rows of one protocol: settings, units and metrics that they have."""
+
+    settings: dict[str, Any]
+    units: dict[str, frozenset]
+    metrics: frozenset[str]
+    rows: int
+
+
+class Tiers:
+    """The tier of each printed cell that no run of its own protocol has filled.
+
+    The tiers are, from high to low: "printed protocol"; "reduced", with the settings in which the
+    nearest real-data protocol differs; "embedded", on data that come with the package; "not run".
+    Only clean rows with pre-trained teachers count. An average needs all of its units, and folds
+    count together.
+    """
+
+    def __init__(self, runs: pd.DataFrame):
+        rows = clean(runs)
+        if len(rows) and "provenance.selection" in rows:
+            rows = rows[rows["provenance.selection"].isna()]
+        self.protocols = [
+            _summarise(group) for group in by_protocol(rows, without=["normal_class", "fold"])
+        ]
+
+    def of(self, cell: Cell) -> str:
+        """The tier of a cell as text, such as "reduced (backbone=resnet18 epochs=40)"."""
+        near = [p for p in self.protocols if _serves(p, cell, cell.dataset)]
+        if near:
+            found = [(_departures(p, cell), -p.rows) for p in near]
+            changed, _ = min(found, key=lambda pair: (len(pair[0]), pair[1]))
+            return f"{REDUCED} ({settings_text(changed)})" if changed else REDUCED
+        twin = _embedded_twin(cell.dataset)
+        if any(_serves(p, cell, twin) for p in self.protocols):
+            return EMBEDDED
+        return NOT_RUN
+
+
+def _summarise(group: pd.DataFrame) -> _Protocol:
+    first = group.iloc[-1].to_dict()
+    units = {name: frozenset(group[name].dropna()) for name in UNITS}
+    metrics = frozenset(n for n in METRICS if n in group and group[n].notna().any())
+    return _Protocol(first, units, metrics, len(group))
+
+
+def _embedded_twin(dataset: str) -> str:
+    """The embedded data set of the same family."""
+    family = registry.DATASETS[dataset].family
+    return next(name for name in registry.of_family(family) if registry.DATASETS[name].embedded)
+
+
+def _serves(protocol: _Protocol, cell: Cell, dataset: str) -> bool:
+    """Whether runs of a protocol on a data set have what the cell is about."""
+    settings = protocol.settings
+    if settings["dataset"] != dataset or cell.row_metric not in protocol.metrics:
+        return False
+    if settings["weights"] == RANDOM and cell.metric not in COSTS:
+        return False
+    if cell.unit_field and not set(cell.units) <= protocol.units[cell.unit_field]:
+        return False
+    if settings["split"] in FOLDED and len(protocol.units["fold"]) < FOLDS:
+        return False
+    subjects = ("method", *SUBJECTS.get((cell.paper, cell.table), ()))
+    wanted = cell.protocol
+    return all(admits(wanted[name], settings[name]) for name in subjects)
+
+
+def _departures(protocol: _Protocol, cell: Cell) -> dict[str, Any]:
+    """The settings in which a protocol differs from the cell's, where it differs least."""
+    settings = protocol.settings
+    skipped = {"dataset", "fold", "normal_class", *foreign_fields(settings["method"])}
+    found = []
+    for wanted in cell.protocols:
+        changed = {
+            name: settings[name]
+            for name, value in wanted.items()
+            if name not in skipped and not admits(value, settings[name])
+        }
+        for name, usual in OF_TEACHER.items():
+            if "backbone" in changed and settings[name] == usual(settings["backbone"]):
+                changed.pop(name, None)
+        found.append(changed)
+    return min(found, key=len)
