@@ -22,7 +22,7 @@ VERDICTS = {
         "yes",
         "no",
     ),
-    *("not tested yet", "untested by the paper"),
+    *("not tested yet", "untested by the paper", "printed protocol", "reduced", "embedded"),
 }
 NUMBER = r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 # A number, several of them, an interval, a number with its interval, or a count of something.
@@ -31,7 +31,7 @@ NUMERIC = re.compile(
     rf"-|{NUMBER}(?:[/ ]{NUMBER})*|(?:{NUMBER} )?{INTERVAL}|\d+ (?:of \d+|seeds|categories)"
 )
 DECIMAL = re.compile(r"[+-]?\d+\.\d+")
-INCOMPLETE = re.compile(r"incomplete \(.*\)")
+WITH_REASON = re.compile(r"(?:incomplete|reduced) \(.*\)")
 
 
 def tokens(cell: object, digits: int = 6) -> list[str]:
@@ -43,7 +43,7 @@ def tokens(cell: object, digits: int = 6) -> list[str]:
     if isinstance(cell, float):
         return [f"{round(cell, digits) + 0:g}"]
     text = str(cell).strip()
-    if text in VERDICTS or INCOMPLETE.fullmatch(text):
+    if text in VERDICTS or WITH_REASON.fullmatch(text):
         return [text]
     if NUMERIC.fullmatch(text):
         return re.findall(rf"{NUMBER}|-", text)
