@@ -10,6 +10,7 @@ import pandas as pd
 from rdrepro import registry
 from rdrepro.backbones import base_width, usual_weights
 from rdrepro.config import foreign_fields
+from rdrepro.meaning import meaningless
 from rdrepro.metric_names import ROW_METRIC
 from rdrepro.registry import FOLDED, FOLDS
 from rdrepro.runs.rows import load_runs
@@ -25,7 +26,6 @@ from rdrepro.study.matching import (
 )
 from rdrepro.study.printed import (
     COSTS,
-    DETERMINISTIC,
     METHOD_NAMES,
     QUOTED_METHODS,
     SPLITS,
@@ -179,7 +179,8 @@ def _verdict(cell: Cell, values: pd.Series, missing: str) -> str:
     if cell.metric == "memory_mb" and cell.method == "Ours":
         # The size follows from the count of weights, which no seed changes (D3).
         return "reproduced" if round(values.iloc[-1]) == cell.value else "differs"
-    if cell.protocol["method"] in DETERMINISTIC and cell.margin is not None:
+    if "seed" in meaningless(cell.protocol) and cell.margin is not None:
+        # Without chance, one run has every seed's result.
         inside = abs(values.iloc[-1] - cell.value) <= cell.margin + ROUNDING
         return "reproduced" if inside else "differs"
     if cell.paper == "rkd_medical" and cell.table == "3" and cell.dataset in SPLITS:
