@@ -15,9 +15,16 @@ from rdrepro.config import ALL_LAYERS, OURS, RunConfig
 from rdrepro.metric_names import BY_NAME, PRINTED_TITLES, ROW_METRIC
 from rdrepro.runs.notebook import resolve_variants
 from rdrepro.runs.resolve import resolve
-from rdrepro.study.printed import BACKBONES, BOTTLENECKS, load_print, printed_values
+from rdrepro.study.printed import (
+    BACKBONES,
+    BOTTLENECKS,
+    load_print,
+    paper_cells,
+    printed_values,
+)
 from rdrepro.study.selection import by_protocol, clean, newest
 from rdrepro.study.stats import Summary, summary
+from rdrepro.study.tiers import tier_of
 from rdrepro.text import one_of
 
 if TYPE_CHECKING:
@@ -163,10 +170,10 @@ def steps(runs: pd.DataFrame, table: str) -> pd.DataFrame:
     runs: lines of `load_runs`. Only clean rows count (see `selection.clean`), and only protocols
     that ran at least two columns of the table. Rows are paired by category and seed.
 
-    There is a line per protocol, column and metric, with these columns: data, reading, column,
-    metric; printed (an average over fifteen categories with the paper's teacher); n and over (how
-    many seeds or categories); ours, low, high; and the change from the column before: change,
-    change_low, change_high.
+    There is a line per protocol, column and metric, with these columns: data, tier, reading,
+    column, metric; printed (an average over fifteen categories with the paper's teacher); n and
+    over (how many seeds or categories); ours, low, high; and the change from the column before:
+    change, change_low, change_high.
     """
     if runs.empty:
         return pd.DataFrame()
@@ -246,12 +253,14 @@ def _lines(group: pd.DataFrame, table: str, reading: str) -> Iterator[dict]:
             continue
         values, over = _balanced(values)
         level = {"seeds": "seed", "categories": "category"}[over]
-        told = {"data": _data(group, values), "reading": reading, "metric": title, "over": over}
+        tier = tier_of(group.iloc[-1], paper_cells("rd4ad", table)[0], VARIED[table])
+        shared = {"data": _data(group, values), "tier": tier, "reading": reading}
+        shared |= {"metric": title, "over": over}
         for before, column in zip([None, *order], order, strict=False):
             ours = summary(values[column].groupby(level).mean())
             change = (values[column] - values[before]).groupby(level).mean() if before else []
             yield {
-                **told,
+                **shared,
                 "column": column,
                 "printed": cells.get((column, printed)),
                 "n": ours.n,
@@ -299,6 +308,7 @@ def ablation_table(runs: pd.DataFrame, table: str) -> pd.DataFrame:
     result = pd.DataFrame(shown)
     over = counts["n"].astype(str) + " " + counts["over"]
     result.insert(0, "over", over.where(counts["n"] > 1, "one run"))
+    result.insert(1, "tier", counts["tier"])
     result = result.reindex(counts.index).reset_index()
     return result.loc[:, (result != "").any()]
 

@@ -12,14 +12,22 @@ from rdrepro.config import OURS, RunConfig, foreign_fields
 from rdrepro.metric_names import PRINTED_TITLES
 from rdrepro.runs.schema import MIB
 from rdrepro.study.formats import interval
-from rdrepro.study.printed import BASELINES, METHOD_NAMES, load_print, printed_values
+from rdrepro.study.printed import (
+    BASELINES,
+    METHOD_NAMES,
+    load_print,
+    paper_cells,
+    printed_values,
+)
 from rdrepro.study.selection import clean, newest
+from rdrepro.study.tiers import tier_of
 from rdrepro.text import one_of
 
 if TYPE_CHECKING:
     from rdrepro.runs.execute import Outcome
 
 TABLE_3 = {**BASELINES, "Ours": OURS}  # the lines as printed, and each one's method
+NOT_PRINTED = "not printed"
 STAGES = ("teacher", "student", "search", "map")
 MEMORY = {
     "trained_mib": "trained weights",
@@ -166,4 +174,6 @@ def _cost_line(row: pd.Series) -> dict[str, object]:
     known = row["weights"] != RANDOM
     for title, name in PRINTED_TITLES.items():
         line[title] = 100 * row[name] if known else np.nan
-    return line
+    cells = [c for c in paper_cells("rd4ad", "3") if c.metric == "seconds_per_image"]
+    cell = next((c for c in cells if c.method == method), None)
+    return line | {"tier": tier_of(row, cell) if cell else NOT_PRINTED}

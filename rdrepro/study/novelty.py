@@ -17,9 +17,10 @@ from rdrepro.registry import DATASETS, check_dataset
 from rdrepro.runs.notebook import resolve_notebook
 from rdrepro.runs.rows import read_scores
 from rdrepro.study.formats import interval
-from rdrepro.study.printed import printed_values
+from rdrepro.study.printed import Cell, paper_cells, printed_values
 from rdrepro.study.selection import by_protocol, clean, complete, newest
 from rdrepro.study.stats import average_interval, prediction_intervals, summary
+from rdrepro.study.tiers import tier_of
 
 if TYPE_CHECKING:
     from rdrepro.runs.execute import Outcome
@@ -145,6 +146,12 @@ def printed_average(dataset: str) -> float | None:
     return printed_values("rd4ad", "4", "dataset", method="Ours").get(dataset)
 
 
+def _printed_cell(dataset: str) -> Cell:
+    """The cell of Table 4 for a data set and the paper's own method."""
+    cells = paper_cells("rd4ad", "4")
+    return next(c for c in cells if (c.dataset, c.method) == (dataset, "Ours"))
+
+
 def beside_average(table: pd.DataFrame, run: "Run") -> str:
     """A sentence with the average of `classes_table` and the value that Table 4 prints."""
     dataset, average = run.config.dataset, table.loc["average", "sum (Sec. 4.2)"]
@@ -186,8 +193,9 @@ def averages_table(runs: pd.DataFrame, folder: Path | None = None) -> pd.DataFra
     A repetition is a seed that has every class. If there is none, there is no average. "over seeds"
     is the 95 % t-interval of the mean over repetitions. "over images" is the interval of the newest
     repetition's average, over its test images. "delta" is ours minus printed. "without the chosen
-    class" is the average without the class by which settings were chosen. "remark" says whether the
-    settings of the preset were chosen by validation.
+    class" is the average without the class by which settings were chosen. "tier" is how near the
+    protocol comes to print, and "remark" says whether the settings of the preset were chosen by
+    validation.
     """
     return pd.DataFrame([_average_line(group, folder) for group in protocols(runs)])
 
@@ -217,6 +225,7 @@ def _average_line(group: pd.DataFrame, folder: Path | None) -> dict[str, object]
         "without the chosen class": 100 * others["image_auroc"].mean(),
         "printed": printed,
         "delta": s.mean - printed,
+        "tier": tier_of(first, _printed_cell(name)),
         "remark": selection if isinstance(selection, str) else "",
     }
 

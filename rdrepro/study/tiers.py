@@ -1,5 +1,6 @@
 """How near to the printed protocol the nearest runs for a printed cell come."""
 
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -60,9 +61,9 @@ class Tiers:
         """The tier of a cell as text, such as "reduced (backbone=resnet18 epochs=40)"."""
         near = [p for p in self.protocols if _serves(p, cell, cell.dataset)]
         if near:
-            found = [(_departures(p, cell), -p.rows) for p in near]
+            found = [(_departures(p.settings, cell), -p.rows) for p in near]
             changed, _ = min(found, key=lambda pair: (len(pair[0]), pair[1]))
-            return f"{REDUCED} ({settings_text(changed)})" if changed else REDUCED
+            return _reduced(changed)
         twin = _embedded_twin(cell.dataset)
         if any(_serves(p, cell, twin) for p in self.protocols):
             return EMBEDDED
@@ -98,9 +99,25 @@ def _serves(protocol: _Protocol, cell: Cell, dataset: str) -> bool:
     return all(admits(wanted[name], settings[name]) for name in subjects)
 
 
-def _departures(protocol: _Protocol, cell: Cell) -> dict[str, Any]:
-    """The settings in which a protocol differs from the cell's, where it differs least."""
-    settings = protocol.settings
+def tier_of(settings: Mapping[str, Any], cell: Cell, ignored: Collection[str] = ()) -> str:
+    """The tier that one run has for a printed cell.
+
+    settings: the run's configuration, such as a line of `load_runs`. ignored: settings that are not
+    compared, such as those along which an ablation varies.
+    """
+    if registry.DATASETS[settings["dataset"]].embedded:
+        return EMBEDDED
+    changed = _departures(settings, cell)
+    changed = {name: value for name, value in changed.items() if name not in ignored}
+    return _reduced(changed) if changed else PRINTED_PROTOCOL
+
+
+def _reduced(changed: Mapping[str, Any]) -> str:
+    return f"{REDUCED} ({settings_text(changed)})" if changed else REDUCED
+
+
+def _departures(settings: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
+    """The settings in which a run differs from the cell's protocol, where it differs least."""
     skipped = {"dataset", "fold", "normal_class", *foreign_fields(settings["method"])}
     found = []
     for wanted in cell.protocols:
