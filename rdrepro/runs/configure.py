@@ -34,7 +34,8 @@ PLACES = {
 }
 PARAMETERS = (*PLACES, *FIELD_NAMES)
 AUTO_PRECISION = "auto"
-SET_ASIDE = ("seed",)  # is not refused, since one command may give it to several methods
+# They are not refused, since one command may give them to several methods.
+SET_ASIDE = ("seed", "batch_size")
 # How other projects abbreviate torchvision's wide_resnet50_2 and wide_resnet101_2.
 WIDE = re.compile(r"wrn[-_]?(50|101)([-_]2)?", re.IGNORECASE)
 

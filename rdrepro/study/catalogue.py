@@ -195,7 +195,18 @@ STUDIES = (
                 (
                     each("dataset", ("head_ct", "brain_mri", "retinal_oct")),
                     seeds(),
-                    READ,
+                    OWN_READINGS,
+                ),
+            ),
+            Batch(
+                {"preset": "mkd"},
+                (
+                    seeds(),
+                    [
+                        {"dataset": "head_ct", "split": "report"},
+                        {"dataset": "brain_mri", "split": "report"},
+                        {"dataset": "retinal_oct", "split": "official"},
+                    ],
                 ),
             ),
         ),

@@ -12,7 +12,6 @@ from rdrepro.backbones import base_width, usual_weights
 from rdrepro.config import foreign_fields
 from rdrepro.meaning import meaningless
 from rdrepro.metric_names import ROW_METRIC
-from rdrepro.registry import FOLDED, FOLDS
 from rdrepro.runs.rows import load_runs
 from rdrepro.runs.schema import MIB
 from rdrepro.study.matching import (
@@ -25,18 +24,19 @@ from rdrepro.study.matching import (
     settings_text,
 )
 from rdrepro.study.printed import (
-    COSTS,
     METHOD_NAMES,
     QUOTED_METHODS,
     SPLITS,
     Cell,
+    paper_cells,
     printed_cells,
     printed_values,
     protocol_defaults,
 )
+from rdrepro.study.repetitions import count_collapsed
 from rdrepro.study.selection import by_protocol, clean, is_clean, newest
-from rdrepro.study.stats import ROUNDING, collapsed, overlap_verdict, summary, verdict
-from rdrepro.study.tiers import PRINTED_PROTOCOL, REDUCED, Tiers
+from rdrepro.study.stats import ROUNDING, overlap_verdict, summary, verdict
+from rdrepro.study.tiers import PRINTED_PROTOCOL, Tiers, tier_of
 
 ORDERED_TABLES = ("5", "6", "7")  # whose printed order is part of the claim
 KEYS = ("paper", "table", "dataset", "category", "method", "image_size", "metric")
@@ -77,8 +77,14 @@ def repetitions(cells: Iterable[Cell], runs: pd.DataFrame | None = None) -> dict
     MiB. They are indexed by seed, so that two cells can be paired; costs by the row's file.
     """
     matcher = Matcher(load_runs() if runs is None else runs)
-    found = {cell: _repetitions(cell, matcher.admitted(cell))[0] for cell in cells}
+    found = {cell: matcher.counted(cell).values for cell in cells}
     return {cell: values for cell, values in found.items() if len(values)}
+
+
+def cost_rows(cells: Iterable[Cell], runs: pd.DataFrame) -> dict[Cell, list[pd.DataFrame]]:
+    """The rows that measured each cell's cost, by conditions; those behind its value come first."""
+    matcher = Matcher(runs)
+    return {cell: matcher.choices(cell) for cell in cells}
 
 
 def _footnotes(cell: Cell, rows: pd.DataFrame) -> str:
@@ -106,69 +112,15 @@ def _senders(rows: pd.DataFrame) -> str:
 
 
 def _line(cell: Cell, matcher: Matcher, tiers: Tiers) -> dict[str, Any]:
-    rows = matcher.admitted(cell)
-    values, missing = _repetitions(cell, rows)
-    if len(values):
-        matcher.used |= set(rows["file"])
+    values, rows, missing, _ = matcher.counted(cell)
     s = summary(values)
     line = {key: getattr(cell, key) for key in KEYS} | {"printed": cell.value, "ours": s.mean}
     # Printed banks are in MB (10^6 bytes) and ours in MiB, so their difference has no meaning.
     delta = np.nan if cell.row_metric == "cost.bank_mib" else s.mean - cell.value
     line |= {"delta": delta, "n_seeds": s.n, "low": s.low, "high": s.high}
-    line |= {"order": "", "tier": PRINTED_PROTOCOL if len(rows) else tiers.of(cell)}
-    line |= {"footnotes": _footnotes(cell, rows), "collapsed": _collapsed(cell, rows)}
+    line |= {"order": "", "tier": PRINTED_PROTOCOL if s.n else tiers.of(cell)}
+    line |= {"footnotes": _footnotes(cell, rows), "collapsed": count_collapsed(cell, rows)}
     return line | {"verdict": _verdict(cell, values, missing)}
-
-
-def _repetitions(cell: Cell, rows: pd.DataFrame) -> tuple[pd.Series, str]:
-    """The cell's value in each complete repetition, and what is missing if there is none.
-
-    A cell's units are what it averages over: categories, classes or folds. A draw has one random
-    division of the images. It is complete if it has every unit, and its value is the mean over
-    them. A repetition is a seed, since only seeds are independent; its value is the mean over its
-    complete draws. Costs are measured anew by each run.
-    """
-    if rows.empty:
-        return pd.Series(dtype=float), "not run"
-    rows = rows.assign(value=_values(cell, rows))
-    if cell.metric in COSTS:
-        return rows.set_index("file")["value"], ""
-    field, units = _units(cell, rows)
-    draw = ["seed", "data_seed"] if field else ["seed", "data_seed", "fold"]
-    draws = rows.groupby(draw, dropna=False)
-    whole = draws[field].nunique() == len(units) if field else draws.size() > 0
-    values = draws["value"].mean()[whole].groupby("seed").mean()
-    if not field or len(values):
-        return values, ""
-    present = rows[field].nunique()
-    if present < len(units):
-        return values, f"incomplete ({present}/{len(units)})"
-    return values, f"incomplete (no seed has all {len(units)})"
-
-
-def _values(cell: Cell, rows: pd.DataFrame) -> pd.Series:
-    """Each row's value of the cell: percent or, for costs, seconds or MiB."""
-    values = rows[cell.row_metric]
-    if cell.metric == "seconds_per_image":
-        values = values.map(lambda quartiles: quartiles[1])  # the median
-    return (1 if cell.metric in COSTS else 100) * values.astype(float)
-
-
-def _units(cell: Cell, rows: pd.DataFrame) -> tuple[str | None, tuple]:
-    """The column of the cell's units, None if there is none, and the units that it needs."""
-    if cell.unit_field:
-        return cell.unit_field, cell.units
-    return ("fold", tuple(range(FOLDS))) if rows["split"].iloc[0] in FOLDED else (None, ())
-
-
-def _collapsed(cell: Cell, rows: pd.DataFrame) -> int:
-    """How many rows collapsed: they say so, or lie far below the others of their unit."""
-    if rows.empty or cell.metric in COSTS:
-        return 0
-    values = _values(cell, rows)
-    unit = rows[cell.unit_field] if cell.unit_field else pd.Series("", index=rows.index)
-    fallen = values.groupby(unit).transform(lambda group: collapsed(group)).astype(bool)
-    return int((fallen | (rows["status"] == "collapsed")).sum())
 
 
 def _verdict(cell: Cell, values: pd.Series, missing: str) -> str:
@@ -205,7 +157,8 @@ def left_out(runs: pd.DataFrame | None = None, cells: Iterable[Cell] | None = No
     """
     runs = load_runs() if runs is None else runs
     matcher = _matched(runs, printed_cells() if cells is None else cells)
-    reasons = {f: reason for f, reason in matcher.reasons.items() if f not in matcher.used}
+    reasons = matcher.incomplete | matcher.reasons
+    reasons = {f: reason for f, reason in reasons.items() if f not in matcher.used}
     if cells is None and len(runs):
         reasons |= dict.fromkeys(runs["file"][~is_clean(runs)], DIRTY)
     if cells is None:
@@ -217,9 +170,7 @@ def left_out(runs: pd.DataFrame | None = None, cells: Iterable[Cell] | None = No
 def _matched(runs: pd.DataFrame, cells: Iterable[Cell]) -> Matcher:
     matcher = Matcher(runs)
     for cell in cells:
-        rows = matcher.admitted(cell)
-        if len(_repetitions(cell, rows)[0]):
-            matcher.used |= set(rows["file"])
+        matcher.counted(cell)
     return matcher
 
 
@@ -253,6 +204,18 @@ def _own_settings(backbone: str) -> dict[str, Any]:
     return {"oce_width": base_width(backbone), "weights": usual_weights(backbone)}
 
 
+def _nearest_cell(place: dict[str, Any]) -> Cell:
+    """The cell of Tables 1-2 with this method, category and size, or else with another size.
+
+    Methods that the paper does not print are compared with its own.
+    """
+    cells = [c for number in "12" for c in paper_cells("rd4ad", number) if c.protocols]
+    names = {c.method for c in cells}
+    method = place["method"] if place["method"] in names else "Ours"
+    own = [c for c in cells if (c.method, c.category) == (method, place["category"])]
+    return next((c for c in own if c.image_size == place["image_size"]), own[-1])
+
+
 SHOWN = ("dataset", "category", "backbone", "epochs", "image_size")
 
 
@@ -277,8 +240,7 @@ def _beside(group: pd.DataFrame) -> list[dict[str, Any]]:
         printed |= printed_values("rd4ad", table, "metric", **place)
     other = departures(first)
     named = {k: first[k] for k in ("study", *SHOWN)} | {"differs in": settings_text(other)}
-    as_printed = follows(first.to_dict(), protocol_defaults())
-    named["tier"] = PRINTED_PROTOCOL if as_printed else REDUCED
+    named["tier"] = tier_of(first, _nearest_cell(place))
     if _senders(group):
         named["study"] = f"{first['study']} ({_senders(group)})"
     lines = []

@@ -66,7 +66,6 @@ def complexity_variants(
             trained = "epochs" not in foreign_fields(method.strip())
             changes = {"method": method.strip(), "image_size": size}
             changes |= {"epochs": epochs if trained else None}
-            changes |= {} if trained else {"batch_size": None}  # no result of theirs depends on it
             variants[f"{names[method.strip()]}, {size.strip()} px"] = changes
     return variants
 

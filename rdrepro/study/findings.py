@@ -1,12 +1,12 @@
 """What our runs say of the comparisons that claims stand for, with an interval each."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from rdrepro.study.compare import repetitions
+from rdrepro.study.compare import cost_rows, repetitions
 from rdrepro.study.formats import interval
 from rdrepro.study.matching import COST_CONDITIONS
 from rdrepro.study.printed import COSTS, Cell
@@ -37,16 +37,21 @@ def findings(comparisons: Iterable[Comparison], runs: pd.DataFrame) -> dict[Comp
     comparisons = list(dict.fromkeys(comparisons))
     cells = {c for x in comparisons for c in (x.ours, x.other) if isinstance(c, Cell)}
     values = repetitions(cells, runs)
-    return {comparison: _finding(comparison, values, runs) for comparison in comparisons}
+    costs = cost_rows([c for c in cells if c.metric in COSTS], runs)
+    return {comparison: _finding(comparison, values, costs) for comparison in comparisons}
 
 
-def _finding(c: Comparison, values: Mapping[Cell, pd.Series], runs: pd.DataFrame) -> Finding:
+def _finding(
+    c: Comparison,
+    values: Mapping[Cell, pd.Series],
+    costs: Mapping[Cell, Sequence[pd.DataFrame]],
+) -> Finding:
     if any(x not in values for x in (c.ours, c.other) if isinstance(x, Cell)):
         return Finding(NOT_RUN)
     if isinstance(c.other, Printed):
         return _of_print(c, c.other, summary(values[c.ours]))
     if c.ours.metric in COSTS:
-        return _of_costs(c, {cell: values[cell].index for cell in (c.ours, c.other)}, runs)
+        return _of_costs(c, costs[c.ours], costs[c.other])
     return _of_seeds(c, values[c.ours], values[c.other])
 
 
@@ -80,15 +85,27 @@ def _of_seeds(c: Comparison, left: pd.Series, right: pd.Series) -> Finding:
     return Finding(state, f"{_place(c.ours)}: {a}, {b}, {_shown('difference', s)}")
 
 
-def _of_costs(c: Comparison, files: Mapping[Cell, pd.Index], runs: pd.DataFrame) -> Finding:
-    rows = {cell: runs[runs["file"].isin(index)] for cell, index in files.items()}
-    costs = {cell: np.array(x[cell.row_metric].to_list(), float) for cell, x in rows.items()}
-    ours, other = costs.values()
-    equal = len(pd.concat(rows.values())[CONDITIONS].drop_duplicates()) == 1
-    state = state_of(c.sign, other.min() - ours.max(), other.max() - ours.min()) if equal else OPEN
+def _of_costs(c: Comparison, ours: Sequence[pd.DataFrame], other: Sequence) -> Finding:
+    """The finding on two costs, from rows by conditions, of which the counted ones come first.
+
+    They are compared under the first conditions of either that both have.
+    """
+    pairs = [(a, b) for a in ours for b in other if _conditions(a) == _conditions(b)]
+    equal = bool(pairs)
+    rows = pairs[0] if equal else (ours[0], other[0])
+    ranges = [
+        np.array(x[cell.row_metric].to_list(), float)
+        for cell, x in zip((c.ours, c.other), rows, strict=True)
+    ]
+    low, high = ranges[1].min() - ranges[0].max(), ranges[1].max() - ranges[0].min()
+    state = state_of(c.sign, low, high) if equal else OPEN
     unit = "s" if c.ours.metric == "seconds_per_image" else "MiB"
-    a, b = (_cost(name, x) for name, x in zip(_names(c), costs.values(), strict=True))
+    a, b = (_cost(name, x) for name, x in zip(_names(c), ranges, strict=True))
     return Finding(state, f"{a}, {b} {unit}{'' if equal else ' under unequal conditions'}")
+
+
+def _conditions(rows: pd.DataFrame) -> tuple:
+    return tuple(map(str, rows[CONDITIONS].iloc[0]))
 
 
 def _cost(name: str, values: np.ndarray) -> str:

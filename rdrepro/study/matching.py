@@ -10,10 +10,12 @@ from rdrepro.backbones import RANDOM
 from rdrepro.config import foreign_fields
 from rdrepro.presets import PRESETS
 from rdrepro.study.printed import ANY, COSTS, Cell, protocol_defaults
+from rdrepro.study.repetitions import Repetitions, repetitions_of
 from rdrepro.study.selection import alike, is_clean
 
 # The fields that distinguish the repetitions of one protocol.
 IDENTITY = ("category", "normal_class", "seed", "fold", "data_seed")
+PART = "not in a complete repetition"
 OPEN = "another choice of what print leaves open"
 CHOSEN = "settings chosen by validation"
 PRINTED_SPLIT = "report"  # of medical data sets
@@ -63,25 +65,54 @@ class Matcher:
         self.protocols = runs.loc[~self.numbers.duplicated(), fields].to_dict("records")
         self.used: set[str] = set()  # files of the rows behind a cell's value
         self.reasons: dict[str, str] = {}  # by file, why a row that fits a cell does not count
+        self.incomplete: dict[str, str] = {}  # the same for rows of no complete repetition
 
-    def admitted(self, cell: Cell) -> pd.DataFrame:
-        """The rows that count for a cell, the newest of each repetition.
+    def counted(self, cell: Cell) -> Repetitions:
+        """The repetitions that count for a cell, of the newest row of each run.
 
-        They are clean and have the cell's protocol and units.
+        Their rows are clean and have one of the cell's protocols, and its units. Where print leaves
+        a choice open (a protocol, a split, some settings), runs that differ in it are no
+        repetitions of each other, and one choice counts: the first in `choices` that has a
+        complete repetition or, where none has one, the first.
+        """
+        found = [repetitions_of(cell, rows) for rows in self.choices(cell)]
+        if not found:
+            return repetitions_of(cell, self.runs.iloc[:0])
+        chosen = next((number for number, one in enumerate(found) if len(one.values)), 0)
+        for number, one in enumerate(found):
+            if number != chosen:
+                self.reasons |= dict.fromkeys(one.every["file"], OPEN)
+        one = found[chosen]
+        self.used |= set(one.rows["file"])
+        part = one.missing.removeprefix("incomplete ").strip("()")
+        reason = f"{PART} ({part})" if part else PART
+        rest = set(one.every["file"]) - set(one.rows["file"])
+        self.incomplete |= dict.fromkeys(rest, reason)
+        return one
+
+    def choices(self, cell: Cell) -> list[pd.DataFrame]:
+        """The rows of each choice of what print leaves open, the preferred choice first.
+
+        The code's protocol comes before the text's, the printed split before folds, and the
+        settings of the authors' code before others. Then the choice with the most complete
+        repetitions comes first; among equals, that with the most runs, and then the newest.
         """
         if self.runs.empty or cell.row_metric not in self.runs:
-            return self.runs.iloc[:0]
-        first = self.runs.iloc[:0]
-        for protocol in cell.protocols:
+            return []
+        found = []
+        for rank, protocol in enumerate(cell.protocols):
             rows = self._of_protocol(cell, protocol)
-            if first.empty:
-                first = rows
-            else:
-                self._without(rows, pd.Series(False, index=rows.index), OPEN)
-        return first
+            if rows.empty:
+                continue
+            choice = footnotes(cell, protocol, rows)
+            for _, group in rows.groupby(choice, sort=False):
+                key = (rank, _split_rank(cell, group), not _is_official(cell, group))
+                size = (-len(repetitions_of(cell, group).values), -len(group), -group.index[-1])
+                found.append(((*key, *size), group))
+        return [group for _, group in sorted(found, key=lambda pair: pair[0])]
 
     def _of_protocol(self, cell: Cell, protocol: dict[str, Any]) -> pd.DataFrame:
-        """The rows that count for a cell by one of its protocols."""
+        """The rows that may count for a cell by one of its protocols."""
         key = tuple(sorted((k, str(v)) for k, v in protocol.items()))
         if key not in self.matches:
             fits = np.array([follows(p, protocol) for p in self.protocols])
@@ -98,36 +129,19 @@ class Matcher:
         rows = self._without(rows, is_clean(rows), DIRTY)
         if "provenance.selection" in rows:
             rows = self._without(rows, rows["provenance.selection"].isna(), CHOSEN)
-        if cell.table == "4" and cell.paper == "rd4ad":
+        if _is_novelty(cell):
             rows = self._of_novelty(cell, rows)
-        if registry.DATASETS[cell.dataset].family == registry.MEDICAL:
-            rows = self._of_one_split(cell, rows)
         last = ~alike(rows, [*_open_fields(protocol), *IDENTITY]).duplicated(keep="last")
-        rows = self._without(rows, last, "superseded by a newer row")
-        return self._without(rows, _largest_group(cell, protocol, rows), OPEN)
-
-    def _of_one_split(self, cell: Cell, rows: pd.DataFrame) -> pd.DataFrame:
-        """The rows of the printed split if there are any, or else of the data set's usual folds."""
-        for split in (PRINTED_SPLIT, *registry.DATASETS[cell.dataset].splits):
-            if (rows["split"] == split).any():
-                return self._without(rows, rows["split"] == split, OPEN)
-        return rows
+        return self._without(rows, last, "superseded by a newer row")
 
     def _of_novelty(self, cell: Cell, rows: pd.DataFrame) -> pd.DataFrame:
-        """The rows that count in Table 4: those with a pre-trained teacher and the whole test set.
-
-        The paper leaves some settings open. If there are rows with the settings of the authors'
-        code (the preset `novelty_official`), only those count.
-        """
+        """The rows that count in Table 4: with a pre-trained teacher and the whole test set."""
         rows = self._without(rows, rows["weights"] != RANDOM, "random weights")
         whole = registry.DATASETS[cell.dataset].test_images
-        if whole:
-            tested = rows["counts.test_normal"] + rows["counts.test_anomalous"]
-            rows = self._without(rows, tested == whole, "not the whole test set")
-        official = PRESETS["novelty_official"]
-        fields = [name for name in _open_fields(cell.protocol) if name in official]
-        own = (rows[fields] == [official[name] for name in fields]).all(axis="columns")
-        return self._without(rows, own, OPEN) if own.any() else rows
+        if not whole:
+            return rows
+        tested = rows["counts.test_normal"] + rows["counts.test_anomalous"]
+        return self._without(rows, tested == whole, "not the whole test set")
 
     def _without(self, rows: pd.DataFrame, kept: pd.Series, reason: str) -> pd.DataFrame:
         """The rows to keep. For each other row, the reason why it does not count is recorded."""
@@ -163,14 +177,24 @@ def settings_text(values: dict[str, Any]) -> str:
     return " ".join(f"{k}={v}" for k, v in whole.items() if v is not None and v == v)
 
 
-def _largest_group(cell: Cell, protocol: dict[str, Any], rows: pd.DataFrame) -> pd.Series:
-    """Whether each row belongs to the one choice of open settings that counts.
+def _is_novelty(cell: Cell) -> bool:
+    return (cell.paper, cell.table) == ("rd4ad", "4")
 
-    Where the paper leaves settings open, runs that differ in them are not repetitions of each
-    other. The choice with the most runs counts; among equals, the one with the newest run.
+
+def _is_official(cell: Cell, rows: pd.DataFrame) -> bool:
+    """Whether rows of Table 4 have the settings of the authors' code where print leaves them open.
+
+    In other tables there is no such choice.
     """
-    if rows.empty or not _open_fields(protocol):
-        return pd.Series(True, index=rows.index)
-    notes = footnotes(cell, protocol, rows)
-    size = notes.map(notes.value_counts())
-    return notes == notes[size[size == size.max()].index[-1]]
+    if not _is_novelty(cell):
+        return True
+    official, first = PRESETS["novelty_official"], rows.iloc[-1]
+    open_ = [name for name in _open_fields(cell.protocol) if name in official]
+    return all(first[name] == official[name] for name in open_)
+
+
+def _split_rank(cell: Cell, rows: pd.DataFrame) -> int:
+    """0 for the printed split of a medical data set, then its splits in their usual order."""
+    splits = [PRINTED_SPLIT, *registry.DATASETS[cell.dataset].splits]
+    split = rows["split"].iloc[0]
+    return splits.index(split) if split in splits else len(splits)

@@ -336,8 +336,11 @@ def verdicts(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def tier_counts(runs: pd.DataFrame) -> pd.DataFrame:
-    """How many cells of each printed table stand at each tier, the highest first."""
-    results = compare(printed_cells(), runs)
+    """How many cells of each printed table stand at each tier, the highest first.
+
+    Cells with a printed dash are not counted.
+    """
+    results = compare(printed_cells(), runs).dropna(subset="printed")
     results["tier"] = results["tier"].str.replace(r" \(.*", "", regex=True)
     counts = results.groupby(["paper", "table"])["tier"].value_counts().unstack(fill_value=0)
     return counts.reindex(columns=TIERS, fill_value=0).rename_axis(columns=None).reset_index()

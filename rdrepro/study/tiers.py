@@ -10,7 +10,7 @@ from rdrepro.backbones import RANDOM, base_width, usual_weights
 from rdrepro.config import foreign_fields
 from rdrepro.registry import FOLDED, FOLDS
 from rdrepro.study.matching import admits, settings_text
-from rdrepro.study.printed import COSTS, Cell, printed_cells
+from rdrepro.study.printed import COSTS, Cell, printed_cells, protocol_defaults
 from rdrepro.study.selection import by_protocol, clean
 
 PRINTED_PROTOCOL, REDUCED, EMBEDDED, NOT_RUN = "printed protocol", "reduced", "embedded", "not run"
@@ -32,11 +32,11 @@ OF_TEACHER = {"oce_width": base_width, "weights": usual_weights}
 
 
 class _Protocol(NamedTuple):
-    """The rows of one protocol: settings, units and metrics that they have."""
+    """The rows of one protocol: its settings, and the metrics and units that they have."""
 
     settings: dict[str, Any]
-    units: dict[str, frozenset]
     metrics: frozenset[str]
+    seeds: list[dict[str, frozenset]]  # the units of each seed, by column
     rows: int
 
 
@@ -45,36 +45,40 @@ class Tiers:
 
     The tiers are, from high to low: "printed protocol"; "reduced", with the settings in which the
     nearest real-data protocol differs; "embedded", on data that come with the package; "not run".
-    Only clean rows with pre-trained teachers count. An average needs all of its units, and folds
-    count together.
+    Only clean rows with pre-trained teachers count. An average needs all of its units in one
+    seed, and so do folds.
     """
 
     def __init__(self, runs: pd.DataFrame):
         rows = clean(runs)
         if len(rows) and "provenance.selection" in rows:
             rows = rows[rows["provenance.selection"].isna()]
-        self.protocols = [
-            _summarise(group) for group in by_protocol(rows, without=["normal_class", "fold"])
-        ]
+        names = {*protocol_defaults(), *UNITS, *METRICS, "seed"}
+        rows = rows[[name for name in rows if name in names]]
+        self.protocols: dict[str, list[_Protocol]] = {}
+        for group in by_protocol(rows, without=["normal_class", "fold"]):
+            one = _summarise(group)
+            self.protocols.setdefault(one.settings["dataset"], []).append(one)
 
     def of(self, cell: Cell) -> str:
         """The tier of a cell as text, such as "reduced (backbone=resnet18 epochs=40)"."""
-        near = [p for p in self.protocols if _serves(p, cell, cell.dataset)]
+        near = [p for p in self.protocols.get(cell.dataset, ()) if _serves(p, cell)]
         if near:
             found = [(_departures(p.settings, cell), -p.rows) for p in near]
             changed, _ = min(found, key=lambda pair: (len(pair[0]), pair[1]))
             return _reduced(changed)
         twin = _embedded_twin(cell.dataset)
-        if any(_serves(p, cell, twin) for p in self.protocols):
+        if any(_serves(p, cell) for p in self.protocols.get(twin, ())):
             return EMBEDDED
         return NOT_RUN
 
 
 def _summarise(group: pd.DataFrame) -> _Protocol:
-    first = group.iloc[-1].to_dict()
-    units = {name: frozenset(group[name].dropna()) for name in UNITS}
     metrics = frozenset(n for n in METRICS if n in group and group[n].notna().any())
-    return _Protocol(first, units, metrics, len(group))
+    seeds = [
+        {name: frozenset(own[name].dropna()) for name in UNITS} for _, own in group.groupby("seed")
+    ]
+    return _Protocol(group.iloc[-1].to_dict(), metrics, seeds, len(group))
 
 
 def _embedded_twin(dataset: str) -> str:
@@ -83,20 +87,20 @@ def _embedded_twin(dataset: str) -> str:
     return next(name for name in registry.of_family(family) if registry.DATASETS[name].embedded)
 
 
-def _serves(protocol: _Protocol, cell: Cell, dataset: str) -> bool:
-    """Whether runs of a protocol on a data set have what the cell is about."""
-    settings = protocol.settings
-    if settings["dataset"] != dataset or cell.row_metric not in protocol.metrics:
+def _serves(protocol: _Protocol, cell: Cell) -> bool:
+    """Whether runs of a protocol have what the cell is about, and one of their seeds all units."""
+    settings, wanted = protocol.settings, cell.protocol
+    if cell.row_metric not in protocol.metrics:
         return False
     if settings["weights"] == RANDOM and cell.metric not in COSTS:
         return False
-    if cell.unit_field and not set(cell.units) <= protocol.units[cell.unit_field]:
-        return False
-    if settings["split"] in FOLDED and len(protocol.units["fold"]) < FOLDS:
-        return False
     subjects = ("method", *SUBJECTS.get((cell.paper, cell.table), ()))
-    wanted = cell.protocol
-    return all(admits(wanted[name], settings[name]) for name in subjects)
+    if not all(admits(wanted[name], settings[name]) for name in subjects):
+        return False
+    if cell.unit_field:
+        return any(set(cell.units) <= seed[cell.unit_field] for seed in protocol.seeds)
+    folds = FOLDS if settings["split"] in FOLDED else 0
+    return any(len(seed["fold"]) >= folds for seed in protocol.seeds)
 
 
 def tier_of(settings: Mapping[str, Any], cell: Cell, ignored: Collection[str] = ()) -> str:
@@ -113,7 +117,8 @@ def tier_of(settings: Mapping[str, Any], cell: Cell, ignored: Collection[str] = 
 
 
 def _reduced(changed: Mapping[str, Any]) -> str:
-    return f"{REDUCED} ({settings_text(changed)})" if changed else REDUCED
+    # Where no setting differs, the rows are listed among those that do not count.
+    return f"{REDUCED} ({settings_text(changed) or 'see the rows left out'})"
 
 
 def _departures(settings: Mapping[str, Any], cell: Cell) -> dict[str, Any]:

@@ -138,8 +138,6 @@ def test_what_is_wrong_is_said_in_one_sentence(given, message):
             {"bottleneck": "pretrained", "oce_width": "64"},
             "oce_width=64 has no meaning with bottleneck='pretrained'",
         ),
-        ("paper", {"method": "padim", "batch_size": 32}, "batch_size=32 has no meaning with meth"),
-        ("demo", {"method": "spade", "batch_size": 32}, "batch_size=32 has no meaning with method"),
     ],
 )
 def test_what_was_chosen_without_a_meaning_is_refused_in_one_sentence(preset, given, message):
@@ -170,6 +168,15 @@ def test_a_presets_setting_without_a_meaning_has_its_usual_value():
     assert configured("mkd", method="padim", backbone="resnet18").batch_size == 16
     drawn = configure({"dataset": "mvtec", "data_seed": 2}, {}, "float32")
     assert drawn.data_seed == RunConfig.data_seed
+
+
+def test_a_memory_banks_batch_size_is_set_aside_with_a_sentence():
+    for method in ("padim", "spade"):
+        chosen = {"method": method, "batch_size": 32}
+        config = configured("paper", **chosen)
+        assert config.batch_size == RunConfig.batch_size
+        (said,) = set_aside(chosen, config)
+        assert said.startswith(f"batch_size=32 has no meaning with method={method!r}; the run has")
 
 
 def test_spades_seed_is_set_aside_with_a_sentence():

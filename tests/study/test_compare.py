@@ -7,7 +7,7 @@ from study_rows import SEEDS, as_printed, on
 
 from rdrepro.backbones import LITE0, RANDOM, usual_weights
 from rdrepro.presets import PRESETS, mkd_settings
-from rdrepro.registry import MVTEC_CATEGORIES
+from rdrepro.registry import MVTEC_CATEGORIES, TEXTURES
 from rdrepro.study import tables
 from rdrepro.study.compare import compare, departures, left_out, other_protocols
 from rdrepro.study.printed import paper_cells, printed_cells
@@ -154,6 +154,42 @@ def test_missing_folds_are_named(tmp_path):
     assert line["verdict"] == "incomplete (3/5)" and np.isnan(line["ours"])
 
 
+def test_rows_of_an_incomplete_repetition_are_named_and_enter_no_count(tmp_path):
+    rows = [row for s in (1, 2) for row in folds([0.74] * 5, seed=s)]
+    rows += folds([0.5] * 4, seed=3)
+    runs = load(rows, tmp_path)
+    line = compare(paper_cells("rkd_medical", "3"), runs).set_index(["dataset", "method"])
+    ours = line.loc[("head_ct", "Ours")]
+    assert ours[["n_seeds", "collapsed"]].tolist() == [2, 0]
+    assert ours["ours"] == pytest.approx(74.0)
+    reasons = left_out(runs)
+    assert set(reasons["reason"]) == {"not in a complete repetition"} and len(reasons) == 4
+    few = load(folds((0.8, 0.8, 0.8)), tmp_path / "few")
+    assert set(left_out(few)["reason"]) == {"not in a complete repetition (3/5)"}
+
+
+def test_a_hard_fold_is_no_collapse(tmp_path):
+    rows = [row for s in SEEDS for row in folds([0.80, 0.95, 0.95, 0.95, 0.95], seed=s)]
+    lines = compare(paper_cells("rkd_medical", "3"), load(rows, tmp_path))
+    assert lines.set_index(["dataset", "method"]).loc[("head_ct", "Ours"), "collapsed"] == 0
+    rows += folds([0.80, 0.95, 0.5, 0.95, 0.95], seed=4)
+    lines = compare(paper_cells("rkd_medical", "3"), load(rows, tmp_path / "fallen"))
+    assert lines.set_index(["dataset", "method"]).loc[("head_ct", "Ours"), "collapsed"] == 1
+
+
+@pytest.mark.parametrize(
+    "stray", [{"split": "report"}, {"split": "blocks"}], ids=lambda changes: changes["split"]
+)
+def test_a_stray_fold_of_another_split_removes_no_complete_repetitions(tmp_path, stray):
+    rows = [row for s in SEEDS for row in folds([0.84 + s / 1000] * 5, seed=s)]
+    rows += [scan(0, 0.5, seed=9, **stray)]
+    line = head_ct(rows, tmp_path)
+    if stray["split"] == "report":  # a draw is complete by itself, and it is the printed split
+        assert line[["n_seeds", "ours"]].tolist() == [1, 50.0]
+    else:
+        assert line[["n_seeds", "verdict"]].tolist() == [3, "overlaps"]
+
+
 @pytest.mark.parametrize(("value", "expected"), [(0.84, "overlaps"), (0.993, "does not overlap")])
 def test_intervals_of_seeds_overlap_the_printed_one(tmp_path, value, expected):
     rows = [row for s in SEEDS for row in folds([value + s / 1000] * 5, seed=s)]
@@ -256,6 +292,31 @@ def test_the_extensions_text_enters_its_cells_behind_its_code(tmp_path):
     assert set(left_out(runs)["reason"]) == {"another choice of what print leaves open"}
 
 
+def test_a_stray_row_of_the_codes_protocol_removes_no_complete_average(tmp_path):
+    words = PRESETS["extension_printed"]
+    rows = [make_row(category=c, seed=s, **words) for c in TEXTURES for s in SEEDS]
+    rows += [make_row(category="carpet", metrics={"pixel_auroc": 0.5}, **CODED)]
+    block = tables.medical1(load(rows, tmp_path))["ours: Ours, pixel AUROC"]
+    assert block["n_seeds"].to_dict() == dict.fromkeys(block.index, 3) | {"carpet": 1}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "changes", "admitted"),
+    [
+        ("retinal_oct", {"split": "official", "fold": None}, True),
+        ("retinal_oct", {"split": "report"}, False),
+        ("head_ct", {"split": "report", "image_size": 224}, True),
+        ("head_ct", {"split": "report", "image_size": 256}, True),
+        ("head_ct", {"split": "report", "image_size": 32}, False),
+    ],
+)
+def test_mkd_on_medical_images_follows_its_own_paper(tmp_path, dataset, changes, admitted):
+    settings = {"method": "mkd"} | mkd_settings({"method": "mkd"}, dataset) | {"fold": 0} | changes
+    rows = [make_row(dataset=dataset, category="normal", **settings)]
+    block = tables.medical3(load(rows, tmp_path))["ours: MKD"]
+    assert (block.loc[dataset, "n_seeds"] == 1) == admitted
+
+
 # Methods of other papers
 
 MKD = mkd_settings({"method": "mkd"}, "mvtec")
@@ -311,9 +372,36 @@ def test_the_tier_of_a_cell_says_how_near_the_nearest_runs_come(tmp_path):
         "tile": "reduced (backbone=resnet18 epochs=20)",
         "grid": "embedded",
         "cable": "reduced (rotation=90)",
-        **dict.fromkeys(("pill", "screw"), "not run"),
+        **dict.fromkeys(("pill", "screw", "average"), "not run"),
     }
     assert tiers[list(expected)].to_dict() == expected
+
+
+def test_an_average_needs_its_units_in_one_seed(tmp_path):
+    half = {c: 1 + (number % 2) for number, c in enumerate(MVTEC_CATEGORIES)}
+    made = [make_row(category=c, seed=s, epochs=20) for c, s in half.items()]
+    assert tables.table1(load(made, tmp_path))[OURS].loc["average", "tier"] == "not run"
+    made += [make_row(category=c, seed=3 - s, epochs=20) for c, s in half.items()]
+    runs = load(made, tmp_path / "both")
+    assert tables.table1(runs)[OURS].loc["average", "tier"] == "reduced (epochs=20)"
+
+
+def test_an_incomplete_average_shows_the_reduced_runs_that_are_complete(tmp_path):
+    made = [make_row(category=c, epochs=20) for c in MVTEC_CATEGORIES]
+    made += [make_row(category=c) for c in MVTEC_CATEGORIES[:14]]
+    average = tables.table1(load(made, tmp_path))[OURS].loc["average"]
+    assert average[["verdict", "tier"]].tolist() == ["incomplete (14/15)", "reduced (epochs=20)"]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"method": "padim"}, {"method": "spade"}, MKD | {"method": "mkd"}, {}], ids=str
+)
+def test_other_protocols_have_the_tier_that_printed_cells_give(tmp_path, settings):
+    runs = load([make_row(category="bottle", **settings)], tmp_path)
+    lines = other_protocols(runs, "made-up")
+    assert set(lines["tier"]) == {"printed protocol"}
+    changed = load([make_row(category="bottle", sigma=2.0, **settings)], tmp_path / "changed")
+    assert set(other_protocols(changed)["tier"]) == {"reduced (sigma=2)"}
 
 
 def test_a_reduced_run_has_what_its_column_is_about(tmp_path):

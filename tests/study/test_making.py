@@ -55,7 +55,7 @@ def test_files_of_weights_are_checked(tmp_path):
     for text, said in {
         f"resnet18={tmp_path / 'none.pth'}": "BACKBONE=PATH",
         "resnet18": "BACKBONE=PATH",
-        f"resnet19={tmp_path / 'some.pth'}": "resnet18 or wide_resnet50_2",
+        f"resnet19={tmp_path / 'some.pth'}": "resnet18, vgg16 or wide_resnet50_2",
     }.items():
         with pytest.raises(ValueError, match=said):
             weights_files([text], jobs)

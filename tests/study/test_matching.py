@@ -54,7 +54,7 @@ def test_every_field_that_affects_a_result_takes_a_row_out_of_its_table(name, tm
         make_row(**{"category": "carpet", "seed": 2} | changed),
     )
     assert cell_matches(fits, carpet()) and not cell_matches(leaves, carpet())
-    rows = Matcher(load([fits, leaves], tmp_path)).admitted(carpet())
+    rows = Matcher(load([fits, leaves], tmp_path)).counted(carpet()).rows
     assert rows["seed"].tolist() == [1]
 
 
@@ -65,7 +65,7 @@ def test_every_field_that_affects_a_result_takes_a_row_out_of_its_table(name, tm
 )
 def test_what_affects_no_result_keeps_a_row(changed, tmp_path):
     runs = load([make_row(category="carpet", **changed)], tmp_path)
-    assert len(Matcher(runs).admitted(carpet())) == 1
+    assert len(Matcher(runs).counted(carpet()).rows) == 1
 
 
 def test_a_row_from_before_a_field_has_the_fields_default():

@@ -52,6 +52,15 @@ def test_a_table_names_the_rows_that_it_leaves_out(tmp_path):
     assert "float32 on cpu" in notes and "not from a clean tree" in left
 
 
+def test_tiers_are_counted_without_printed_dashes(tmp_path):
+    runs = load([make_row(category="bottle")], tmp_path)
+    counts = report.tier_counts(runs).set_index(["paper", "table"])
+    verdicts = report.verdicts(runs).set_index(["paper", "table"])
+    printed = verdicts.drop(columns="not printed").sum(axis=1)
+    assert counts.sum(axis=1).to_dict() == printed.to_dict()
+    assert counts.loc[("rd4ad", "1"), "printed protocol"] == 1
+
+
 def test_a_block_without_runs_has_a_verdict_and_a_tier_and_stays_visible(tmp_path):
     runs = load([make_row(category=c) for c in MVTEC_CATEGORIES], tmp_path)
     table = report.compact(table1(runs))
