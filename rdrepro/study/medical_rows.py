@@ -5,6 +5,7 @@ the extension does differently (`medical.HABITS`).
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,12 +13,13 @@ import pandas as pd
 
 from rdrepro.backbones import RANDOM
 from rdrepro.config import OURS, RunConfig, foreign_fields
-from rdrepro.presets import PRESETS
+from rdrepro.presets import PRESETS, preset_settings
 from rdrepro.registry import DATASETS, FOLDED, MEDICAL, of_family
+from rdrepro.runs.configure import configure
 from rdrepro.study.folds import fold_resamples, percentiles
-from rdrepro.study.matching import cell_matches, settings_text
+from rdrepro.study.matching import admits, cell_matches, settings_text
 from rdrepro.study.medical import READINGS
-from rdrepro.study.printed import paper_cells, protocol_defaults
+from rdrepro.study.printed import ANY, QUOTED_METHODS, Cell, paper_cells, protocol_defaults
 from rdrepro.study.selection import alike, clean, newest
 from rdrepro.study.stats import summary
 
@@ -107,7 +109,7 @@ class Folds(NamedTuple):
         return [sorted(scores["path"]) for scores in self.scores]
 
 
-def _cells(dataset: str, column: str) -> list:
+def _cells(dataset: str, column: str) -> list[Cell]:
     cells = paper_cells("rkd_medical", "3")
     return [c for c in cells if (c.dataset, c.method) == (dataset, column)]
 
@@ -120,10 +122,10 @@ def usual_split(dataset: str, split: str) -> bool:
 def earlier_split(dataset: str, split: str) -> bool:
     """Whether a split has folds and is not the data set's usual one.
 
-    This is split="kfold" of Head CT. Its files are numbered and hold many slices of one head in a
-    row, which "kfold" separates: neighbouring slices are trained on and tested. "blocks" keeps them
-    together. No file of Head CT or Brain MRI names a patient. Numbers are the only hint, and only
-    those of Head CT follow heads, so that one patient on both sides of a split cannot be excluded.
+    This is split="kfold" of Head CT. Its files are numbered, and neighbouring files often show one
+    head, two or three in a row. "kfold" separates them, so that neighbours are trained on and
+    tested; "blocks" keeps them together. No file of Head CT or Brain MRI names a patient, so that
+    one patient on both sides of a split cannot be excluded.
     """
     return split in FOLDED and split != DATASETS[dataset].splits[0]
 
@@ -192,13 +194,21 @@ def _panels(rows: pd.DataFrame) -> list[pd.DataFrame]:
     return [rows.loc[index] for index in rows.groupby(PANEL, sort=False).groups.values()]
 
 
+def _protocols(rows: pd.DataFrame, *without: str) -> pd.Series:
+    """A number for each row, equal for rows of one protocol, whatever the fold.
+
+    without: further settings in which they may differ.
+    """
+    return alike(rows, [name for name in protocol_defaults() if name not in ("fold", *without)])
+
+
 def _result(rows: pd.DataFrame, reading: str, column: str) -> Folds:
     """The rows of a panel that form its result."""
     panel = rows.iloc[0][PANEL]
     runs = [*REPETITION, "fold"]
     unit = ["fold"] if panel["split"] in FOLDED else runs
     few = rows[runs]  # selected faster than whole rows
-    protocol = alike(rows, [name for name in protocol_defaults() if name != "fold"])
+    protocol = _protocols(rows)
     sizes = alike(few, unit).groupby(protocol).transform("nunique")
     few = few[protocol == protocol[sizes == sizes.max()].iloc[-1]]
     if panel["split"] in FOLDED:
@@ -228,46 +238,91 @@ def in_order(found: list[Folds]) -> dict[Key, Folds]:
 def main_results(runs: pd.DataFrame) -> dict[Key, Folds]:
     """Every result that the full table shows, by its key.
 
-    These are the readings by each data set's usual folds, by draws and by official splits. Rows
-    that enter a cell of the printed table are never missing. Where they are no reading, their line
-    is named by the settings in which they differ from one. Where a reading has several protocols,
-    theirs comes first.
+    These are the readings by each data set's usual folds, by draws and by official splits, and each
+    protocol whose rows enter a cell of the printed table, by any split. A reading's rows of another
+    protocol never take the place of the latter.
     """
-    found = [
-        folds
-        for folds in all_folds(runs, READING_OF, None, any_split)
-        if not earlier_split(folds.dataset, folds.split) or folds.printed_protocol
-    ]
-    return in_order(found + _unread(runs, found))  # of equal keys, the last counts
-
-
-def _unread(runs: pd.DataFrame, found: list[Folds]) -> list[Folds]:
-    """The results of rows that enter a printed cell and follow the protocol of no result yet."""
     rows = _rows_of(runs, None)
     if rows.empty:
-        return []
-    protocols = alike(rows, [name for name in protocol_defaults() if name != "fold"])
-    shown = {number for folds in found for number in protocols[folds.rows.index]}
-    rest = rows[~protocols.isin(shown)]
-    firsts = rest[~protocols[rest.index].duplicated()].to_dict("index")
-    results = []
-    for cell in paper_cells("rkd_medical", "3"):
-        entered = {protocols[i] for i, row in firsts.items() if cell_matches(row, cell)}
-        own = rest[protocols[rest.index].isin(entered)]
-        names = [_reading_name(cell.method, row) for row in own.to_dict("records")]
-        for name in dict.fromkeys(names):
-            named = own[[other == name for other in names]]
-            results += [_result(group, name, cell.method) for group in _panels(named)]
-    return results
+        return {}
+    entries = _printed_entries(rows)
+    printed = [
+        _result(own, _line_name(cell, own.iloc[0].to_dict()), cell.method) for cell, own in entries
+    ]
+    entered = [number for _, own in entries for number in own.index]
+    reduced = all_folds(rows.drop(index=entered), READING_OF, None, any_split)
+    reduced = [folds for folds in reduced if not earlier_split(folds.dataset, folds.split)]
+    return in_order(reduced) | in_order(printed)
 
 
-def _reading_name(column: str, row: Mapping[str, Any]) -> str:
-    """A printed column, with the settings in which a row differs from its first reading."""
-    usual = _wanted(next(iter(READINGS[column].values())))
-    changed = {"preset": row["provenance.preset"]} | {name: row[name] for name in FIELDS}
-    usual["preset"] = usual.pop("provenance.preset")
-    changed = {name: x for name, x in changed.items() if x != usual.get(name, x)}
-    return f"{column} ({settings_text(changed)})" if changed else column
+def _printed_entries(rows: pd.DataFrame) -> list[tuple[Cell, pd.DataFrame]]:
+    """Each printed cell with the rows of each protocol that enters it."""
+    protocols = _protocols(rows)
+    firsts = rows[~protocols.duplicated()].to_dict("index")
+    return [
+        (cell, rows[protocols == protocols[place]])
+        for cell in paper_cells("rkd_medical", "3")
+        for place, row in firsts.items()
+        if cell_matches(row, cell)
+    ]
+
+
+def _line_name(cell: Cell, row: Mapping[str, Any]) -> str:
+    """The nearest reading of a cell's column, with the settings in which a row departs from it."""
+    found = {}
+    for name, how in READINGS[cell.method].items():
+        changed = _departures(cell, tuple(how.items()), row)
+        found[f"{name} ({settings_text(changed)})" if changed else name] = changed
+    return min(found, key=lambda name: len(found[name]))
+
+
+def _departures(cell: Cell, reading: tuple, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that print leaves open in which a row departs from a reading.
+
+    Of two rows of a cell, at least one such setting or a part of the key differs. Settings that
+    follow from the row's kind of early stopping are no departures.
+    """
+    usual = _usual(cell.dataset, reading)
+    stopping = {} if cell.method in QUOTED_METHODS else {"early_stopping": row["early_stopping"]}
+    implied = _usual(cell.dataset, tuple((dict(reading) | stopping).items()))
+    wanted = implied | {"early_stopping": usual["early_stopping"]}
+    return {
+        name: row[name]
+        for name in _open_settings(cell)
+        if name not in PANEL and not admits(wanted[name], row[name])
+    }
+
+
+def _open_settings(cell: Cell) -> list[str]:
+    """The settings for which a printed cell admits several values."""
+    names = []
+    for name, first in cell.protocol.items():
+        several = first == ANY or isinstance(first, frozenset)
+        if several or any(protocol[name] != first for protocol in cell.protocols):
+            names.append(name)
+    return [name for name in names if name != "fold"]
+
+
+@cache
+def _usual(dataset: str, reading: tuple) -> dict[str, Any]:
+    """The settings of a reading on a data set."""
+    given = dict(reading) | {"dataset": dataset}
+    return vars(configure(preset_settings(given.pop("preset")), given, "float32"))
+
+
+def counterpart(runs: pd.DataFrame, earlier: Folds, study: str) -> Folds | None:
+    """The result by the data set's usual split that belongs to one of the earlier split.
+
+    Their rows agree in every setting but split and fold. None if there are no such rows. study: the
+    one of the earlier rows. Where it repeats the main table (APART), only its own rows count, and
+    otherwise those of all other studies.
+    """
+    rows = _rows_of(runs, None)
+    of_study = rows["study"].eq(study) if study in APART else ~rows["study"].isin(APART)
+    usual = rows[of_study & rows["split"].eq(DATASETS[earlier.dataset].splits[0])]
+    both = pd.concat([earlier.rows.iloc[[0]], usual])
+    same = _protocols(both, "split").to_numpy()[1:] == 0  # the number of the first row
+    return _result(usual[same], earlier.reading, earlier.column) if same.any() else None
 
 
 class Change(NamedTuple):
