@@ -204,7 +204,7 @@ ENTRIES = (
         "head_ct",
         "Head CT",
         "felipekitamura/head-ct-hemorrhage",
-        # Its numbered files hold many slices of one head in a row, which kfold would separate.
+        # Neighbouring files often show one head, two or three in a row; kfold would separate them.
         splits=("blocks", "kfold", "report"),
         printed_split=(10, 100),
     ),

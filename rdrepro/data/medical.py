@@ -16,12 +16,21 @@ from torchvision.transforms import functional as T
 from rdrepro.data.copies import picture_groups
 from rdrepro.data.images import images_in, is_image, open_image
 from rdrepro.downloads import refuse_offline
-from rdrepro.registry import DATASETS, DRAWN, FOLDS, NORMAL, check_split
+from rdrepro.registry import (
+    DATASETS,
+    DRAWN,
+    FOLDS,
+    MEDICAL,
+    NORMAL,
+    check_dataset,
+    check_split,
+)
 
 REPORT_NORMALS = 10  # normal images that split="report" tests (extension, Sec. 4.1)
 # How far apart the numbers of neighbouring slices are. It is our choice (O18), made from pictures
-# alone: among Head CT's normal images, aligned correlations at this distance are still higher than
-# those of images far apart, and beyond it they are not.
+# alone: among Head CT's normal images, the medians of aligned correlations at a distance of one and
+# two numbers exceed those of images far apart. Likely copies farther apart are left out by their
+# groups.
 NEIGHBOURS = 2
 PARTS = ("train", "test")
 
@@ -44,12 +53,17 @@ class MedicalImages(Dataset):
     that copies of one picture share.
 
     split="kfold": the normal images are divided into FOLDS parts, drawn by `data_seed`, and part
-    `fold` is tested. split="blocks": the same, but each part is a run of consecutive numbers, which
-    keeps the slices of one head together; `data_seed` draws where the first run starts. Images
-    within NEIGHBOURS numbers of a tested one are not trained on. split="report": `data_seed` and
-    `fold` draw ten normal images to test or, for Retinal OCT, half of the training images to train
-    on. split="official": Retinal OCT's own split. Every anomalous image is tested. Copies of one
-    picture are never on both sides.
+    `fold` is tested. split="blocks": the same, but each part is a run of consecutive numbers, since
+    neighbouring files of Head CT often show one head, two or three in a row; `data_seed` draws
+    where the first run starts. Images within NEIGHBOURS numbers of a tested one are not trained on.
+    split="report": `data_seed` and `fold` draw ten normal images to test or, for Retinal OCT, half
+    of the training images to train on. split="official": Retinal OCT's own split. Every anomalous
+    image is tested. Copies of one picture are never on both sides. split=None, the default, is the
+    data set's first split in the registry.
+
+    Two random draws still separate neighbours of Head CT: split="report" draws the tested images,
+    and early stopping draws its validation images from those of training. No file of Head CT or
+    Brain MRI names a patient.
 
     Raises FileNotFoundError where files are missing. The message says where they come from.
     """
@@ -60,12 +74,14 @@ class MedicalImages(Dataset):
         dataset: str,
         part: str = "train",
         image_size: int = 224,
-        split: str = "kfold",
+        split: str | None = None,
         fold: int | None = 0,
         data_seed: int = 1,
     ):
         if part not in PARTS:
             raise ValueError(f"part={part!r} is neither train nor test")
+        check_dataset(dataset, MEDICAL)
+        split = split or DATASETS[dataset].splits[0]
         check_split(dataset, split, fold)
         self.folder = find_medical(Path(root), dataset)
         self.dataset, self.part, self.image_size = dataset, part, image_size

@@ -314,8 +314,8 @@ def counterpart(runs: pd.DataFrame, earlier: Folds, study: str) -> Folds | None:
     """The result by the data set's usual split that belongs to one of the earlier split.
 
     Their rows agree in every setting but split and fold. None if there are no such rows. study: the
-    one of the earlier rows. Where it repeats the main table (APART), only its own rows count, and
-    otherwise those of all other studies.
+    one of the earlier rows. Where it repeats the main table (APART), only its own rows count;
+    otherwise, those of every study that does not.
     """
     rows = _rows_of(runs, None)
     of_study = rows["study"].eq(study) if study in APART else ~rows["study"].isin(APART)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from rdrepro.config import RunConfig
 from rdrepro.presets import PRESETS
-from rdrepro.registry import DATASETS, FOLDED, FOLDS, title_of
+from rdrepro.registry import FOLDED, FOLDS, title_of
 from rdrepro.study.folds import (
     fold_interval,
     split_noise,
@@ -34,9 +34,11 @@ from rdrepro.study.medical_rows import (
     all_folds,
     by_reading,
     change,
+    counterpart,
     earlier_split,
     in_order,
     main_results,
+    usual_split,
 )
 from rdrepro.study.printed import SPLITS
 from rdrepro.study.stats import LEVEL, collapsed, prediction_intervals, summary, welch
@@ -53,13 +55,7 @@ STEPS = (
 LARGER = "larger than noise"
 QUOTED = ("MKD",)  # from its own paper (Table 3's caption), so on another split
 HABIT_OF = {name: how for name, (_, _, how) in HABITS.items()}
-# What the rows of each study are variants of.
-STUDIES = {
-    STUDY: READING_OF,
-    AGAIN_STUDY: READING_OF,
-    HABITS_STUDY: HABIT_OF,
-    LONG_STUDY: READING_OF,
-}
+STUDIES = (STUDY, AGAIN_STUDY, HABITS_STUDY, LONG_STUDY)
 POOLED = ("dataset", "teacher_bn", "split")  # readings that agree in these have one SD
 
 
@@ -201,16 +197,26 @@ def one_line_each(table: pd.DataFrame) -> pd.DataFrame:
     """The lines of `columns_table` that a figure draws: one per data set, reading and series.
 
     A new column `series` names the teacher and, where it is the printed one, the mode of its batch
-    norms. The printed protocol counts before others, then the most runs, then the most epochs.
+    norms. The printed protocol counts before others. Then the usual splits come before the earlier
+    one and, in reduced protocols, usual folds before draws, which test few normal images. Then
+    the most runs count, then the most epochs.
     """
     if table.empty:
         return table
     moving = table["batch norms"] == PRINTED_BN
     series = table["teacher"].where(~moving, table["teacher"] + f", batch norms: {PRINTED_BN}")
-    table = table.assign(series=series, _printed=table["tier"] == PRINTED_PROTOCOL)
-    ranked = table.sort_values(["_printed", "runs", "epochs"], kind="stable")
+    table = table.assign(series=series)
+    ranks = pd.DataFrame([_rank(line) for _, line in table.iterrows()], index=table.index)
+    ranked = table.loc[ranks.sort_values(list(ranks), kind="stable").index]
     chosen = ranked.drop_duplicates(["dataset", "reading", "series"], keep="last").index
-    return table[table.index.isin(chosen)].drop(columns="_printed")
+    return table[table.index.isin(chosen)]
+
+
+def _rank(line: pd.Series) -> tuple:
+    """The place of a line among those of its series, the highest for the one that is drawn."""
+    printed, where = line["tier"] == PRINTED_PROTOCOL, (line["dataset"], line["split"])
+    folds = usual_split(*where) and not printed
+    return printed, not earlier_split(*where), folds, line["runs"], line["epochs"]
 
 
 def _split_text(split: str, folds: int, runs: int) -> str:
@@ -407,23 +413,34 @@ def habit_deviations(runs: pd.DataFrame) -> pd.DataFrame:
 def earlier_split_table(runs: pd.DataFrame) -> pd.DataFrame:
     """The results of Head CT as of the earlier split, and what its usual split gives, in percent.
 
-    split="kfold" divides Head CT's images at random, so that neighbouring slices of one head are on
-    both sides; split="blocks", the usual one, keeps runs of consecutive numbers together. What a
-    number does not tell, no split can: no file of Head CT or Brain MRI names a patient, and only
-    Head CT's numbers follow heads.
+    split="kfold" divides Head CT's images at random, so that neighbouring files, which often show
+    one head, are on both sides; split="blocks", the usual one, keeps runs of consecutive numbers
+    together. What a number does not tell, no split can: no file of Head CT or Brain MRI names a
+    patient.
+
+    There is a line per reading of each study that has rows of the earlier split.
 
     study: the study that the rows belong to.
-    earlier, usual: the means over folds, "kfold" and "blocks"; the second is empty until it ran.
+    earlier, usual: the means over folds, "kfold" and "blocks". The second is of `counterpart`, in
+    any study; it is empty until it ran.
     change: usual minus earlier, in points.
     over folds: its 95 % interval (`welch`). The folds differ, so that nothing is paired.
     """
+    if runs.empty:
+        return pd.DataFrame()
     lines = []
-    for study, variants in STUDIES.items():
-        usual = {folds.key: folds for folds in all_folds(runs, variants, study)}
-        for key, folds in in_order(all_folds(runs, variants, study, earlier_split)).items():
-            split = DATASETS[key.dataset].splits[0]
-            lines.append(_earlier_line(study, folds, usual.get(key._replace(split=split))))
+    for study in dict.fromkeys([*STUDIES, *runs["study"]]):
+        for folds in _earlier_results(runs, study):
+            lines.append(_earlier_line(study, folds, counterpart(runs, folds, study)))
     return pd.DataFrame(lines)
+
+
+def _earlier_results(runs: pd.DataFrame, study: str) -> list[Folds]:
+    """The results of a study's rows of the earlier split; those of habits as habits."""
+    habits = HABIT_OF if study == HABITS_STUDY else {}
+    found = in_order(all_folds(runs, READING_OF | habits, study, earlier_split)).values()
+    # Rows of a habit may be those of a reading as well; the habit counts, as it comes last.
+    return list({tuple(folds.rows.index): folds for folds in found}.values())
 
 
 def _earlier_line(study: str, earlier: Folds, usual: Folds | None) -> dict[str, Any]:
@@ -450,14 +467,29 @@ def _earlier_line(study: str, earlier: Folds, usual: Folds | None) -> dict[str, 
 
 
 def earlier_split_verdict(table: pd.DataFrame) -> str:
-    """A sentence that sums up `earlier_split_table`; empty if the table is."""
+    """Sentences that sum up `earlier_split_table`; empty if the table is.
+
+    A result has run by the usual split if it has as many folds there. Single folds are not
+    averaged.
+    """
     if table.empty:
         return ""
-    both = table[table["usual folds"] > 0]
-    if both.empty:
-        return f"None of {len(table)} results of the earlier split has run by the usual one yet."
-    changes = f"{both['change'].min():+.1f} to {both['change'].max():+.1f}"
+    whole = table[table["usual folds"] == table["earlier folds"]]
+    if whole.empty:
+        return (
+            f"None of {len(table)} results of the earlier split has run in full by the usual one "
+            "yet."
+        )
+    ran = (
+        f"{len(whole)} of {len(table)} results of the earlier split have run in full by the usual "
+        "one as well."
+    )
+    changes = whole.loc[whole["earlier folds"] > 1, "change"]
+    if changes.empty:
+        return f"{ran} They are single folds, which are not averaged."
+    single = len(whole) - len(changes)
+    apart = f", without {single} of a single fold," if single else ""
     return (
-        f"{len(both)} of {len(table)} results of the earlier split have run by the usual one as "
-        f"well. Their means change by {changes} points, {both['change'].mean():+.1f} on average."
+        f"{ran} Their means{apart} change by {changes.min():+.1f} to {changes.max():+.1f} points, "
+        f"{changes.mean():+.1f} on average."
     )

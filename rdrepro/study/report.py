@@ -247,8 +247,7 @@ def medical_misses(runs: pd.DataFrame) -> pd.DataFrame:
 def medical_columns(runs: pd.DataFrame) -> Figure | str:
     """Draw the extension's Table 3 with a panel per data set: printed values and our teachers'.
 
-    If a teacher ran for several numbers of epochs, the one with the most folds is drawn and, among
-    equals, the largest.
+    `medical_tables.one_line_each` says which line is drawn where a teacher has several.
     """
     table = medical.one_line_each(medical.columns_table(runs))
     if table.empty:

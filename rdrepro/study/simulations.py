@@ -120,6 +120,15 @@ def _images(rng: Rng, folds: int = FOLDS) -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=(folds, NORMAL)), rng.normal(size=ANOMALOUS)
 
 
+def slices(rng: Rng, count: int, each: int, alike: float) -> np.ndarray:
+    """Images of which `each` consecutive ones show one head, standard normal, (count,).
+
+    alike: the correlation of two images of one head.
+    """
+    heads = np.repeat(rng.normal(size=-(-count // each)), each)[:count]
+    return np.sqrt(alike) * heads + np.sqrt(1 - alike) * rng.normal(size=count)
+
+
 def _repeated(one: Callable[[Rng], tuple], draws: int) -> Bounds:
     """The bounds and true values of so many draws of `one`."""
     rng = np.random.default_rng(0)
@@ -238,6 +247,21 @@ def fold_images(draws: int, elsewhere: bool) -> Bounds:
     def one(rng: Rng) -> tuple[float, float, float]:
         kept = train(rng, apart, *_images(rng))
         return *fold_interval(kept.rows()), expected(apart) if elsewhere else kept.true
+
+    return _repeated(one, draws)
+
+
+def head_images(draws: int, each: int, alike: float) -> Bounds:
+    """The interval over images of the mean of five folds that are blocks of consecutive slices.
+
+    each, alike: as in `slices`. It should hold the value of these trainings for other images.
+    """
+    apart = separation(0.85)
+
+    def one(rng: Rng) -> tuple[float, float, float]:
+        normal = slices(rng, FOLDS * NORMAL, each, alike).reshape(FOLDS, NORMAL)
+        kept = train(rng, apart, normal, slices(rng, ANOMALOUS, each, alike))
+        return *fold_interval(kept.rows()), kept.true
 
     return _repeated(one, draws)
 

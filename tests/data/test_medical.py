@@ -1,6 +1,7 @@
 """Medical data sets: how they are read, and how they are split without leaks."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -51,12 +52,32 @@ def test_retinal_oct_has_sides_of_its_own_or_trains_on_half(tmp_path):
     assert [test[i]["gt_label"] for i in range(8)].count(0) == 2
 
 
+@pytest.mark.parametrize(
+    ("dataset", "tree"),
+    [
+        ("head_ct", partial(head_tree, count=40)),
+        ("brain_mri", brain_tree),
+        ("retinal_oct", oct_tree),
+    ],
+)
+def test_the_usual_split_is_the_first_of_the_registry(dataset, tree, tmp_path):
+    tree(tmp_path)
+    usual = MedicalImages(tmp_path, dataset, "train", 32)
+    first, *others = DATASETS[dataset].splits
+    for split in (first, *others):
+        fold = None if split == "official" else 0
+        one = MedicalImages(tmp_path, dataset, "train", 32, split, fold)
+        assert (one.fingerprint() == usual.fingerprint()) == (split == first)
+    with pytest.raises(ValueError, match="'mvtec' is not head_ct, brain_mri, retinal_oct or scans"):
+        MedicalImages(tmp_path, "mvtec")
+
+
 @pytest.mark.parametrize("dataset", ["head_ct", "brain_mri", "retinal_oct"])
 def test_missing_files_are_one_sentence_with_the_source(dataset, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)  # not installed
     entry = DATASETS[dataset]
     with pytest.raises(FileNotFoundError) as error:
-        MedicalImages(tmp_path, dataset, split=entry.splits[0])
+        MedicalImages(tmp_path, dataset)
     message = str(error.value)
     assert f"kaggle.com/datasets/{entry.kaggle}" in message
     assert f"DATA/{dataset}" in message and "\n" not in message
@@ -74,7 +95,9 @@ def test_kagglehub_is_used_where_it_is_installed(tmp_path, monkeypatch):
     medical._kagglehub.cache_clear()
     for _ in range(2):
         data = MedicalImages(tmp_path / "elsewhere", "head_ct", "train", 32)
-    assert len(data) == 8 and asked == ["felipekitamura/head-ct-hemorrhage"]  # asked once
+    assert data.counts() == {"normal": 4} and asked == [
+        "felipekitamura/head-ct-hemorrhage"
+    ]  # asked once
     broken = SimpleNamespace(dataset_download=lambda handle: 1 / 0)
     monkeypatch.setitem(sys.modules, "kagglehub", broken)
     with pytest.raises(ConnectionError, match="kagglehub cannot download navoneel/brain"):
@@ -105,7 +128,7 @@ def test_a_table_that_does_not_fit_the_images_is_refused(tmp_path):
         with pytest.raises(ValueError, match=message):
             MedicalImages(tmp_path, "head_ct")
     table.write_text(whole.replace("hemorrhage", "Hemorrhage ,by"))
-    assert MedicalImages(tmp_path, "head_ct").counts() == {"normal": 8}
+    assert MedicalImages(tmp_path, "head_ct", split="kfold").counts() == {"normal": 8}
     table.write_text(whole)
     picture(np.random.default_rng(0)).save(table.parent / "head_ct" / "3.png")
     with pytest.raises(ValueError, match=r"003.png and 3.png have the same number"):

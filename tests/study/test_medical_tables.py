@@ -146,7 +146,7 @@ def test_modes_of_batch_norms_have_lines_and_steps_of_their_own(medical_runs):
 @pytest.mark.parametrize(
     ("preset", "given", "reading"),
     [
-        ("extension_printed", {}, "Ours (preset=extension_printed map_combine=sum beta2=0.99)"),
+        ("extension_printed", {}, "Ours (oce_width=128 beta2=0.99 map_combine=sum)"),
         (
             "medical_es",
             {"early_stopping": "leaky"},
@@ -160,6 +160,66 @@ def test_rows_of_a_printed_cell_that_are_no_reading_have_a_line(
     table = medical_tables.columns_table(beside_reduced(as_printed(preset, **given)))
     (line,) = table[table["tier"] == "printed protocol"].to_dict("records")
     assert line["reading"] == reading and line["folds"] == FOLDS
+
+
+# Rows of a printed cell that differ in what print leaves open: the line that they belong to, their
+# preset, the number of their folds, and what they change.
+ES, LEAKY = "Ours+ES", {"early_stopping": "leaky"}
+OPEN = {
+    "all folds, and one of another patience": [
+        (ES, "medical_es", FOLDS, {}),
+        (f"{ES} (patience=20)", "medical_es", 1, {"patience": 20}),
+    ],
+    "fewer folds of the reading's own patience": [
+        (f"{ES} (patience=20)", "medical_es", FOLDS, {"patience": 20}),
+        (ES, "medical_es", 3, {}),
+    ],
+    "two kinds of patience on tested images": [
+        (f"{ES} (early_stopping=leaky)", "medical_es", 2, LEAKY),
+        (
+            f"{ES} (early_stopping=leaky patience=20)",
+            *("medical_es", FOLDS, LEAKY | {"patience": 20}),
+        ),
+    ],
+    "sizes of MKD": [
+        ("MKD", "mkd", FOLDS, {}),
+        ("MKD (image_size=256)", "mkd", 1, {"image_size": 256}),
+    ],
+    "the nearest reading": [
+        ("Ours+L_MKD, ES", "medical_mkd", FOLDS, {"early_stopping": "train"}),
+        (
+            "Ours+L_MKD, ES (patience=20)",
+            *("medical_mkd", 1, {"early_stopping": "train", "patience": 20}),
+        ),
+    ],
+    "presets without a reading": [
+        ("Ours", "extension", 4, {}),
+        ("Ours (oce_width=128 beta2=0.99 map_combine=sum)", "extension_printed", 2, {}),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", OPEN)
+@pytest.mark.parametrize("order", [1, -1])
+def test_each_protocol_of_a_printed_cell_has_a_line_with_all_its_folds(name, order, tmp_path):
+    rows, aurocs = [], {}
+    for number, (line, preset, count, changes) in enumerate(OPEN[name]):
+        own = [row_of_preset(preset, {"fold": n} | changes, 1 + number) for n in range(count)]
+        aurocs[line] = [100 * row["metrics"]["image_auroc"] for row in own]
+        rows += own
+    runs = load(rows, tmp_path, "medical").iloc[::order]  # whichever is newer
+    table = medical_tables.columns_table(runs)
+    assert set(table["tier"]) == {"printed protocol"}
+    assert sorted(table["reading"]) == sorted(aurocs)
+    for _, line in table.iterrows():
+        assert line["folds"] == len(aurocs[line["reading"]])
+        assert line["ours"] == pytest.approx(np.mean(aurocs[line["reading"]]))
+
+
+def test_one_printed_fold_is_shown_whatever_ran_for_other_protocols(tmp_path):
+    rows = as_printed(lr=0.1) + as_printed(count=1)
+    (line,) = medical_tables.columns_table(load(rows, tmp_path, "medical")).to_dict("records")
+    assert (line["reading"], line["tier"], line["folds"]) == ("Ours", "printed protocol", 1)
 
 
 @pytest.mark.parametrize(("epochs", "shown"), [(199, True), (60, False)])
@@ -212,6 +272,29 @@ def test_a_figure_draws_one_line_of_each_teacher_and_mode(medical_runs):
     assert set(drawn[drawn["series"] == "resnet18"]["epochs"]) == {199}
 
 
+def drawn_line(rows, tmp_path):
+    """The only line that a figure draws of these rows: its split, folds or draws, and runs."""
+    table = medical_tables.columns_table(load(rows, tmp_path, "medical"))
+    (line,) = medical_tables.one_line_each(table).to_dict("records")
+    return line["split"], line["folds"], line["runs"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "drawn"),
+    [({"backbone": "resnet18"}, ("blocks", FOLDS, FOLDS)), ({}, ("report", 2, 6))],
+)
+def test_usual_folds_are_drawn_before_draws_but_for_the_printed_protocol(changes, drawn, tmp_path):
+    rows = as_printed(**changes)
+    for seed in (1, 2, 3):
+        rows += as_printed(count=2, split="report", seed=seed, **changes)
+    assert drawn_line(rows, tmp_path) == drawn
+
+
+def test_few_folds_of_the_usual_split_are_drawn_before_all_of_the_earlier_one(tmp_path):
+    rows = as_printed(split="kfold") + as_printed(count=2)
+    assert drawn_line(rows, tmp_path) == ("blocks", 2, 2)
+
+
 # ------------------------------------------------------------------ the earlier split
 
 
@@ -223,7 +306,7 @@ def test_the_earlier_split_has_a_table_of_its_own(medical_runs):
     assert line["reading"] == "Ours" and line["usual folds"] == 0
     assert np.isnan([line["usual"], line["change"]]).all() and line["over folds"] == ""
     assert medical_tables.earlier_split_verdict(medical_tables.earlier_split_table(earlier)) == (
-        "None of 3 results of the earlier split has run by the usual one yet."
+        "None of 3 results of the earlier split has run in full by the usual one yet."
     )
     assert medical_tables.columns_table(earlier).empty
     both = pd.concat([medical_runs, earlier], ignore_index=True)
@@ -249,6 +332,56 @@ def test_habits_and_repetitions_of_the_earlier_split_are_in_its_table(medical_ru
     table = medical_tables.earlier_split_table(pd.concat(rows, ignore_index=True))
     assert list(table["study"]) == list(names)
     assert list(table["reading"]) == ["Ours", "Adam's second beta as printed"]
+    # Rows of a habit that are those of a reading as well have one line, and readings have theirs.
+    both = [rows[1].assign(beta2=0.999, teacher_bn="train"), ours.assign(study=names[1])]
+    table = medical_tables.earlier_split_table(pd.concat(both, ignore_index=True))
+    assert list(table["reading"]) == ["teacher's batch norms in training mode", "Ours"]
+
+
+def split_changes(rows_of_study, tmp_path):
+    """The lines of the table of the earlier split, for rows by study."""
+    for study, rows in rows_of_study.items():
+        load(rows, tmp_path, study)
+    return medical_tables.earlier_split_table(load([], tmp_path))
+
+
+def reduced(count=FOLDS, shift=1.0, **given):
+    """Rows of a small teacher."""
+    given = {"backbone": "resnet18", "teacher_bn": "frozen", "epochs": EPOCHS} | given
+    return [row_of_preset("medical", {"fold": fold} | given, shift) for fold in range(count)]
+
+
+def test_the_earlier_split_is_shown_from_every_study_with_its_counterpart_in_any(tmp_path):
+    rows = {"mine": reduced(split="kfold"), "theirs": reduced(shift=2.0), "long-ago": reduced(2)}
+    (line,) = split_changes(rows, tmp_path).to_dict("records")
+    assert (line["study"], line["reading"], line["earlier folds"]) == ("mine", "Ours", FOLDS)
+    assert line["usual folds"] == FOLDS and line["change"] > 10
+
+
+def test_a_counterpart_has_the_same_settings_and_no_repetition_is_one(tmp_path):
+    again = medical_tables.AGAIN_STUDY
+    rows = {"mine": reduced(split="kfold"), again: reduced(), "other": reduced(lr=0.1)}
+    assert list(split_changes(rows, tmp_path)["usual folds"]) == [0]
+    repeated = {again: reduced(split="kfold", seed=2) + reduced(3, seed=2), "mine": reduced()}
+    assert list(split_changes(repeated, tmp_path / "repeated")["usual folds"]) == [3]
+
+
+def test_the_verdict_on_the_earlier_split_counts_whole_results_and_averages_several_folds():
+    table = pd.DataFrame(
+        {
+            "earlier folds": [5, 5, 5, 5, 1, 1],
+            "usual folds": [5, 5, 3, 0, 1, 0],
+            "change": [-4.0, 1.0, -50.0, np.nan, 70.0, np.nan],
+        }
+    )
+    assert medical_tables.earlier_split_verdict(table) == (
+        "3 of 6 results of the earlier split have run in full by the usual one as well. Their "
+        "means, without 1 of a single fold, change by -4.0 to +1.0 points, -1.5 on average."
+    )
+    few = table[table["usual folds"].isin([0, 3])]
+    assert medical_tables.earlier_split_verdict(few).startswith("None of 3 results")
+    single = medical_tables.earlier_split_verdict(table[4:])
+    assert single.startswith("1 of 2 results") and single.endswith("which are not averaged.")
 
 
 # ------------------------------------------------------------------ what other tables leave out
