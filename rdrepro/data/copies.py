@@ -24,7 +24,8 @@ from rdrepro.progress import progress
 ALIKE = 0.99  # the lowest correlation of sure copies; our choice (O18)
 # The lowest correlation of likely copies. It is our choice (O18), made by looking at Head CT and
 # Brain MRI. All copies of normal images that were found correlate more. So do some
-# neighbouring slices of one head; most correlate less, and the split "blocks" keeps them on one side.
+# neighbouring slices of one head; most correlate less, and the split "blocks" keeps them on one
+# side.
 ALIGNED_ALIKE = 0.94
 SIDE = 32  # pixels of a thumbnail
 CENTRE = 0.65  # of a picture's height and width: the part that is searched for in other pictures

@@ -209,7 +209,7 @@ def medical_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
         habits = habits.rename(columns={"mean": "change"})
     columns = medical.readable_columns(medical.columns_table(runs))
     named = {
-        "medical_columns": ("every reading of a column beside print, percent", columns),
+        "medical_columns": ("every reading of a column and its printed value, percent", columns),
         "medical_again": (
             "other seeds and folds beside what was predicted, percent",
             medical.again_table(runs),
@@ -387,7 +387,7 @@ def cells_with_runs(runs: pd.DataFrame) -> pd.DataFrame:
         label = beside["category"] + ", " + beside["backbone"] + ", "
         label += beside["epochs"].astype(str) + " epochs " + beside["differs in"]
         label = label.str.strip()
-        beside = beside.assign(label=label, ours=beside["mean"], verdict="beside print")
+        beside = beside.assign(label=label, ours=beside["mean"], verdict="another protocol")
     shown = pd.concat([results, beside], ignore_index=True)
     return shown.assign(metric=shown["metric"].map(title_of))
 
