@@ -71,8 +71,8 @@ def columns_table(runs: pd.DataFrame) -> pd.DataFrame:
     low, high: its 95 % interval over images.
     fold_low, fold_high: its 95 % t-interval over folds. Draws have none, since they share images.
     overlap: whether either interval meets that of the printed value, `auroc_interval` at the counts
-    of the printed split; empty where print has none. The intervals are wide, so overlap is weak
-    evidence.
+    of the printed split; "incomplete (3/5)" where folds are missing, and empty where print has no
+    interval. The intervals are wide, so overlap is weak evidence.
     collapsed: the number of runs far below the median of all (O10).
     counts: the epoch whose student is tested, averaged over runs.
     stopped: the number of runs whose training early stopping ended; NaN if it was off.
@@ -119,7 +119,9 @@ def _column_line(folds: Folds) -> dict[str, Any]:
     printed = printed_columns(folds.dataset).set_index("column").loc[folds.column]
     low, high = (100 * x for x in fold_interval(folds.scores))
     s = summary(100 * folds.aurocs)
-    over_folds = (s.low, s.high) if folds.folded else (np.nan, np.nan)
+    missing = FOLDS - folds.divisions if folds.folded else 0
+    incomplete = f"incomplete ({folds.divisions}/{FOLDS})"
+    over_folds = (s.low, s.high) if folds.folded and not missing else (np.nan, np.nan)
     return {
         "dataset": folds.dataset,
         "column": folds.column,
@@ -139,7 +141,7 @@ def _column_line(folds: Folds) -> dict[str, Any]:
         "high": high,
         "fold_low": over_folds[0],
         "fold_high": over_folds[1],
-        "overlap": _overlap(printed, (low, high), over_folds),
+        "overlap": _overlap(printed, (low, high), over_folds) if not missing else incomplete,
         "collapsed": int(collapsed(100 * folds.aurocs).sum()),
         "counts": np.mean([best_epoch(h) for h in folds.rows["history"]]),
         "stopped": _stopped(folds.rows),

@@ -56,7 +56,7 @@ CAPTIONS = {
     ("rkd_medical", "3"): "image AUROC (%) on medical images",
     ("rkd_medical", "4"): 'pixel AUROC / "PRO" (%) on textures, with its loss L_MKD',
 }
-WIDE = 20  # columns
+WIDE = 16  # columns
 READABLE = {"image_size": "px", "n_seeds": "seeds"}
 
 

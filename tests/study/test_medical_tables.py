@@ -295,6 +295,13 @@ def test_few_folds_of_the_usual_split_are_drawn_before_all_of_the_earlier_one(tm
     assert drawn_line(rows, tmp_path) == ("blocks", 2, 2)
 
 
+def test_missing_folds_are_no_overlap(tmp_path):
+    (line,) = medical_tables.columns_table(load(as_printed(count=3), tmp_path)).to_dict("records")
+    assert line["overlap"] == "incomplete (3/5)" and np.isnan([line["fold_low"]]).all()
+    whole = medical_tables.columns_table(load(as_printed(), tmp_path / "whole"))
+    assert whole["overlap"].tolist() == ["overlaps"] and whole["fold_low"].notna().all()
+
+
 # ------------------------------------------------------------------ the earlier split
 
 
