@@ -55,6 +55,8 @@ class Study:
     hours: float | None  # of training behind the committed rows; None: not run yet
     threads: int | None = 1  # of torch; last digits depend on them. None: any
     timed: bool = False  # whether testing one image is timed as well
+    # Runs whose rows are kept as of the earlier split of Head CT (O18). They are not made any more.
+    earlier: tuple[Batch, ...] = ()
 
     def runs(self) -> list[dict[str, Any]]:
         """The parameters of every run, in the order in which they are made, without duplicates."""
@@ -108,9 +110,12 @@ PARTS_OF_LAYERS = CHOICES_OF_LAYERS[:-1]  # without M1,2,3: it is one of the bot
 HEAD_CT = {"dataset": "head_ct", "split": "blocks"}
 BRAIN_MRI = {"dataset": "brain_mri", "split": "kfold"}
 SETS = [HEAD_CT, BRAIN_MRI]
+EARLIER = [{"dataset": "head_ct", "split": "kfold"}]
 EVERY_FOLD = each("fold", range(FOLDS))
 # A small form of the extension: a frozen teacher (E4) and fewer epochs than its code's 199.
 REDUCED = {"teacher_bn": "frozen", "epochs": 60}
+LONG = {**REDUCED, "epochs": PRESETS["medical"]["epochs"], "backbone": LITE0}
+LONG |= {"seed": 1, "data_seed": 1, "fold": 0}
 READ = [how for column in READINGS.values() for how in column.values()]
 OWN_READINGS = [how for how in READ if how["preset"] != "mkd"]
 MKD_RUN = {"preset": "mkd", "weights": VGG_FEATURES, "seed": 1, "data_seed": 1}
@@ -390,6 +395,13 @@ STUDIES = (
         ),
         ("medical3", "medical"),
         4.13,
+        earlier=(
+            Batch(
+                {**REDUCED, "seed": 1, "data_seed": 1},
+                (EVERY_FOLD, EARLIER, [RESNET18, {"backbone": LITE0}], OWN_READINGS),
+            ),
+            Batch({**MKD_RUN, "epochs": 60}, (EVERY_FOLD, EARLIER)),
+        ),
     ),
     Study(
         "medical-habits",
@@ -402,27 +414,23 @@ STUDIES = (
         ),
         ("medical", "DEVIATIONS.md"),
         1.71,
+        earlier=(
+            Batch(
+                {**REDUCED, "backbone": LITE0, "seed": 1, "data_seed": 1},
+                (EVERY_FOLD, EARLIER, [how for _, _, how in HABITS.values()]),
+            ),
+        ),
     ),
     Study(
         "medical-long",
         "What do the epochs of the extension's code change?",
         (
-            Batch(
-                {
-                    **REDUCED,
-                    "epochs": PRESETS["medical"]["epochs"],
-                    "backbone": LITE0,
-                    "seed": 1,
-                    "data_seed": 1,
-                    **HEAD_CT,
-                    "fold": 0,
-                },
-                (OWN_READINGS,),
-            ),
+            Batch({**LONG, **HEAD_CT}, (OWN_READINGS,)),
             Batch({**MKD_RUN, **BRAIN_MRI, "epochs": 201, "fold": 0}),
         ),
         ("medical",),
         0.92,
+        earlier=(Batch({**LONG, **EARLIER[0]}, (OWN_READINGS,)),),
     ),
     Study(
         "medical-again",
@@ -435,6 +443,12 @@ STUDIES = (
         ),
         ("medical",),
         0.72,
+        earlier=(
+            Batch(
+                {**REDUCED, "backbone": LITE0, "seed": 2, "data_seed": 2},
+                (EVERY_FOLD, EARLIER, OWN_READINGS),
+            ),
+        ),
     ),
     Study(
         "rotation",

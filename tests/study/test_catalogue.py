@@ -36,7 +36,10 @@ def test_every_study_with_rows_is_declared_and_every_other_one_has_none(runs):
 @pytest.mark.parametrize("study", RUN, ids=lambda study: study.name)
 def test_every_declared_run_has_a_row_and_every_row_was_declared(runs, study):
     assert missing(jobs_of(study.name), runs) == []
-    declared = {identity(vars(configuration(run)), "precision" in run) for run in study.runs()}
+    kept = [run for batch in study.earlier for run in batch]
+    declared = {
+        identity(vars(configuration(run)), "precision" in run) for run in [*study.runs(), *kept]
+    }
     for row in rows_of(study.name, runs):
         assert {identity(row, with_precision=given) for given in (True, False)} & declared
 
