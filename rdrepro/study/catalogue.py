@@ -391,10 +391,10 @@ STUDIES = (
                 {**REDUCED, "seed": 1, "data_seed": 1},
                 (EVERY_FOLD, SETS, [RESNET18, {"backbone": LITE0}], OWN_READINGS),
             ),
-            Batch({**MKD_RUN, "epochs": 60}, (EVERY_FOLD, SETS)),
+            Batch({**MKD_RUN, **BRAIN_MRI, "epochs": 60}, (EVERY_FOLD,)),
         ),
         ("medical3", "medical"),
-        4.13,
+        4.83,
         earlier=(
             Batch(
                 {**REDUCED, "seed": 1, "data_seed": 1},
@@ -413,7 +413,7 @@ STUDIES = (
             ),
         ),
         ("medical", "DEVIATIONS.md"),
-        1.71,
+        2.11,
         earlier=(
             Batch(
                 {**REDUCED, "backbone": LITE0, "seed": 1, "data_seed": 1},
@@ -429,7 +429,7 @@ STUDIES = (
             Batch({**MKD_RUN, **BRAIN_MRI, "epochs": 201, "fold": 0}),
         ),
         ("medical",),
-        0.92,
+        0.97,
         earlier=(Batch({**LONG, **EARLIER[0]}, (OWN_READINGS,)),),
     ),
     Study(
@@ -442,7 +442,7 @@ STUDIES = (
             ),
         ),
         ("medical",),
-        0.72,
+        0.84,
         earlier=(
             Batch(
                 {**REDUCED, "backbone": LITE0, "seed": 2, "data_seed": 2},
