@@ -169,6 +169,15 @@ def test_an_interrupted_cell_is_no_error_of_the_notebook():
     assert said == "interrupted; o.ipynb says where."
 
 
+@pytest.fixture
+def ctrl_c_raises():
+    """Python's own reaction to Ctrl-C, which a shell takes from the jobs in its background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_raises")
 def test_ctrl_c_interrupts_the_kernel_and_a_second_one_papermill():
     sent = []
     kernel = SimpleNamespace(send_signal=sent.append)
