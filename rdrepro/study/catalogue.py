@@ -232,6 +232,13 @@ STUDIES = (
         None,
         None,
     ),
+    Study(
+        "medical-mkd",
+        "What does MKD reach on Head CT by folds of consecutive numbers?",
+        (Batch({**MKD_RUN, **HEAD_CT, "epochs": 60}, (EVERY_FOLD,)),),
+        ("medical",),
+        None,
+    ),
     # studies at smaller protocols, which were run
     Study(
         "readme",
