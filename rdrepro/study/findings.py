@@ -60,7 +60,7 @@ def state_of(sign: str, low: float, high: float) -> str:
 
     low, high: the interval of right minus left for "<", of left minus right for ">=" and
     "overlaps"; NaN where there is none. Values above a printed interval that they should overlap
-    leave the question open: better than print contradicts nothing.
+    leave the question open, since a better result contradicts no claim.
     """
     if np.isnan(low):
         return OPEN

@@ -40,7 +40,7 @@ def of(relation, rows, folder):
         (">=", -0.3, -0.1, FAILS),
         ("overlaps", -0.1, 0.3, HOLDS),
         ("overlaps", -0.3, -0.1, FAILS),
-        ("overlaps", 0.1, 0.3, OPEN),  # better than print
+        ("overlaps", 0.1, 0.3, OPEN),  # above the printed interval
         (">=", np.nan, np.nan, OPEN),
     ],
 )
