@@ -1,4 +1,4 @@
-"""Tables as text: rounding, intervals, Markdown, LaTeX, CSV and HTML."""
+"""Tables as text: rounding, intervals, Markdown, LaTeX and CSV."""
 
 import re
 from collections.abc import Callable
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from IPython.display import HTML
 
 from rdrepro import paths
 
@@ -14,42 +13,6 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 FORMULA_SIGNS = ("=", "+", "-", "@")  # a spreadsheet computes a cell that begins so
 # A number or two, and what tables write behind them: an interval, a remark. "-": not printed.
 NUMBER = re.compile(r"(-|[+-]?[\d.,]+)(/(-|[\d.,]+))?( ?%)?( \[[-+\d., ]*\])?( \([\w ]*\))?")
-FOLDED = 10  # lines; where asked for, a longer table is hidden until a click
-CSS = (
-    "<style>.rd{overflow-x:auto;margin:1em 0}.rd table{font-size:11px;border-collapse:collapse}"
-    ".rd td,.rd th{padding:2px 6px;text-align:right;border-bottom:1px solid #ddd}"
-    ".rd thead tr:first-child th[colspan]{text-align:center;border-left:1px solid #999}"
-    ".rd .text td,.rd .text th{text-align:left;vertical-align:top}"
-    ".rd .numbers td{white-space:nowrap}"
-    ".rd caption{text-align:left;font-size:13px;padding:4px 0;caption-side:top}</style>"
-)
-
-
-def html_table(
-    table: pd.DataFrame,
-    caption: str,
-    prose: bool = False,
-    digits: int = 1,
-    empty: str = "No rows.",
-    fold: bool = False,
-) -> HTML:
-    """A table with a caption as HTML; for an empty table, the caption and the sentence `empty`.
-
-    prose: align the cells to the left, as text. digits: decimals of numbers. fold: hide a table of
-    more than FOLDED lines until a click.
-    """
-    if table.empty:
-        return HTML(f"<p>{caption}: {empty}</p>")
-    index = not isinstance(table.index, pd.RangeIndex)
-    head, long = "text" if prose else "numbers", fold and len(table) > FOLDED
-    html = rounded(table, digits).to_html(index=index, classes=head, border=0, sparsify=True)
-    html = re.sub("`([^`]+)`", r"<code>\1</code>", html)
-    html = html.replace("<thead>", f"<caption>{caption}</caption><thead>", 1)
-    # The class keeps JupyterLab from reading "$...$" in a cell as a formula.
-    html = f'<div class="rd tex2jax_ignore">{html}</div>'
-    if long:
-        html = f"<details><summary>{caption}: {len(table)} lines</summary>{html}</details>"
-    return HTML(CSS + html)
 
 
 def interval(low: float, high: float, digits: int = 1) -> str:

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdrepro.study.blocks import fenced, fill_block
-from rdrepro.study.formats import csv_text, html_table, markdown, save_table
+from rdrepro.study.formats import csv_text, markdown, save_table
+from rdrepro.study.html_tables import html_table
 
 TAGS = {"style", "div", "table", "caption", "thead", "tbody", "tr", "th", "td", "code"}
 TABLES = st.lists(st.tuples(hostile_text, hostile_text), min_size=1, max_size=3)
