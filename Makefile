@@ -6,7 +6,7 @@ NOTEBOOKS := results/notebooks
 # uv then trusts the machine's certificates, as pip does.
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help demo test test-notebooks test-study test-faults test-fuzz test-slurm report lab lint bench study controls coverage schema tables picture lock clean
+.PHONY: help demo test test-notebooks test-study test-faults test-fuzz test-slurm report lab lint bench study controls coverage schema tables maps picture lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -35,11 +35,9 @@ test: $(VENV)/.installed  ## lint, then all tests and notebooks
 	$(BIN)/lint-imports --no-logo > $(VENV)/layers.txt || { cat $(VENV)/layers.txt; exit 1; }
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-report: $(VENV)/.installed  ## every table and figure from rows, as one HTML file
-	@mkdir -p $(NOTEBOOKS)
-	$(BIN)/papermill notebooks/10_report.ipynb $(NOTEBOOKS)/report.ipynb
-	$(BIN)/python benchmarks/write_report.py $(NOTEBOOKS)/report.ipynb results/report/report.html
-	@echo "Open results/report/report.html; tables and figures are in results/tables and results/figures"
+report: $(VENV)/.installed  ## every table and figure from rows, as one file: results/report/report.html
+	$(BIN)/python benchmarks/write_report.py
+	@echo "Tables and figures are in results/tables and results/figures"
 
 lab: $(VENV)/.installed  ## open JupyterLab on copies of the notebooks
 	$(BIN)/python -m rdrepro.runs.lab
@@ -84,8 +82,11 @@ coverage: $(VENV)/.installed  ## simulate how often the report's intervals hold 
 schema: $(VENV)/.installed  ## write the schema of rows from the fields of RunConfig
 	$(BIN)/python -m rdrepro.runs.schema
 
-tables: $(VENV)/.installed  ## write the tables of README.md and DEVIATIONS.md from rows
+tables: $(VENV)/.installed  ## write RESULTS.md, the tables of README.md and results/tables from rows
 	$(BIN)/python benchmarks/write_tables.py
+
+maps: $(VENV)/.installed  ## draw anomaly maps of the embedded runs: results/figures/maps
+	$(BIN)/python benchmarks/maps.py
 
 picture: $(VENV)/.installed  ## draw README.md's picture from embedded data
 	$(BIN)/python benchmarks/picture.py

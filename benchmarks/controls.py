@@ -1,9 +1,9 @@
 """How hard the embedded benchmark is: `make controls` (about half an hour on two cores).
 
-Two controls without pre-training: the demo with a random teacher, and nearest neighbours of raw
-patches, on all fifteen categories. Beside them the shipped teacher, by the rows of the study
-*embedded* or, with --development, by runs on the development seed. Prints whether the five promises
-of the benchmark are kept.
+There are two controls without pre-training on all fifteen categories: the demo with a random
+teacher, and nearest neighbours of raw patches. They are compared with the shipped teacher. Its
+values are rows of the study *embedded* or, with --development, runs on the development seed. The
+script prints whether the five promises of the benchmark are kept.
 """
 
 import argparse

@@ -1,7 +1,4 @@
-"""Writes the comments of the notebooks' parameters from the fields of RunConfig: `make lint`.
-
-Only parameters that are None are touched: what a notebook sets itself, it also explains itself.
-"""
+"""Writes the comments of the notebooks' parameters from the fields of RunConfig: `make lint`."""
 
 import re
 
@@ -12,14 +9,17 @@ from rdrepro.fields import said_of
 from rdrepro.paths import ROOT
 from rdrepro.runs.configure import PLACES
 
-UNSET = re.compile(r"(?P<code>(?P<name>\w+): \w+ = None)(  # .*)?")
+PARAMETER = re.compile(r"(?P<code>(?P<name>\w+): \w+ = [^#]*[^#\s])(  # .*)?")
 OWN = ("dataset", "preset")  # of which each notebook runs only some
 COMMENTS = {name: said_of(declared).comment for name, declared in FIELDS.items()} | PLACES
 
 
 def commented(line: str) -> str:
-    """A line of a parameters cell with the comment of its field."""
-    found = UNSET.fullmatch(line)
+    """A line of a parameters cell with the comment of its field.
+
+    A parameter that is no field stays as it is: only its notebook knows what it means.
+    """
+    found = PARAMETER.fullmatch(line)
     if not found or found["name"] in OWN or found["name"] not in COMMENTS:
         return line
     comment = COMMENTS[found["name"]]

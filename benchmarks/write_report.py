@@ -1,53 +1,33 @@
-"""Writes an executed report as one HTML file that opens without a network; `make report` calls it.
+"""Executes the report's notebooks and writes them as one HTML file; `make report` calls it.
 
-python benchmarks/write_report.py results/notebooks/report.ipynb results/report/report.html
+python benchmarks/write_report.py             # results/report/report.html
+python benchmarks/write_report.py --executed  # the page anew, from the notebooks executed last
 """
 
 import argparse
-from pathlib import Path
+import sys
+import time
 
-import nbformat
-from nbconvert import HTMLExporter
-from nbformat import NotebookNode
-
-TITLE = "Reverse Distillation: a reproduction report"
-
-
-def without_html(notebook: NotebookNode) -> NotebookNode:
-    """The notebook with Markdown outputs in which nothing is HTML, as they quote rows and errors.
-
-    Cells and outputs in HTML stay as they are: tables escape what rows say.
-    """
-    for cell in notebook.cells:
-        for output in cell.get("outputs", ()):
-            said = output.get("data", {})
-            if "text/markdown" in said:
-                said["text/markdown"] = said["text/markdown"].replace("<", "&lt;")
-    return notebook
-
-
-def page_of(notebook: NotebookNode) -> str:
-    """An executed notebook as one HTML page without its code."""
-    hidden = dict.fromkeys(("input", "input_prompt", "output_prompt"), True)
-    exporter = HTMLExporter(embed_images=True, **{f"exclude_{k}": v for k, v in hidden.items()})
-    # Addresses of libraries for formulas, widgets and diagrams, none of which the report has.
-    for name in ("mathjax_url", "require_js_url", "mermaid_js_url", "mermaid_layout_elk_js_url"):
-        setattr(exporter, name, "")
-    titled = {"metadata": {"name": TITLE}}
-    html, _ = exporter.from_notebook_node(without_html(notebook), resources=titled)
-    return html
+from rdrepro import paths
+from rdrepro.progress import say
+from rdrepro.study.page import NOTEBOOKS
+from rdrepro.study.page.assemble import write_page
+from rdrepro.study.page.execute import execute_all
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("notebook", type=Path)
-    parser.add_argument("target", type=Path)
-    arguments = parser.parse_args()
-    html = page_of(nbformat.read(arguments.notebook, as_version=4))
-    arguments.target.parent.mkdir(parents=True, exist_ok=True)
-    aside = arguments.target.with_suffix(".tmp")
-    aside.write_text(html, encoding="utf-8")
-    aside.replace(arguments.target)
+    parser.add_argument("--executed", action="store_true", help="execute no notebook")
+    started, executed = time.monotonic(), parser.parse_args().executed
+    results = paths.results_dir()
+    folder, target = results / "notebooks", results / "report" / "report.html"
+    try:
+        files = [folder / f"{n}.ipynb" for n in NOTEBOOKS] if executed else execute_all(folder)
+        write_page(files, target)
+    except (RuntimeError, OSError) as error:
+        sys.exit(f"The report is not written: {error}")
+    size = target.stat().st_size / 1e6
+    say(f"Wrote {target} ({size:.1f} MB) in {time.monotonic() - started:.0f} s.")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ _NAMES = {
     # one run
     "rdrepro.runs.resolve": ["resolve"],
     "rdrepro.runs.run": ["Run"],
+    "rdrepro.runs.settings": ["protocol_table"],
     "rdrepro.runs.execute": ["carry_out", "execute", "keep_row", "make_row", "train"],
     "rdrepro.runs.rows": ["load_runs", "read_scores", "save_row"],
     "rdrepro.runs.maps": ["load_maps", "save_maps"],
@@ -42,8 +43,10 @@ _NAMES = {
     "rdrepro.runs.variants": ["run_variants"],
     "rdrepro.runs.checks": ["check_figures", "check_maps", "check_metrics", "check_run"],
     # many runs
-    "rdrepro.study.printed": ["load_print"],
-    "rdrepro.study.tables": ["beside_print", "protocol_table"],
+    "rdrepro.study.printed": ["load_printed"],
+    "rdrepro.study.one_run": [
+        *("compared_with_paper", "facts_table", "metrics_table", "show_table")
+    ],
     "rdrepro.study.figures": [
         *("choose_cases", "new_figure", "plot_cases", "plot_extremes", "plot_history"),
         *("plot_overlays", "plot_roc", "plot_samples", "plot_scores", "plot_stages"),

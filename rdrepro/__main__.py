@@ -14,7 +14,7 @@ other commands:
 
 
 def main() -> None:
-    """Parse the arguments, of which there are none, and print the row."""
+    """Print the row. Any argument but --help is refused."""
     argparse.ArgumentParser(
         prog="python -m rdrepro",
         description="Print the newest result row that was made on embedded data.",

@@ -1,4 +1,4 @@
-"""Unpacking archives (tar, tar.xz, zip) of which nothing is trusted but what is checked here."""
+"""Unpacking archives (tar, tar.xz, zip). Nothing in them is trusted before it is checked."""
 
 import errno
 import lzma
@@ -16,18 +16,18 @@ from typing import IO, NamedTuple
 from rdrepro.files import disk_errors_explained
 
 # Limits against archives that grow without end. The largest data set here, Retinal OCT, has 110,000
-# files and 11 GB. Pictures are compressed already, so that their archives hardly grow. The headers
-# of small files shrink well, so that the ratio says nothing about small archives.
+# files and 11 GB. Pictures are compressed already, so their archives hardly grow. The headers of
+# small files shrink well, so the ratio says nothing about small archives.
 MOST_BYTES = 100 * 2**30
 MOST_MEMBERS = 500_000
 MOST_RATIO = 100
 SMALL = 2**20  # bytes that any archive may grow to, whatever its ratio
 MOST_DEPTH, LONGEST_NAME = 32, 255  # folders above a file; bytes of one name, as file systems allow
 
-ODD_REQUESTS = (errno.EINVAL, errno.ENAMETOOLONG, errno.EILSEQ)  # that damaged archives lead to
+ODD_REQUESTS = (errno.EINVAL, errno.ENAMETOOLONG, errno.EILSEQ)  # what damaged archives cause
 
 BLOCK = 2**20  # bytes
-ASIDE = ".unpacking"  # ends the name of a folder that is being filled
+ASIDE = ".unpacking"  # suffix of a folder that is being filled
 XZ, ZIP = b"\xfd7zXZ\x00", b"PK\x03\x04"  # how such files begin
 FILE, FOLDER = "a file", "a folder"
 TAR_KINDS = {
@@ -45,7 +45,7 @@ MODE_KINDS = {0: FILE, stat.S_IFREG: FILE, stat.S_IFDIR: FOLDER, stat.S_IFLNK: "
 
 
 class Member(NamedTuple):
-    """What an archive says of one of its members."""
+    """A member of an archive, as the archive describes it."""
 
     name: str
     kind: str
@@ -84,7 +84,7 @@ def extract(archive: Path, target: Path) -> Path:
 
 
 def sweep(target: Path) -> None:
-    """Remove what processes that were killed had begun to unpack for a target."""
+    """Remove what killed processes left half unpacked for a target."""
     for path in target.parent.glob(f".*{ASIDE}") if target.parent.is_dir() else ():
         number = path.name.removeprefix(f".{target.name}.").removesuffix(ASIDE)
         if number.isdigit():
@@ -118,7 +118,7 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 
 def _write(member: Member, path: Path) -> int:
-    """Write a member to a new file; return its size. ValueError if it is not the one stated."""
+    """Write a member to a new file; return its size. ValueError if the archive states another."""
     size = 0
     with open(path, "xb") as file:
         while size <= member.size and (block := member.content.read(BLOCK)):
@@ -150,11 +150,11 @@ def _safe_parts(member: Member) -> list[str]:
     if ".." in parts:
         raise ValueError(f"{shown} leads out of its folder")
     if any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
-        raise ValueError(f"{shown} has characters that are no text")
+        raise ValueError(f"{shown} has characters that are not text")
     if len(parts) > MOST_DEPTH or any(len(p.encode()) > LONGEST_NAME for p in parts):
         raise ValueError(f"{shown} is too deep or too long")
     if not parts and member.kind == FILE:
-        raise ValueError(f"{shown} is no name of a file")
+        raise ValueError(f"{shown} is not a file name")
     return parts
 
 
@@ -202,7 +202,7 @@ class _Limited:
 
 
 class _Header(tarfile.TarInfo):
-    """A tar header; ValueError for a damaged one, after which tarfile would end without a word."""
+    """A tar header; ValueError for a damaged one, at which tarfile would stop silently."""
 
     @classmethod
     def frombuf(cls, buffer: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
@@ -211,7 +211,7 @@ class _Header(tarfile.TarInfo):
         except tarfile.EOFHeaderError:  # the mark at the end
             raise
         except tarfile.HeaderError as error:
-            raise ValueError(f"it is no tar or zip file, or is damaged or cut ({error})") from None
+            raise ValueError(f"it is not a tar or zip file, or is damaged ({error})") from None
         if header.type not in TAR_KINDS and header.size > SMALL:  # tarfile reads these at once
             raise ValueError(f"it has a header of {header.size:,} bytes")
         return header

@@ -1,4 +1,4 @@
-"""Names of teachers and their weights, and what follows from a name alone, without torch."""
+"""Names of teachers and of their weights, and what can be read from a name without torch."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ PRETRAINED = "pretrained"  # timm's own weights
 IMAGENET = "IMAGENET1K_V1"  # the paper's weights (official resnet.py)
 # The name that result rows give to the EfficientNet-Lite0 weights that install with the package.
 SHIPPED_LITE0 = "sha256:579344248a93e230"
-STRIDES = (4, 8, 16)  # of the maps that are distilled (Sec. 3.1)
+STRIDES = (4, 8, 16)  # of the distilled maps (Sec. 3.1)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BASE_WIDTH = 64  # of residual blocks, unless the network's name gives another
 # torchvision's networks with residual stages to distil; a test compares them with torchvision.

@@ -78,7 +78,7 @@ class RunConfig:
         "Sec. 4.1",
         choices=SPLITS,
         later=True,
-        hint="blocks or kfold, report (ten test normals; half of Retinal OCT) or official",
+        hint="blocks, kfold, report (as the extension: ten test normals) or official",
         row="official: the data set's own; validation: part of the training images, to choose "
         "settings by; report: ten test normals, as the extension; kfold: every normal tested "
         "once; blocks: the same in runs of consecutive numbers",
@@ -89,7 +89,7 @@ class RunConfig:
         low=0,
         later=True,
         enforced=True,
-        hint="0-4 of blocks or kfold, -1 for all; the number of a draw of report (-1: the first)",
+        hint="0-4 of blocks or kfold, -1 for all; of report, the number of the draw",
         row="of split=blocks or kfold, or the draw of split=report",
     )
     data_seed: int = setting(
@@ -126,7 +126,7 @@ class RunConfig:
         trains=False,
         later=True,
         enforced=True,
-        row="degrees by which test images and masks are turned counter-clockwise",
+        row="degrees by which test images and masks are rotated counter-clockwise",
     )
     # method
     method: str = setting(OURS, "Sec. 3", choices=METHODS, row=", ".join(METHODS))
@@ -237,12 +237,28 @@ class RunConfig:
         row="MKD: weight of the squared differences beside the cosines; without meaning elsewhere",
     )
     # optimisation
-    epochs: int = setting(200, "Sec. 4.1, official main.py", low=1, high=100_000, methods=TRAINED)
-    batch_size: int = setting(16, "Sec. 4.1, official main.py", low=1, high=65_536)
+    epochs: int = setting(
+        200,
+        "Sec. 4.1, official main.py",
+        low=1,
+        high=100_000,
+        methods=TRAINED,
+        hint="passes over the training images",
+    )
+    batch_size: int = setting(
+        16, "Sec. 4.1, official main.py", low=1, high=65_536, hint="images per gradient step"
+    )
     lr: float = setting(0.005, "Sec. 4.1, official main.py", methods=TRAINED)
     beta1: float = setting(0.5, "Sec. 4.1, official main.py", low=0, below=1, methods=TRAINED)
     beta2: float = setting(0.999, "Sec. 4.1, official main.py", low=0, below=1, methods=TRAINED)
-    seed: int = setting(111, "official main.py", low=0, high=LARGEST_SEED, free=True)
+    seed: int = setting(
+        111,
+        "official main.py",
+        low=0,
+        high=LARGEST_SEED,
+        free=True,
+        hint="of the first weights and the order of images",
+    )
     precision: str = setting(
         "float32",
         'official main.py; resolved, never "auto"',
@@ -266,7 +282,7 @@ class RunConfig:
         methods=DISTILLED,
         later=True,
         enforced=True,
-        hint="none, train, or leaky: by tested images, as its code does",
+        hint="none, train, or leaky (by tested images, as the extension's code)",
         row="which images validate: none, part of the training images, or the test set's normal "
         "ones (the extension's code)",
     )
@@ -288,7 +304,7 @@ class RunConfig:
         methods=DISTILLED,
         later=True,
         enforced=True,
-        hint="of the training images",
+        hint="share of the training images",
         row="share of the training images kept for validation",
     )
     # scoring
@@ -297,7 +313,7 @@ class RunConfig:
         "Table 7, last column",
         methods=DISTILLED,
         trains=False,
-        hint="layers whose maps count",
+        hint='layers whose maps count, as in "2,3"',
     )
     map_combine: str = setting(
         "sum", "Eq. 3 (D15)", choices=COMBINATIONS, methods=DISTILLED, trains=False
@@ -429,7 +445,7 @@ def parse(name: str, value: Any) -> Any:
     be converted.
     """
     if name not in FIELDS:
-        raise ValueError(f"{name!r} is no setting.{nearest(name, FIELD_NAMES)}")
+        raise ValueError(f"{name!r} is not a setting.{nearest(name, FIELD_NAMES)}")
     return fields.parse(name, value, FIELDS[name])
 
 

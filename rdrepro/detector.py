@@ -1,4 +1,4 @@
-"""The interface that every method implements, so that other code need not tell methods apart."""
+"""The interface that every method implements. Other code uses methods only through it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -17,14 +17,14 @@ if TYPE_CHECKING:  # slow to load, and only named here
     from rdrepro.data.splits import ImageData
     from rdrepro.features import TeacherFeatures
 
-# How many pixels are tested at once, whatever the training batch: sixteen images of 256 x 256.
+# Pixels tested at once, whatever the training batch: sixteen images of 256 x 256.
 BATCH_PIXELS = 16 * 256**2
 Look = Callable[["Detector"], dict[str, float]]
-Saved = tuple[dict[str, Tensor], dict[str, Any]]  # tensors by name, and facts that JSON can hold
+Saved = tuple[dict[str, Tensor], dict[str, Any]]  # tensors by name, and values that JSON can hold
 
 
 class Checkpoint(Protocol):
-    """Where the state of a training is kept, so that it can be continued after an interruption."""
+    """Where the state of a training is kept, so that it can continue after an interruption."""
 
     def load(self) -> Saved | None:
         """The state that was saved last; None where there is none."""
@@ -39,8 +39,8 @@ class Checkpoint(Protocol):
 class Detector(nn.Module, ABC):
     """A method that learns from normal images and then scores test images.
 
-    A subclass must define `build`, `fit` and `stages`. The other methods have defaults, which suit
-    a detector that is not trained by gradients and saves nothing for later runs.
+    A subclass must define `build`, `fit` and `stages`. The defaults of all other methods suit a
+    detector that is not trained by gradients and saves nothing for later runs.
     """
 
     fit_seconds = 0.0  # the time of the epochs or of filling a memory bank, without decoding images
@@ -72,9 +72,9 @@ class Detector(nn.Module, ABC):
         """Learn from normal images and set `fit_seconds`; return the history.
 
         The history has one row per epoch with the columns epoch, loss and seconds. It is empty
-        where nothing is trained by gradients. look, validation and checkpoint are those of
-        `training.fit`; methods without the settings `eval_every` and `early_stopping` ignore the
-        first two. checkpoint is given only to a method that has `kept()`.
+        where nothing is trained by gradients. look, validation and checkpoint have the meaning that
+        they have in `training.fit`. A method without the settings `eval_every` and `early_stopping`
+        ignores look and validation. Only a method that has `kept()` receives a checkpoint.
         """
 
     @abstractmethod
@@ -96,9 +96,10 @@ class Detector(nn.Module, ABC):
     def batch_loss(self, features: "TeacherFeatures", indices: Tensor, config: RunConfig) -> Tensor:
         """The loss of a batch of images, a scalar to minimise.
 
-        indices: which images of `features` form the batch. A method that `training.fit` trains has
-        this, `trainable()` and, as `self.teacher`, the frozen network whose features are kept; with
-        early stopping also `kept()`. NotImplementedError for any other method.
+        indices: which images of `features` form the batch. A method that `training.fit` trains must
+        define this function, `trainable()` and `self.teacher`, the frozen network whose features
+        are kept. With early stopping it must also define `kept()`. NotImplementedError for any
+        other method.
         """
         raise NotImplementedError(f"{type(self).__name__} is not trained by gradients")
 

@@ -1,4 +1,4 @@
-"""Reverse Distillation as a detector: its loss, its stages and what it requires of the weights."""
+"""Reverse Distillation as a detector: its loss, its stages, and the weights that it needs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class DistillationDetector(ReverseDistillation, Detector):
-    """Reverse Distillation's networks, with the methods that training, testing and timing call."""
+    """The networks of Reverse Distillation, with methods for training, testing and timing."""
 
     @classmethod
     def build(cls, config: RunConfig, weights: Weights) -> "DistillationDetector":
@@ -45,7 +45,7 @@ class DistillationDetector(ReverseDistillation, Detector):
         if config.bottleneck == "pretrained":
             check_fourth_stage(config.backbone, weights)
         if config.teacher_bn == "train":
-            Teacher(config.backbone, weights, config.teacher_bn)  # raises where this is impossible
+            Teacher(config.backbone, weights, config.teacher_bn)  # raises if this is impossible
         return config
 
     def fit(

@@ -1,4 +1,4 @@
-"""Downloads that go on where they were cut, and are checked before they are used."""
+"""Downloads that resume after an interruption, and are checked before they are used."""
 
 import functools
 import hashlib
@@ -24,16 +24,16 @@ from rdrepro.files import replacing
 from rdrepro.progress import progress, say
 
 OFFLINE = "RDREPRO_OFFLINE"
-RECORD = "downloads.json"  # beside the files: the SHA-256 of those for which none is published
+RECORD = "downloads.json"  # beside the files: each SHA-256 that nobody publishes
 TIMEOUT = 30  # seconds without a byte, after which a connection counts as lost
 PAUSE = 1  # second before the first new try; it doubles with each
-TRIES = 5  # in a row that bring less than STEP
+TRIES = 5  # in a row with less than STEP received
 STEP = 2**20  # bytes
 BLOCK = 2**18  # bytes
 HEX_DIGITS = 64  # of a whole SHA-256
-LATER = (408, 425, 429)  # of the HTTP errors 4xx, those that may pass
+LATER = (408, 425, 429)  # HTTP errors 4xx that may pass
 LOST = (URLError, TimeoutError, ConnectionError, http.client.HTTPException, ssl.SSLError)
-pooch.get_logger().setLevel(logging.WARNING)  # the bar says what pooch would log
+pooch.get_logger().setLevel(logging.WARNING)  # the bar already says what pooch would log
 
 
 def offline() -> bool:
@@ -57,23 +57,23 @@ def download(
 ) -> Path:
     """Download a file unless it is there; return its path.
 
-    sha256: the file's SHA-256 or its first digits. Without it, the first download's is shown and
-    kept in downloads.json beside the file, and later downloads are compared with that. way_out:
+    sha256: the file's SHA-256 or its first digits. Without it, the SHA-256 of the first download is
+    shown and kept in downloads.json beside the file. Later downloads are compared with it. way_out:
     completes the message of an error. timeout, pause: seconds.
 
-    The part that has arrived is kept beside the target, and the next try goes on from there if the
-    server can and the file has not changed. Raises ConnectionError where the network fails, OSError
-    where the disk does, and ValueError for a file with another SHA-256. A file that was downloaded
-    is then removed; one that was there already is not.
+    The part that has arrived is kept beside the target. The next try continues from there if the
+    server allows it and the file has not changed. Raises ConnectionError where the network fails,
+    OSError where the disk does, and ValueError for a file with another SHA-256. In the last case a
+    downloaded file is removed, but a file that was there before is kept.
     """
     if not target.exists():
         refuse_offline(url, way_out)
         try:
             with only_one(target):
-                if not target.exists():  # else another process was first
+                if not target.exists():  # else another process has made it
                     return _fetch(url, target, sha256, way_out, timeout, pause)
         except OSError as error:
-            if error.errno is None:  # the message is a sentence already
+            if error.errno is None:  # the message is already a sentence
                 raise
             raise OSError(f"cannot download {url} ({error.strerror}); {way_out}") from None
     digest = hash_of(target) if sha256 else ""
@@ -98,7 +98,7 @@ def only_one(target: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        Path(lock.lock_file).unlink(missing_ok=True)  # filelock makes another for whoever waits
+        Path(lock.lock_file).unlink(missing_ok=True)  # filelock makes a new one for whoever waits
         lock.release()
 
 
@@ -118,7 +118,7 @@ def arrived(target: Path) -> int:
 
 
 def gigabytes(number: int) -> str:
-    """A number of bytes as text, in MB or in GB of a thousand MB."""
+    """A number of bytes as text, in MB or GB (a GB is a thousand MB)."""
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
 
 
@@ -163,10 +163,11 @@ def _fetch(url: str, target: Path, sha256: str, way_out: str, timeout: float, pa
 def _downloader(
     url: str, output: str, pooch_: object, *, part: Path, blind: bool, timeout: float, pause: float
 ) -> None:
-    """pooch's downloader that goes on where an earlier one ended, and tries again.
+    """A downloader for pooch that continues an earlier download and retries.
 
-    blind: whether to go on even where the server does not say if the file has changed; for files
-    whose SHA-256 is known. Raises ConnectionError, whose message is the reason alone.
+    blind: whether to continue even if the server does not say whether the file has changed. This is
+    safe for files whose SHA-256 is known. Raises ConnectionError, whose message is the reason
+    alone.
     """
     best, failures = _size(part), 0
     while True:
@@ -193,7 +194,7 @@ def _hand_over(part: Path, output: Path) -> None:
 
 
 def _go_on(url: str, part: Path, blind: bool, timeout: float) -> None:
-    """Read a file to its end, from where `part` ends if the server can."""
+    """Read a file to its end, from where `part` ends if the server allows it."""
     known, have = _read_json(part.with_suffix(".json")), _size(part)
     if known.get("url") != url or not (known.get("version") or blind):
         have = 0
@@ -244,9 +245,9 @@ def _receive(
 
 
 def _version(headers: Message) -> str:
-    """What distinguishes this version of a file from others, as If-Range wants it; "" if nothing.
+    """The tag of this version of a file, for the header If-Range; "" if it has none.
 
-    Weak tags, which several versions may share, are not allowed there (RFC 9110, 13.1.5).
+    If-Range forbids weak tags, which several versions may share (RFC 9110, 13.1.5).
     """
     tag = headers.get("ETag", "")
     return tag if tag.startswith('"') else headers.get("Last-Modified", "")
@@ -261,7 +262,7 @@ def _length(answer: http.client.HTTPResponse) -> int | None:
 
 
 def _hopeless(error: Exception, first: bool) -> bool:
-    """Whether trying again is of no use. first: nothing has arrived so far."""
+    """Whether another try would be useless. first: nothing has arrived so far."""
     if isinstance(error, HTTPError):
         return error.code < 500 and error.code not in LATER
     reason = getattr(error, "reason", error)

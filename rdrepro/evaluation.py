@@ -34,13 +34,13 @@ class Predictions:
     paths: list[str]
     data_hash: str  # of the test data
     seconds: float  # networks, maps and scores of all images, without decoding
-    groups: Sequence[int] = ()  # copies of one picture share a number; empty where unknown
+    groups: Sequence[int] = ()  # duplicates share a number; empty where unknown
 
     @property
     def collapsed(self) -> bool:
         """Whether no threshold can separate the scores.
 
-        That is so where they are not finite, or differ by at most NO_SPREAD times the largest.
+        True if the scores are not finite, or differ by at most NO_SPREAD times the largest score.
         """
         spread = np.ptp(self.scores)
         return bool(not np.isfinite(spread) or spread <= NO_SPREAD * np.abs(self.scores).max())

@@ -19,7 +19,7 @@ from rdrepro.progress import progress, say
 if TYPE_CHECKING:
     from rdrepro.data.splits import ImageData
 
-# Where features come from: first the usual place, last the last resort.
+# Where features come from, from the usual place to the last resort.
 SOURCES = MEMORY, FILE, RECOMPUTED = "memory", "file", "recomputed"
 
 
@@ -60,7 +60,7 @@ class TeacherFeatures:
         return self._compute(indices)
 
     def note_source(self, other: str | None) -> None:
-        """Let `source` name the last resort of this one and another, if that is not None."""
+        """Set `source` to the later of itself and `other` in SOURCES. None does not count."""
         known = [source for source in (self.source, other) if source]
         self.source = max(known, key=SOURCES.index, default=None)
 
@@ -109,7 +109,7 @@ class TeacherFeatures:
         return kept
 
     def _in_file(self, first: list[Tensor]) -> list[Tensor]:
-        """All features, each layer's in a file that has no name and ends with the process."""
+        """All features, each layer's in an unnamed file that vanishes with the process."""
         memory_format = layout(self.config)
         with ExitStack() as stack:
             files = [
@@ -125,7 +125,7 @@ class TeacherFeatures:
 
 
 def _raw(maps: Tensor, memory_format: torch.memory_format) -> np.ndarray:
-    """The bytes of maps (B, C, H, W), in the order in which this layout has them in memory."""
+    """The bytes of maps (B, C, H, W), in the order of this memory layout."""
     if memory_format == torch.channels_last:
         maps = maps.permute(0, 2, 3, 1)
     return maps.cpu().contiguous().view(torch.uint8).numpy()
@@ -136,7 +136,7 @@ def _mapped(
 ) -> Tensor:
     """The content of a file as a tensor (N, C, H, W), read from the disk where it is used."""
     file.flush()
-    # The kernels choose their order of summation by the strides, so these are a kept tensor's.
+    # Strides as in memory, since the kernels' order of summation depends on them.
     strides = torch.empty(shape, device="meta", memory_format=memory_format).stride()
     # A shared mapping may be larger than memory; a private one would have to fit.
     return torch.frombuffer(mmap.mmap(file.fileno(), 0), dtype=dtype).as_strided(shape, strides)

@@ -1,4 +1,4 @@
-"""How a setting is declared: a dataclass field whose metadata holds all that is known of it.
+"""How a setting is declared: as a dataclass field, with everything about it in the metadata.
 
 Checks of choices and ranges, the keys of rows, the comments in notebooks and the schema of rows are
 all derived from this one declaration.
@@ -19,17 +19,17 @@ class Setting:
     """The declaration of a setting, apart from its type and default."""
 
     source: str  # where the default comes from
-    hint: str = ""  # for whoever sets it; where empty, notebooks list the choices
+    hint: str = ""  # the notebooks' comment; if empty, they list the choices
     row: str = ""  # its description in the schema of rows
-    choices: Collection[Any] = ()  # may be a list that grows: it is read at each check
+    choices: Collection[Any] = ()  # read at each check, since a list may grow
     low: float | None = None
     high: float | None = None
     below: float | None = None  # like `high`, but excluded
     unit: str = ""
-    methods: tuple[str, ...] | None = None  # those for which it has a meaning; None: all
+    methods: tuple[str, ...] | None = None  # the methods that have it; None: all
     trains: bool = True  # whether a trained student depends on it
     free: bool = False  # whether the paper's protocol leaves it open
-    later: bool = False  # whether a row may lack it, which then means the default
+    later: bool = False  # whether a row may lack it; it then has the default
     enforced: bool = False  # whether the schema of rows repeats choices and range
 
     @property
@@ -41,7 +41,7 @@ class Setting:
 def setting(default: Any, source: str, **said: Any) -> Any:
     """A field of RunConfig with its default and the source of that default.
 
-    said: further attributes of `Setting`.
+    said: other attributes of `Setting`.
     """
     return field(default=default, metadata={"setting": Setting(source, **said)})
 

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 HOST = re.sub(r"\W", "-", socket.gethostname())
 _numbers = itertools.count()
 ASIDE = re.compile(r"\..+\.(?P<host>[\w-]+)\.(?P<process>\d+)\.\d+\.tmp")
-ABANDONED = 86400  # seconds; a file of another machine that is older than a day has no writer
+ABANDONED = 86400  # seconds; an older file of another machine has no writer any more
 
 
 @contextmanager
@@ -52,9 +52,9 @@ def disk_errors_explained(target: Path) -> Iterator[None]:
 
 
 def sweep(folder: Path) -> list[str]:
-    """Remove what processes that were killed had begun to write in a folder; return the names.
+    """Remove the unfinished files of killed processes from a folder; return their names.
 
-    The files of running processes stay. So do those of other machines, unless they are old.
+    The files of running processes stay. So do recent files of other machines.
     """
     gone = []
     for path in folder.glob(".*.tmp") if folder.is_dir() else ():
@@ -78,8 +78,8 @@ def _abandoned(path: Path, host: str, process: int) -> bool:
 def one_at_a_time(target: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
     """The context in which no other process works on the same file.
 
-    The system ends the lock of a process that was killed. waiting: called where another process
-    holds the lock, before waiting for it. Where the file system has no locks, there is none.
+    The system releases the lock of a killed process. waiting: is called before waiting for another
+    process's lock. On a file system without locks, nothing is locked.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(target.with_name(f".{target.name}.lock"))

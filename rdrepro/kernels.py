@@ -1,7 +1,7 @@
-"""Matrix products in place of the OCE's convolutions, for images so small that phi has few cells.
+"""Matrix products that replace the OCE's convolutions where images are small and phi has few cells.
 
-A CPU's convolutions are made for large maps and are slow where phi has one or two cells a side.
-`make bench` measures the gain. What is computed and learned is the same up to rounding.
+On a CPU, convolutions are made for large maps. They are slow where phi has one or two cells a side.
+`make bench` measures the gain. Results are the same up to rounding.
 """
 
 from collections.abc import Iterator

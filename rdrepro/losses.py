@@ -33,7 +33,7 @@ def kd_loss(f_e: Sequence[Tensor], f_d: Sequence[Tensor], reduction: str = "flat
 
     "pointwise" is Eq. 2, the mean over locations of Eq. 1. "flatten" is what the authors run
     (official main.py, `loss_fucntion`): one cosine per image and layer over all C*H*W values. It
-    also compares the features' norms between locations (DEVIATIONS.md, D1).
+    also compares how the features' norms vary over locations (DEVIATIONS.md, D1).
     """
     return kd_loss_per_image(f_e, f_d, reduction).mean()
 
@@ -77,7 +77,7 @@ def mkd_loss(
 ) -> Tensor:
     """Value loss plus `weight` times the distillation loss (extension, Eq. 4): a scalar >= 0.
 
-    The report does not print the weight, its lambda. The default of 1000 is that of its code
+    The extension does not print this weight (its lambda). The default of 1000 comes from its code
     (FraqMasq/RKD_AD).
     """
     return value_loss(f_e, f_d) + weight * kd_loss(f_e, f_d, reduction)

@@ -1,8 +1,8 @@
 """Which settings have no meaning for a run, and the value that each of them has then.
 
 Configurations that differ only in such settings have the same result. `resolve` therefore refuses
-or normalises them, and rows are compared in their normal form. The keys are made of a configuration
-as it is, so that those of older rows stay.
+or normalises them, and rows are compared in their normal form. Keys are made from the configuration
+as it stands, so the keys of older rows stay valid.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Rule:
-    """Where some settings have no meaning, whatever the method's own fields are."""
+    """A condition under which some settings have no meaning, whatever the method."""
 
     names: tuple[str, ...]
     causes: tuple[str, ...]  # the settings that decide it
@@ -31,13 +31,14 @@ def _family(settings: Settings) -> str | None:
 
 
 def _is_given(settings: Settings) -> bool:
-    """Whether the data set's images and its two sides are given, so that nothing is drawn."""
+    """Whether a data set has fixed images and a fixed split, so that nothing is drawn."""
     fixed = _family(settings) in (registry.MVTEC, registry.ONE_CLASS)
     return fixed and not registry.DATASETS[settings["dataset"]].drawn
 
 
 RULES = (
-    # It draws embedded images and divides medical ones. Caltech-256's draws are its normal classes.
+    # data_seed draws embedded images and divides medical ones. Caltech-256's draws are normal
+    # classes.
     Rule(("data_seed",), ("dataset",), _is_given),
     Rule(
         ("data_seed",),
@@ -50,9 +51,9 @@ RULES = (
         ("dataset",),
         lambda s: _family(s) in (registry.ONE_CLASS, registry.MEDICAL),
     ),
-    # It is the width of the OCE, in place of which there is the teacher's own fourth stage.
+    # It is the width of the OCE, which the teacher's own fourth stage replaces here.
     Rule(("oce_width",), ("bottleneck",), lambda s: s["bottleneck"] == "pretrained"),
-    # No gradient is averaged over a batch; its size would only change how the last digits round.
+    # No gradient is averaged over a batch: its size only changes how the last digits round.
     Rule(("batch_size",), ("method",), lambda s: s["method"] in ("padim", "spade")),
     # SPADE draws nothing, while PaDiM draws its channels and every method its random weights.
     Rule(
@@ -64,7 +65,7 @@ RULES = (
 
 
 def meaningless(settings: Settings) -> dict[str, str]:
-    """The fields of RunConfig without a meaning, each with the settings that take it away.
+    """The fields of RunConfig that have no meaning, each with the settings that cause this.
 
     settings: fields of RunConfig by name. Those that are absent have their defaults, and the split
     is the data set's usual one. For example, `dataset="mvtec"` gives `{"data_seed":
@@ -79,10 +80,10 @@ def meaningless(settings: Settings) -> dict[str, str]:
 
 
 def normalised(settings: Settings) -> dict[str, Any]:
-    """Settings in their normal form, which is equal wherever the results must be equal.
+    """Settings in their normal form. Equal forms mean equal results.
 
-    Each field without a meaning has its default; the OCE's width, that of the teacher. Negative
-    zeros are zeros. settings: as for `meaningless`; the result has the same names.
+    Each field without a meaning gets its default; the OCE's width becomes the teacher's. Negative
+    zeros become zeros. settings: as for `meaningless`; the result has the same names.
     """
     plain = {k: v + 0.0 if isinstance(v, float) else v for k, v in settings.items()}  # no -0.0
     method = plain.get("method", DEFAULTS["method"])

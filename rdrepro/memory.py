@@ -1,4 +1,4 @@
-"""How much memory and disk the teacher's features may take, and the message without memory."""
+"""How much memory and disk the teacher's features may take, and the error when memory runs out."""
 
 import os
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def memory_errors_explained(config: RunConfig, device: torch.device) -> Iterator
         if not out_of_memory and "can't allocate memory" not in str(error):
             raise
         size = f"image_size (now {config.image_size})"
-        if "batch_size" in meaningless(vars(config)):  # a memory bank is what is large
+        if "batch_size" in meaningless(vars(config)):  # it is the memory bank that is large
             raise MemoryError(f"out of memory; lower {size}") from None
         raise MemoryError(
             f"out of memory; lower batch_size (now {config.batch_size}), {size} or the features' "
@@ -54,13 +54,13 @@ def cache_budget(device: torch.device) -> float:
 
 
 def features_folder() -> Path:
-    """The folder whose disk may hold features: that of the results or its nearest parent."""
+    """The folder whose disk may hold features: the results folder or its nearest parent."""
     results = paths.results_dir()
     return next(folder for folder in (results, *results.parents) if folder.is_dir())
 
 
 def check_features_disk(needed: int) -> None:
-    """Raise OSError where so many bytes of features would leave too little of the disk free."""
+    """Raise OSError if features of this many bytes would leave too little space on the disk."""
     folder = features_folder()
     free = disk_usage(folder).free
     if needed + DISK_LEFT > free:

@@ -27,7 +27,7 @@ def register(name: str) -> Callable[[type[Detector]], type[Detector]]:
         if not name or name in DETECTORS:
             raise ValueError(f"method={name!r} is taken or empty; give the detector another name")
         if not issubclass(kind, Detector):
-            raise TypeError(f"{kind.__name__} is no Detector; derive it from rdrepro.Detector")
+            raise TypeError(f"{kind.__name__} is not a Detector; derive it from rdrepro.Detector")
         DETECTORS[name] = kind
         if name not in METHODS:
             METHODS.append(name)

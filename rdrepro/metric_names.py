@@ -11,7 +11,7 @@ class Metric:
     title: str  # in tables and figures
     about: str
     required: bool = False  # whether every row has it
-    printed: str = ""  # its name in results/paper, the papers' printed values
+    printed: str = ""  # its name in results/paper, with the printed values
 
 
 METRICS = (

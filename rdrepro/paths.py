@@ -42,5 +42,5 @@ def existing(path: str | Path) -> Path | None:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # a name that no file can have
+    except OSError:  # an impossible file name
         return False

@@ -16,9 +16,9 @@ EXTENSION = {
     "teacher_bn": "train",
     "epochs": 199,
 }
-# The extension's text at its word: Eqs. 1-2, the frozen teacher of Sec. 3.1, the sum of Eq. 5, and
-# the sizes and the optimiser of Sec. 4.1. What it leaves out (batch, sigma, the OCE's width) is the
-# first paper's, whose directives it follows (Sec. 4).
+# The extension's text taken literally: Eqs. 1-2, the frozen teacher of Sec. 3.1, the sum of Eq. 5,
+# and the sizes and the optimiser of Sec. 4.1. What it leaves out (batch, sigma, the OCE's width) is
+# taken from the first paper, which it says it follows (Sec. 4).
 EXTENSION_PRINTED = {
     "image_size": 224,
     "loss_reduction": "pointwise",
@@ -35,12 +35,12 @@ MEDICAL = {**EXTENSION, "dataset": "head_ct"}
 # MKD as its authors' code runs it (rohban-lab/Knowledge_Distillation_AD: train.py, config.yaml).
 # The betas are Adam's defaults; 64 is the batch size of its first configurations.
 MKD = {"backbone": "vgg16", "batch_size": 64, "lr": 0.001, "beta1": 0.9, "beta2": 0.999}
-# The same by data set; drawn categories have MVTec AD's settings. Epochs: one more than config.yaml
-# says, since the loop is range(num_epochs + 1) (E14).
+# The settings that depend on the data set; drawn categories have those of MVTec AD. The loop is
+# range(num_epochs + 1), so there is one epoch more than config.yaml says (E14).
 MKD_EPOCHS = {"mnist": 52, "fashion_mnist": 52, "cifar10": 202, "mvtec": 602, "synthetic": 602}
 MKD_OTHER_EPOCHS = 202
 # Image sizes: dataloader.py and, for MVTec AD, the first config.yaml (E15). Data sets without a
-# loader there have the size of the extension, whose Table 3 compares with MKD.
+# loader there have the image size of the extension, whose Table 3 lists MKD.
 MKD_IMAGE_SIZE = {
     "mnist": 32,
     "fashion_mnist": 32,
@@ -58,10 +58,9 @@ PADIM_FEW_CHANNELS = 100  # Defard et al. 2021, Sec. 4: of the 448 of ResNet-18
 
 
 def mkd_settings(preset: dict[str, Any], dataset: str) -> dict[str, Any]:
-    """MKD's settings for a data set, where the user chooses nothing.
+    """MKD's default settings for a data set.
 
-    The preset of another method still decides everything except the teacher, the batch size and the
-    optimiser.
+    With the preset of another method, only the teacher, the batch size and the optimiser are MKD's.
     """
     usual = {
         **MKD,
@@ -76,9 +75,9 @@ def mkd_settings(preset: dict[str, Any], dataset: str) -> dict[str, Any]:
 
 
 def _ours(preset: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
-    """Reverse Distillation's settings, where the user chooses nothing.
+    """Reverse Distillation's default settings.
 
-    The OCE has the teacher's own width, and the layers that are trained are also scored.
+    The OCE has the teacher's width, and the scored layers are the trained ones.
     """
     settings = preset | chosen
     if settings.get("bottleneck", RunConfig.bottleneck) != RunConfig.bottleneck:
@@ -100,7 +99,7 @@ def _mkd(preset: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
     return mkd_settings(preset, (preset | chosen).get("dataset", RunConfig.dataset))
 
 
-# The settings of a method where the user chooses nothing, from (preset, chosen settings).
+# The default settings of a method, as a function of (preset, chosen settings).
 USUAL: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]] = {
     OURS: _ours,
     "padim": _padim,
@@ -120,7 +119,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     # The extension's Tables 1 and 2, and its Table 4, whose L_MKD has early stopping.
     "extension": EXTENSION,
     "extension_mkd": {**EXTENSION, **STOPPED, "loss": "mkd_coded"},
-    # The same by its text. Its other columns are changes of it, such as loss=mkd or score=kd_loss.
+    # The same according to its text. Other columns change it, for example by loss=mkd or
+    # score=kd_loss.
     "extension_printed": EXTENSION_PRINTED,
     # The columns of the extension's Table 3 for one data set; they differ in training and score.
     "medical": MEDICAL,
@@ -145,8 +145,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "epochs": 5,
         "score": "sum",
     },
-    # One combination for every class and data set: the switches that helped on each of the three
-    # classes of the grid. The epochs are so few that two cores can run it (O15,
+    # One combination for all classes and data sets: the switches that helped on each of the three
+    # classes of the grid. It has few epochs, so that two cores can run it (O15,
     # study/novelty_choice.py).
     "novelty_tuned": {
         "dataset": "mnist",
@@ -173,9 +173,9 @@ SELECTED = ("novelty_tuned",)
 
 
 def selection(preset: str, dataset: str, normal_class: int | None) -> str | None:
-    """The sentence in a row that says on which images a preset's settings were chosen.
+    """The sentence in a row that says which images were used to choose a preset's settings.
 
-    None for a preset whose settings were not chosen by a validation.
+    None for a preset whose settings were not chosen by validation.
     """
     if preset not in SELECTED:
         return None
@@ -197,5 +197,5 @@ def preset_settings(name: str) -> dict[str, Any]:
     name = ALIASES.get(name, name)
     if name not in PRESETS:
         known = (AUTO, *PRESETS, *ALIASES)
-        raise ValueError(f"preset={name!r} is none of {', '.join(known)}.{nearest(name, known)}")
+        raise ValueError(f"preset={name!r} is not one of {', '.join(known)}.{nearest(name, known)}")
     return dict(PRESETS[name])

@@ -1,7 +1,7 @@
 """A progress bar with time left, in a terminal or as one line of a notebook's cell.
 
-What a notebook shows also carries a mark for whoever reads the kernel's messages, such as
-`runs.engine`: PROGRESS with the state of a bar, SENTENCE with a sentence. Marks are transient data,
+In a notebook, each message also carries a mark for programs that read the kernel's messages, such
+as `runs.engine`. PROGRESS marks the state of a bar, SENTENCE a sentence. Marks are transient data,
 which no notebook file keeps.
 """
 
@@ -14,15 +14,14 @@ from typing import Any
 from tqdm import TqdmWarning, tqdm
 
 with warnings.catch_warnings():
-    # Other packages load it, and in a notebook it warns then that ipywidgets are missing.
+    # Other packages load it; in a notebook it would then warn that ipywidgets are missing.
     warnings.simplefilter("ignore", TqdmWarning)
     from tqdm import auto  # noqa: F401
 
-# What is written to a file keeps every update. So there are about fifty updates, but at least one a
-# minute.
+# A file keeps every update, so there are only about fifty, but at least one a minute.
 UPDATES = 50
 FASTEST, SLOWEST = 2, 60  # seconds between updates
-NOTEBOOK_PAUSE = 1  # the same in a notebook, whose line is replaced
+NOTEBOOK_PAUSE = 1  # the same in a notebook, where the line is replaced
 PROGRESS, SENTENCE = "rdrepro.progress", "rdrepro.sentence"
 
 
@@ -41,7 +40,7 @@ def progress(
         return NotebookBar(shell, iterable, description, **options)
     pause = min(SLOWEST, max(FASTEST, expected_seconds / UPDATES))
     if options.get("leave") is False and not sys.stderr.isatty():
-        options["disable"] = True  # a file would keep what is meant to vanish
+        options["disable"] = True  # a file would keep a bar that is meant to vanish
     return tqdm(iterable, description, mininterval=pause, maxinterval=pause, **options)
 
 
@@ -66,8 +65,8 @@ def _notebook_shell() -> Any:
 class Line:
     """The line of a notebook's cell that all bars of the cell share.
 
-    It shows the bar that was opened last. Once every bar is closed, the last one stays, unless it
-    has leave=False and there was one without.
+    It shows the bar that was opened last. Once all bars are closed, the last one stays. A bar with
+    leave=False stays only if there was no other kind.
     """
 
     current: "Line | None" = None
@@ -107,8 +106,8 @@ class NotebookBar(tqdm):
     """A bar that is drawn on its cell's line."""
 
     def __init__(self, shell: Any, *arguments: Any, **options: Any):
-        # A width and a height keep tqdm from asking for those of a terminal. With miniters=1 its
-        # watching thread, whose output would belong to no cell, has nothing to do.
+        # A given width and height keep tqdm from asking a terminal for them. miniters=1 keeps its
+        # monitor thread idle, whose output would belong to no cell.
         fixed = {"gui": True, "miniters": 1, "ascii": False, "ncols": 120, "nrows": 1}
         super().__init__(*arguments, mininterval=NOTEBOOK_PAUSE, **fixed, **options)
         if not self.disable:
@@ -117,10 +116,10 @@ class NotebookBar(tqdm):
             self.refresh()
 
     def state(self) -> tuple[str, dict[str, Any]]:
-        """The bar as a cell shows it, and what PROGRESS says of it.
+        """The bar as a cell shows it, and the state that PROGRESS carries.
 
-        That is a text as in "training 45 %, epoch 9 of 20, loss 0.1, 00:07 left", and whether the
-        bar is one to be left and has begun.
+        The state is a text such as "training 45 %, epoch 9 of 20, loss 0.1, 00:07 left", and
+        whether the bar has begun and will stay.
         """
         ending = "{remaining} left"
         if self.disable:  # it is closed
@@ -139,10 +138,10 @@ class NotebookBar(tqdm):
         return True
 
     def clear(self, nolock: bool = False) -> None:
-        """Nothing is in the way of other output: each output of a cell has its own place."""
+        """Do nothing: each output of a cell has its own place, so a bar hides no other output."""
 
     def close(self) -> None:
-        """Show the final state, or the bar around this one where there is one."""
+        """Show the final state or, if this bar is inside another one, the outer bar."""
         if not getattr(self, "disable", True):
             super().close()
             self.line.remove(self)

@@ -1,7 +1,7 @@
 """Every data set by name: its family, its content, its folders and its splits.
 
-An entry here holds all that the package knows of a data set before opening it. Nothing is read from
-disk, and neither torch nor a reader of images is imported.
+An entry holds everything that the package knows about a data set before opening it. This module
+reads nothing from disk and imports neither torch nor an image reader.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ OBJECTS = (
 )
 NUMERALS = tuple("0123456789")
 FOLDS = 5  # our choice (O18)
-FOLDED = ("blocks", "kfold")  # the splits with FOLDS parts, in which every normal is tested once
-# For split="validation": normal images to train on, and those of each label to choose by.
+FOLDED = ("blocks", "kfold")  # the splits with FOLDS parts; each normal image is tested once
+# For split="validation": normal images to train on, and images of each label to choose settings by.
 CHOICE_TRAIN, CHOICE_TEST = 1000, 500
 DRAWN = "DRAWN.txt"  # a file that marks drawn scans, so that they are never read as real ones
 
@@ -75,7 +75,7 @@ class DataSet:
     layout: Layout = Layout()
     # one class against the others
     normalised: bool = True  # whether the authors' loader normalises (official dataset.py, D9)
-    test_images: int | None = None  # how many a verdict needs: the whole test set
+    test_images: int | None = None  # in the whole test set, which a verdict needs
     inlier_categories: tuple[int, ...] = (1,)
     # medical
     parts: tuple[Folder, ...] = ()  # empty: labels are read from labels.csv, as for Head CT
@@ -100,9 +100,9 @@ class DataSet:
 
 NO_NUMBER = "No number below can be compared with the papers."
 MVTEC_PAGE = "https://www.mvtec.com/company/research/datasets/mvtec-ad"
-# The link on MVTec's page changes from time to time; this one is of 2026 (see anomalib's pull
-# request 3673). The archive stayed the same: the SHA-256 is that of DOWNLOAD_INFO in anomalib,
-# src/anomalib/data/datamodules/image/mvtecad.py, under each of the links.
+# The link on MVTec's page changes from time to time; this one is from 2026 (see anomalib's pull
+# request 3673). The archive has stayed the same: its SHA-256 is the one in DOWNLOAD_INFO of
+# anomalib, src/anomalib/data/datamodules/image/mvtecad.py.
 MVTEC_SOURCE = Source(
     page=MVTEC_PAGE,
     url=(
@@ -111,7 +111,7 @@ MVTEC_SOURCE = Source(
     ),
     sha256="cf4313b13603bec67abb49ca959488f7eedce2a9f7795ec54446c649ac98cd3d",
     size=5_264_982_680,
-    unpacked=5_400_000_000,  # our estimate: PNG files, which the archive hardly shortens
+    unpacked=5_400_000_000,  # our estimate: an archive hardly compresses PNG files
     licence="CC BY-NC-SA 4.0, for non-commercial use",
     licence_url="https://creativecommons.org/licenses/by-nc-sa/4.0/",
 )
@@ -235,7 +235,7 @@ ENTRIES = (
         how_to_get="synthetic.scans.write_scans draws it there",
         splits=("kfold", "report"),
         banner=(
-            f"EMBEDDED DATA: these scans are drawn by rdrepro and are of no patient. {NO_NUMBER}"
+            f"EMBEDDED DATA: these scans are drawn by rdrepro and show no patient. {NO_NUMBER}"
         ),
     ),
 )
@@ -249,7 +249,7 @@ def of_family(family: str) -> tuple[str, ...]:
 
 
 def title_of(dataset: str) -> str:
-    """A data set's name as tables write it. Any other text is returned as it is."""
+    """A data set's title, as tables write it. Any other text is returned as it is."""
     return DATASETS[dataset].title if dataset in DATASETS else dataset
 
 
@@ -267,7 +267,7 @@ def check_category(category: str, dataset: str = "mvtec") -> None:
     if category not in known:
         whose = "MVTec AD" if known == MVTEC_CATEGORIES else entry.title
         raise ValueError(
-            f"category={category!r} is none of the {len(known)} categories of {whose}."
+            f"category={category!r} is not one of the {len(known)} categories of {whose}."
             f"{nearest(category, known)}"
         )
 
@@ -279,7 +279,7 @@ def check_class(dataset: str, normal_class: int | None) -> None:
     if normal_class not in range(len(classes)):
         named = ", ".join(f"{i} {name}" for i, name in enumerate(classes))
         known = f"0 to {len(classes) - 1}" if classes == NUMERALS else named
-        raise ValueError(f"normal_class={normal_class!r} is no class of {dataset}: {known}")
+        raise ValueError(f"normal_class={normal_class!r} is not a class of {dataset}: {known}")
 
 
 def check_split(dataset: str, split: str, fold: int | None) -> None:

@@ -1,4 +1,4 @@
-"""What the rest of a training depends on, so that an interrupted one goes on to the same bit."""
+"""Everything that the rest of a training depends on, so that resuming it changes no bit."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")  # of Adam, for each parameter
 
 @dataclass
 class TrainingState:
-    """A training at the end of a step: everything on which the steps that follow depend."""
+    """The state of a training after a step: everything that the later steps depend on."""
 
     model: Detector
     optimiser: torch.optim.Optimizer
@@ -23,9 +23,9 @@ class TrainingState:
     stopping: EarlyStopping | None = None
     history: list[dict[str, float]] = field(default_factory=list)  # one entry per finished epoch
     order: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))  # (N,)
-    done: int = 0  # images of this epoch that were trained on
-    loss: float = 0.0  # summed over them
-    seconds: float = 0.0  # that they took
+    done: int = 0  # images of this epoch seen so far
+    loss: float = 0.0  # summed over these images
+    seconds: float = 0.0  # that these images took
 
     def modules(self) -> torch.nn.ModuleDict:
         """The modules that training changes."""
@@ -34,7 +34,7 @@ class TrainingState:
 
 
 def capture(state: TrainingState) -> Saved:
-    """The tensors and facts of a training's state."""
+    """The tensors and the plain values of a training's state."""
     tensors = {f"model.{k}": v for k, v in state.modules().state_dict().items()}
     for number, moments in state.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{number}.{name}": value for name, value in moments.items()}
@@ -50,7 +50,7 @@ def capture(state: TrainingState) -> Saved:
 def restore(state: TrainingState, saved: Saved) -> None:
     """Bring a training to the state that `capture` returned.
 
-    Raises ValueError, and changes nothing, where that was the state of another training.
+    Raises ValueError, and changes nothing, if the state belongs to another training.
     """
     tensors, facts = saved
     _check(state, tensors, facts)

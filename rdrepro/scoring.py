@@ -28,10 +28,11 @@ def anomaly_map(
 ) -> Tensor:
     """Anomaly map S_AL of Eq. 3, smoothed by a Gaussian.
 
-    f_e, f_d: K tensors (B, C_k, H_k, W_k). layers: those that are combined, counted from 1; by
+    f_e, f_d: K tensors (B, C_k, H_k, W_k). layers: the layers to combine, counted from 1; by
     default all K. sigma: in pixels; 0 for no smoothing. Returns (B, H, W), upsampled to `size`;
     higher = more anomalous. With K layers, "sum" gives values in [0, 2 K], "product" in [0, 2^K].
-    The defaults (sum, sigma 4, aligned corners) are those of official test.py, `cal_anomaly_map`.
+    The defaults (sum, sigma 4, aligned corners) are those of the official test.py,
+    `cal_anomaly_map`.
     """
     if combine not in COMBINATIONS:
         raise ValueError(f"combine={combine!r} is not one of {', '.join(COMBINATIONS)}")

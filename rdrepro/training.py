@@ -42,17 +42,17 @@ def fit(
     """Minimise a detector's `batch_loss`; return the history, one row per epoch.
 
     One seed gives one history and one model, to the bit, on one device (processor or GPU), with one
-    number of threads, the same versions of the libraries and the same batches. How much memory is
-    free changes nothing, as long as features are kept, in memory or in a file. The history's
-    `attrs["features"]` says so (`TeacherFeatures.source`).
+    number of threads, the same versions of the libraries and the same batches. Free memory makes no
+    difference as long as features are kept, in memory or in a file. The history's
+    `attrs["features"]` says where they were kept (`TeacherFeatures.source`).
 
     Its columns are epoch, loss (mean over images) and seconds. `look` is called with the model
     every `eval_every` epochs; its metrics go into the history and select nothing. validation:
     images for early stopping; needed if the setting `early_stopping` is on. The model then keeps
-    the state of the epoch in which their loss was lowest, not of the last epoch. checkpoint:
-    where the state of an interrupted training is found and that of this one is kept. A training
-    that goes on ends as it would have ended undisturbed, to the bit. Raises RuntimeError when the
-    loss is not finite and MemoryError when memory runs out.
+    the state of the epoch in which their loss was lowest, not of the last epoch. checkpoint: holds
+    the state of an interrupted training, and receives the state of this one. A resumed training
+    ends as it would have without the interruption, to the bit. Raises RuntimeError when the loss is
+    not finite and MemoryError when memory runs out.
     """
     device = torch.device(device)
     with memory_errors_explained(config, device), full_precision_kernels():
@@ -90,7 +90,7 @@ def _run_epochs(
         except ValueError as error:
             say(f"The checkpoint does not fit, since {error}; training starts anew.")
         else:
-            features.note_source(saved[1].get("features"))  # of the part before the interruption
+            features.note_source(saved[1].get("features"))  # from before the interruption
     trained = len(state.history) * len(features) + state.done
     images = config.epochs * len(features)
     seconds *= 1 - trained / images
@@ -182,7 +182,7 @@ def _adam(model: Detector, config: RunConfig) -> torch.optim.Adam:
 def _announce(
     config: RunConfig, features: TeacherFeatures, seconds: float, first: int | None
 ) -> None:
-    """Say how long a training takes. first: the epoch in which an interrupted one goes on."""
+    """Say how long training will take. first: the epoch in which it resumes, if any."""
     cheaper = any(getattr(config, k) != v for k, v in PRESETS["quick"].items())
     advice = "; preset=quick takes minutes" if cheaper and seconds > LONG else ""
     steps = config.epochs * math.ceil(len(features) / config.batch_size)

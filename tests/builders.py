@@ -14,7 +14,7 @@ from rdrepro.config import RunConfig
 from rdrepro.runs.rows import load_runs, save_row
 
 ROOT = Path(__file__).parents[1]  # of the checkout: `paths.ROOT` is elsewhere in a test
-# A committed row of the demo, of which every made-up row is a changed copy.
+# A committed row of the demo. Every made-up row is a changed copy of it.
 TEMPLATE = json.loads(next((ROOT / "results/runs/readme").glob("*.json")).read_text())
 MOMENT = "2026-01-01T00:00:00+00:00"
 
@@ -30,10 +30,10 @@ def make_row(
     status: str = "complete",
     **config: Any,
 ) -> dict[str, Any]:
-    """A clean, valid row of the paper's protocol, but for what is named.
+    """A clean, valid row of the paper's protocol, with the given changes.
 
-    Keywords that are no part of a row are fields of its configuration. Its key is made of its
-    content, so that the same row always has the same name.
+    Keywords that are not parts of a row are fields of its configuration. The key depends on the
+    content only, so the same row always has the same name.
     """
     row = copy.deepcopy(TEMPLATE)
     settings = asdict(RunConfig()) | config
@@ -46,8 +46,8 @@ def make_row(
     row["history"] = row["history"] if history is None else dict(history)
     content = json.dumps([row["config"], row["metrics"], row["scores"]], sort_keys=True)
     key = hashlib.sha256(content.encode()).hexdigest()[:16]
-    told = {"dirty": False, "finished": MOMENT, "eval_key": key}
-    row["provenance"] |= told | dict(provenance)
+    usual = {"dirty": False, "finished": MOMENT, "eval_key": key}
+    row["provenance"] |= usual | dict(provenance)
     return row
 
 

@@ -1,6 +1,6 @@
 """How many examples the fuzz tests try, and text that was written to do harm.
 
-They try 100 in all, always the same ones. With RDREPRO_FUZZ=1000 they try as many, drawn anew.
+They try the same 100 every time. With RDREPRO_FUZZ=1000 they try 1000 new ones.
 """
 
 import os

@@ -42,7 +42,7 @@ def tokens(cell: object, digits: int = 6) -> list[str]:
         return [str(cell)]
     if isinstance(cell, float):
         return [f"{round(cell, digits) + 0:g}"]
-    text = str(cell).strip()
+    text = str(cell).strip().replace("\u00a0", " ")
     if text in VERDICTS or WITH_REASON.fullmatch(text):
         return [text]
     if NUMERIC.fullmatch(text):

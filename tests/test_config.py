@@ -128,7 +128,7 @@ def test_settings_are_parsed_in_their_own_type(name, text, value):
 
 
 def test_an_unknown_setting_is_refused_with_the_nearest_name():
-    with pytest.raises(ValueError, match=r"'epoch' is no setting\. Did you mean 'epochs'"):
+    with pytest.raises(ValueError, match=r"'epoch' is not a setting\. Did you mean 'epochs'"):
         parse("epoch", 1)
 
 
@@ -141,7 +141,7 @@ def test_a_configuration_parses_what_it_is_given():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"category": "botle"}, "category='botle' is none .* Did you mean 'bottle'"),
+        ({"category": "botle"}, "category='botle' is not one .* Did you mean 'bottle'"),
         ({"image_size": 250}, "not a multiple of 32.* 224 and 256"),
         ({"epochs": 0}, "epochs=0 must be at least 1"),
         ({"sigma": -1}, "sigma=-1.0 must be at least 0"),
@@ -187,7 +187,7 @@ def test_overrides():
         "map_combine": "product",
     }
     assert parse_overrides("") == {}
-    with pytest.raises(ValueError, match=r"'oce_with' is no setting\. Did you mean 'oce_width'"):
+    with pytest.raises(ValueError, match=r"'oce_with' is not a setting\. Did you mean 'oce_width'"):
         parse_overrides("oce_with=64")
     with pytest.raises(ValueError, match="epochs is given twice in overrides"):
         parse_overrides("epochs=1 epochs=2")

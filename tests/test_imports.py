@@ -66,7 +66,7 @@ def test_what_an_import_loads(code, may_load):
 
 def test_a_misspelt_parameter_is_refused_before_torch_is_loaded():
     packages, message = loaded(MISSPELT)
-    assert "'categroy' is no parameter. Did you mean 'category'?" in message
+    assert "'categroy' is not a parameter. Did you mean 'category'?" in message
     assert "torch" not in packages
 
 

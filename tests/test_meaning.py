@@ -175,5 +175,5 @@ def test_spades_maps_are_those_of_any_seed_and_padims_are_not(maps):
 
 
 @pytest.mark.parametrize("method", ["padim", "spade"])
-def test_the_batch_size_changes_a_bank_by_rounding_alone(maps, method):
+def test_the_batch_size_changes_a_memory_bank_by_rounding_alone(maps, method):
     torch.testing.assert_close(maps(method, batch_size=2), maps(method, batch_size=6))

@@ -9,7 +9,8 @@ from rdrepro.config import METHODS
 from rdrepro.detector import Detector
 from rdrepro.methods import DETECTORS, register
 from rdrepro.runs.checks import check_run
-from rdrepro.study.tables import beside_print, beside_table, row_table
+from rdrepro.study.one_run import compared_with_paper
+from rdrepro.study.tables import beside_table, row_table
 from rdrepro.training import HISTORY
 
 
@@ -51,7 +52,7 @@ def test_a_name_is_registered_once_and_only_for_a_detector(far_from_mean):
     for taken in ("", "padim", "far_from_mean"):
         with pytest.raises(ValueError, match="is taken or empty"):
             register(taken)(far_from_mean)
-    with pytest.raises(TypeError, match="is no Detector"):
+    with pytest.raises(TypeError, match="is not a Detector"):
         register("something")(dict)
 
 
@@ -84,7 +85,7 @@ def test_its_rows_on_real_data_have_lines_of_their_own_without_printed_numbers(r
     table = beside_table(rd.load_runs(run.results_dir / "runs"), "own")
     assert len(table) == 3 and set(table["study"]) == {"own"}
     assert table["printed"].isna().all()
-    assert list(beside_print(row["metrics"], run)) == ["ours (%)"]
+    assert list(compared_with_paper(row["metrics"], run)) == ["ours (%)"]
 
 
 def test_it_may_have_only_the_fields_of_all_methods(far_from_mean, small_mvtec):

@@ -26,7 +26,7 @@ def test_the_papers_preset_is_the_defaults():
 
 
 def test_an_unknown_preset_is_refused_with_the_nearest_name():
-    with pytest.raises(ValueError, match=r"preset='quik' is none of auto, .*Did you mean 'quick'"):
+    with pytest.raises(ValueError, match=r"preset='quik' is not one of auto, .*mean 'quick'"):
         preset_settings("quik")
 
 
@@ -104,7 +104,7 @@ PRINTED_BY_THE_EXTENSION = {
 
 
 @pytest.mark.parametrize("dataset", ["mvtec", "head_ct", "brain_mri", "retinal_oct"])
-def test_the_extensions_text_at_its_word_runs_on_all_of_its_data(dataset):
+def test_the_literal_text_of_the_extension_runs_on_all_of_its_data(dataset):
     config = configure(preset_settings("extension_printed"), {"dataset": dataset}, "float32")
     found = {name: getattr(config, name) for name in PRINTED_BY_THE_EXTENSION}
     assert found == PRINTED_BY_THE_EXTENSION

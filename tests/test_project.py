@@ -1,6 +1,7 @@
 """The project's own files: one list of dependencies, no outputs, no paths, README's commands."""
 
 import ast
+import functools
 import io
 import re
 import shutil
@@ -17,7 +18,10 @@ from builders import ROOT
 from packaging.requirements import Requirement
 
 import rdrepro
+from rdrepro import paths
 from rdrepro.study.blocks import fill_block
+from rdrepro.study.catalogue import TABLES as CATALOGUED
+from rdrepro.study.results_page import anchor, results_page
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # What a module is called where the package that installs it is called otherwise.
@@ -65,7 +69,7 @@ def test_every_import_is_declared():
     sources = {name: list((ROOT / name).rglob("*.py")) for name in folders}
     assert all(sources.values())
     found = set()
-    for path in (p for paths in sources.values() for p in paths):
+    for path in (file for files in sources.values() for file in files):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 found |= {alias.name.split(".")[0] for alias in node.names}
@@ -79,14 +83,67 @@ def test_every_import_is_declared():
 
 @pytest.fixture(scope="module")
 def committed_texts():
-    return [(ROOT / name).read_text() for name in ("README.md", "DEVIATIONS.md")]
+    return {name: (ROOT / name).read_text() for name in ("README.md", "DEVIATIONS.md")}
 
 
 def test_the_generated_tables_are_those_of_the_rows(committed_blocks, committed_texts):
     for name, content in committed_blocks.items():
-        marked = [text for text in committed_texts if f"<!-- {name}:" in text]
-        assert len(marked) == 1
+        marked = [text for text in committed_texts.values() if f"<!-- {name}:" in text]
+        assert len(marked) == 1, name
         assert fill_block(marked[0], name, content) == marked[0], "run `make tables`"
+
+
+def test_results_md_is_made_of_the_rows(committed_runs, monkeypatch):
+    monkeypatch.setattr(paths, "ROOT", ROOT)  # whose coverage.csv is read
+    page = results_page(committed_runs, ROOT / "results" / "runs")
+    assert (ROOT / "RESULTS.md").read_text() == page, "run `make tables`"
+
+
+PAGES = ("README.md", "GUIDE.md", "RESULTS.md")
+
+
+def test_the_readme_is_short_and_its_tables_narrow(committed_texts):
+    lines = committed_texts["README.md"].splitlines()
+    assert len(lines) <= 160
+    tables = [line for line in lines if line.startswith("|")]
+    assert tables and max(line.count(" | ") + 1 for line in tables) <= 6
+    for block in re.findall(r"(?:^    .*\n)+", committed_texts["README.md"], flags=re.M):
+        assert max(map(len, block.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_between_the_pages_lead_somewhere(name):
+    text = (ROOT / name).read_text()
+    targets = re.findall(r"\]\((?!http)([^)#]*)(?:#([^)]+))?\)", text)
+    assert targets
+    for file, heading in targets:
+        page = ROOT / (file or name)
+        assert page.exists(), file
+        if heading:
+            titles = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.M)
+            assert heading in map(anchor, titles), heading
+
+
+def test_the_readmes_python_runs(committed_texts, tiny_demo, monkeypatch):
+    """The block as it stands, with fewer epochs and smaller images."""
+    [code] = re.findall(r"```python\n(.*?)```", committed_texts["README.md"], flags=re.S)
+    assert len(code.strip().splitlines()) <= 8
+    monkeypatch.setattr(rdrepro, "resolve", functools.partial(rdrepro.resolve, **tiny_demo))
+    names = {}
+    exec(code, names)
+    assert set(names["metrics"]) >= {"image_auroc", "pixel_auroc", "pixel_aupro"}
+    assert all(0 <= value <= 1 for value in names["metrics"].values())
+
+
+@pytest.fixture
+def tiny_demo(tmp_path):
+    """Settings that make the demo quick."""
+    return {"epochs": 1, "image_size": 64, "results_dir": str(tmp_path / "results")}
+
+
+def test_the_readmes_study_commands_name_tables_of_the_catalogue(committed_texts):
+    named = re.findall(r"make study TABLE=(\w+)", committed_texts["README.md"])
+    assert set(named) <= set(CATALOGUED) and len(set(named)) == len(set(CATALOGUED.values()))
 
 
 def test_the_version_is_one():

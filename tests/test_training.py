@@ -61,8 +61,8 @@ def make_batches_matter(teacher):
     [{}, {"image_size": 96}, {"image_size": 96, "precision": "bfloat16"}],
     ids=["channels first", "channels last", "bfloat16"],
 )
-def test_how_much_memory_is_free_changes_nothing(setting, monkeypatch, settings):
-    """Ten epochs of a batch of four images and one of two; only features computed anew differ."""
+def test_free_memory_changes_nothing(setting, monkeypatch, settings):
+    """Ten epochs of a batch of four images and one of two; only recomputed features differ."""
     results = {}
     for source in SOURCES:
         make_room(monkeypatch, source)

@@ -1,4 +1,4 @@
-"""What PaDiM and SPADE share: a memory bank of normal images' features, and the search in it."""
+"""The part that PaDiM and SPADE share: a memory bank of normal features, and the search in it."""
 
 import time
 from abc import abstractmethod
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 class MemoryDetector(Detector):
     """A frozen encoder and a memory bank of its features of normal images.
 
-    `remember(batches)` fills the bank. For images (B, 3, H, W) in [0, 1], `anomaly_map(images)`
-    returns (B, H, W) and `image_score(images)` (B,), both higher = more anomalous. Maps are
-    upsampled and smoothed as Reverse Distillation's are, so that only the method differs.
+    `remember(batches)` fills the memory bank. For images (B, 3, H, W) in [0, 1],
+    `anomaly_map(images)` returns (B, H, W) and `image_score(images)` (B,), both higher = more
+    anomalous. Maps are upsampled and smoothed in the same way as those of Reverse Distillation.
     """
 
     def __init__(self, teacher: Teacher, config: RunConfig):
@@ -71,11 +71,11 @@ class MemoryDetector(Detector):
 
     @abstractmethod
     def remember(self, batches: Iterable[Tensor]) -> None:
-        """Fill the bank from batches of normal images (B, 3, H, W)."""
+        """Fill the memory bank from batches of normal images (B, 3, H, W)."""
 
     @abstractmethod
     def search(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
-        """The distances (B, h, w) of features to the bank, and the image scores (B,).
+        """The distances (B, h, w) of features to the memory bank, and the image scores (B,).
 
         The scores may be None. Each image's score is then the maximum of its map.
         """

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FEATURES_MEAN, FEATURES_STD = (0.48235, 0.45882, 0.40784), (1 / 255,) * 3
 # Output channels of the cloner's convolutions, block by block (official network.py, "B").
 CLONER = ((16, 16), (16, 128), (16, 16, 256), (16, 16, 512), (16, 16, 512))
-GRADIENT_PIXELS = 4 * 256**2  # tested at once: few, since gradients need every layer's output
+GRADIENT_PIXELS = 4 * 256**2  # at once: few, since gradients need every layer's output
 UNSCORED = 1  # the first of the four trained layers is not scored (official test_functions.py)
 
 
@@ -41,7 +41,7 @@ class VGG16(nn.Module):
 
     The maps are (B, C_k, H / s_k, W / s_k) with C = 128, 256, 512, 512 and s = 4, 8, 16, 32. Unlike
     in `Teacher`, gradients pass through to the images. normalise="none": images are not normalised.
-    This is what the official loaders do, except that of CIFAR-10.
+    All official loaders do this, except the one for CIFAR-10.
     """
 
     def __init__(self, weights: Weights, normalise: str = "none"):
@@ -112,7 +112,7 @@ def restoration_loss(f_e: Sequence[Tensor], f_d: Sequence[Tensor], weight: float
     direction loss is one minus the cosine of all C*H*W values. The value loss is the mean of their
     squared differences. The official loss_functions.py returns the mean over the batch.
     """
-    # In memory the maps have channels last. In this order, flattening copies nothing.
+    # The maps are stored channels last. In this order, flattening copies nothing.
     f_e, f_d = ([at_least_float32(f).permute(0, 2, 3, 1) for f in maps] for maps in (f_e, f_d))
     value = sum((e - d).square().flatten(1).mean(dim=1) for e, d in zip(f_e, f_d, strict=True))
     return kd_loss_per_image(f_e, f_d, "flatten") + weight * value

@@ -11,16 +11,16 @@ from rdrepro.models.teacher import Teacher
 from rdrepro.models.weights import Weights
 
 REGULARISER = 0.01  # epsilon in Sec. 3.2 of PaDiM's paper
-BLOCK_BYTES = 2**28  # of covariances that are computed at once
+BLOCK_BYTES = 2**28  # for the covariances computed at once
 
 
 class PaDiM(MemoryDetector):
     """Mahalanobis distance to the normal features of the same location, over random channels.
 
-    For each of the P locations of the finest map, the bank holds a mean (P, R) and the Cholesky
-    factor (P, R, R) of a covariance. R is the setting `padim_channels`. So many channels are drawn
-    at random from all channels of the teacher; `seed` decides which. The image score is the map's
-    maximum. Raises ValueError where the teacher has fewer than R channels.
+    For each of the P locations of the finest map, the memory bank holds a mean (P, R) and the
+    Cholesky factor (P, R, R) of a covariance. R channels are drawn at random from all channels of
+    the teacher. The setting `padim_channels` is R, and `seed` decides which channels are drawn. The
+    image score is the map's maximum. Raises ValueError where the teacher has fewer than R channels.
     """
 
     def __init__(self, teacher: Teacher, config: RunConfig):

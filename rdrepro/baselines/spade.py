@@ -23,9 +23,9 @@ class SPADE(MemoryDetector):
     Images are compared by the mean of `pooled_layer` over all locations, (C,). The image score is
     the mean squared distance to the K nearest. For the map, the features of each location are
     compared with those of every location of these K images, and the smallest squared distance is
-    taken. A location's features are those of all three maps, whose coarser ones are enlarged by
-    repetition. The bank holds both kinds of features of every training image. Nothing is
-    drawn: `seed` decides random weights only.
+    taken. A location has the features of all three maps; the coarser maps are enlarged by
+    repetition. The memory bank holds both kinds of features of every training image. Nothing is
+    drawn at random: `seed` decides random weights only.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class SPADE(MemoryDetector):
         return [getattr(self, name) for name in GALLERY]
 
     def features(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The three maps, and the means (B, C) by which images are compared."""
+        """The three maps, and the means (B, C) that images are compared by."""
         maps = super().features(images)
         with autocast(self.config, images.device):
             deepest = self.fourth_stage(maps) if self.fourth_stage else maps[-1]

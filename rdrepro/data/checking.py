@@ -1,4 +1,4 @@
-"""Checks of a run's images before anything is trained: all that is wrong with them, at once."""
+"""Checks of a run's images before training. Everything that is wrong is reported at once."""
 
 import json
 from contextlib import suppress
@@ -16,15 +16,15 @@ from rdrepro.data.listing import Listing, list_files
 from rdrepro.data.masks import seems_inverted
 from rdrepro.files import replacing
 
-VERSION = 1  # of the checks; a higher one makes kept findings void
+VERSION = 1  # of the checks; kept findings of a lower one are not used
 
 
 @dataclass(frozen=True)
 class Findings:
     """What was found about a run's data.
 
-    errors: a sentence for each thing that must be mended. notes: sentences about what is unusual,
-    and what is done about it. digest: the SHA-256 of all file names and contents.
+    errors: a sentence for each thing that must be mended. notes: sentences about what is unusual
+    and how it is handled. digest: the SHA-256 of all file names and contents.
     """
 
     errors: list[str]
@@ -33,10 +33,10 @@ class Findings:
 
 
 def check_images(config: RunConfig, root: Path, cache: Path | None = None) -> Findings:
-    """Check every file that a run reads: that it decodes, and that it fits the others.
+    """Check that every file that a run reads decodes and fits the other files.
 
-    root: what `find_data` returns. cache: a folder that keeps findings by the content of the files,
-    so that files that were checked once are not decoded again.
+    root: what `find_data` returns. cache: a folder for findings, named by the files' content. Files
+    that were checked once are not decoded again.
     """
     listing = list_files(config, root)
     hashes = _hashes(config, root, listing, cache)
@@ -60,7 +60,7 @@ def _hashes(
 
 
 def _key(config: RunConfig, digest: str) -> str:
-    """The name of findings: the same for the same files, checks and reading of the files."""
+    """The name of kept findings. It depends on files, checks and the settings of reading."""
     parts = VERSION, PIL.__version__, config.dataset, config.category, config.split, digest
     return sha256(" ".join(map(str, parts)).encode()).hexdigest()[:32]
 
@@ -77,7 +77,7 @@ def _inspect(config: RunConfig, root: Path, listing: Listing, digest: str) -> Fi
     copies = _copies(listing, looks)
     errors = [look.error for look in (*looks.values(), *masks.values()) if look.error]
     notes = [*_oddity_notes(listing, looks), *_inverted_note(listing, masks)]
-    # Published sets of one class hold copies of their own; nobody can mend them.
+    # Published one-class sets contain duplicates that nobody can mend.
     (notes if entry.family == registry.ONE_CLASS else errors).extend(copies)
     return Findings(errors, notes, digest)
 
@@ -114,8 +114,8 @@ def _copies(listing: Listing, looks: dict[Path, Look]) -> list[str]:
     """A sentence for each test image whose decoded pixels are those of a training image."""
     trained = {looks[p].pixels: p for p in reversed(listing.train) if looks[p].pixels}
     return [
-        f"the test image {listing.name(p)} is also trained on, as {listing.name(twin)} (the same "
-        "pixels); take it out of one of them"
+        f"the test image {listing.name(p)} has the same pixels as the training image "
+        f"{listing.name(twin)}; remove one of the two"
         for p in listing.test
         if (twin := trained.get(looks[p].pixels))
     ]

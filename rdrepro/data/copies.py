@@ -1,7 +1,7 @@
-"""Duplicates among image files: files that are copies of one picture.
+"""Duplicates among image files: several files that show one picture.
 
-Copies have identical bytes, or show the same picture at another size or compression, sharpened,
-blurred, with another border or cropped. Mirrored and rotated copies are not searched for.
+Duplicates have identical bytes, or show the same picture at another size or compression, sharpened,
+blurred, cropped or with another border. The search does not find mirrored or rotated ones.
 """
 
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ from torch import Tensor
 from rdrepro.data.images import open_image
 from rdrepro.progress import progress
 
-ALIKE = 0.99  # the lowest correlation of sure copies; our choice (O18)
-# The lowest correlation of likely copies. It is our choice (O18), made by looking at Head CT and
-# Brain MRI. All copies of normal images that were found correlate more. So do some
-# neighbouring slices of one head; most correlate less, and the split "blocks" keeps them on one
-# side.
+ALIKE = 0.99  # the lowest correlation of sure duplicates; our choice (O18)
+# The lowest correlation of likely duplicates. It is our choice (O18), made by looking at Head CT
+# and Brain MRI. All duplicates of normal images that we found correlate more. So do some
+# neighbouring slices of one head. Most of these correlate less, and the split "blocks" keeps them
+# on one side.
 ALIGNED_ALIKE = 0.94
 SIDE = 32  # pixels of a thumbnail
 CENTRE = 0.65  # of a picture's height and width: the part that is searched for in other pictures
@@ -33,8 +33,8 @@ SCALES = (0.85, 0.9, 0.95, 1.0, 1.06, 1.12, 1.18)  # tried for the centre's heig
 # A row or column belongs to the border if at most a share EMPTY of its pixels is brighter than DARK
 # times the picture's brightest pixel.
 DARK, EMPTY = 0.1, 0.02
-MOST = 2000  # pictures; among more of them, the search for likely copies would take hours
-BLOCK = 64  # pictures that are searched for in all others at once
+MOST = 2000  # pictures; with more, the search for likely duplicates would take hours
+BLOCK = 64  # pictures that are compared with all others at once
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class _File:
 
 
 def picture_groups(paths: Sequence[Path], digests: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Two arrays (N,) of group numbers, which copies of one picture share.
+    """Two arrays (N,) of group numbers, which duplicates share.
 
-    The first array is by sure copies only, the second by sure and likely copies. Sure copies have
-    the same bytes (`digests`), or grey thumbnails that correlate by ALIKE or more. In likely
-    copies, the centre of one picture is found in the other with a correlation of ALIGNED_ALIKE or
-    more, after dark borders are cut off. Likely copies are not searched for among more than MOST
-    pictures. A copy of a copy is in the same group.
+    The first array groups sure duplicates only, the second sure and likely ones. Sure duplicates
+    have the same bytes (`digests`), or grey thumbnails with a correlation of ALIKE or more. In
+    likely duplicates, the centre of one picture is found in the other with a correlation of
+    ALIGNED_ALIKE or more, after dark borders are cut off. Likely duplicates are not searched for
+    among more than MOST pictures. A duplicate of a duplicate is in the same group.
     """
     first = dict(zip(reversed(digests), reversed(paths), strict=True))
     kept = list(dict.fromkeys(digests))  # one file of each content is decoded
@@ -67,7 +67,7 @@ def _content_groups(files: tuple[_File, ...]) -> tuple[np.ndarray, np.ndarray]:
     """The groups of `picture_groups` for files with different bytes."""
     frames, contents = [], []
     for file in progress(files, "copies", leave=False):
-        # RGB first, so that palettes and transparency are read as they are for the teacher.
+        # RGB first: palettes and transparency are then read as they are for the teacher.
         grey = open_image(file.path, "RGB").convert("L")
         frames.append(_thumbnails([grey], SIDE).flatten())
         contents += [_content(grey)] if len(files) <= MOST else []

@@ -1,4 +1,4 @@
-"""Images that were decoded once, so that files changed later do not change a training."""
+"""Images that are decoded once, so that later changes of files do not affect training."""
 
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Decoded(Dataset):
     """The images of a data set as bytes in memory; items are dicts with `image` (3, H, W).
 
-    expected: the data set's fingerprint when the run began. Raises ValueError where the files have
-    another one once they are decoded, since nobody could say then which images were read.
+    expected: the data set's fingerprint when the run began. Raises ValueError if it has changed
+    once the files are decoded: which images were read is then unknown.
     """
 
     def __init__(self, data: "ImageData", expected: str):

@@ -15,18 +15,18 @@ from rdrepro.progress import progress
 
 T, R = TypeVar("T"), TypeVar("R")
 THREADS = 2
-# A file that was changed this shortly before it was read may be changed again without another
-# time, as file systems round times to up to two seconds. Its hash is not remembered (git treats
-# its index alike). Neither is that of a file whose time lies in the future.
+# File systems round times to up to two seconds. A file that changed so shortly before it was read
+# may change again and keep its time. Its hash is therefore not remembered (git treats its index in
+# the same way). Neither is the hash of a file whose time lies in the future.
 UNSURE = 2_000_000_000  # ns
 
 # A file's size, times of its content and of its inode (ns), and inode number. No program can set
-# the second time, so that a copy with an old date is seen to be new.
+# the inode's time, so a copied file with an old date is recognised as new.
 Signature = tuple[int, int, int, int]
 
 
 def signature(path: Path) -> Signature | None:
-    """What tells, without reading a file, that it was changed; None where there is no file."""
+    """A signature that changes with a file and needs no reading of it; None if there is no file."""
     try:
         stat = path.stat()
     except OSError:
@@ -74,7 +74,7 @@ def in_threads(function: Callable[[T], R], items: Sequence[T], description: str)
 
 
 def _hash(path: Path) -> tuple[str | None, list | None]:
-    """A file's SHA-256, and its entry for the table where that can be relied on later."""
+    """A file's SHA-256, and its entry for the table if that can be trusted later."""
     before, now = signature(path), time.time_ns()
     try:
         with open(path, "rb") as file:

@@ -16,10 +16,10 @@ FETCHED = tuple(name for name, entry in DATASETS.items() if entry.source)
 def fetch(dataset: str, root: Path, accept: Callable[[str], bool]) -> None:
     """Download a data set and unpack it below `root`, unless it is there.
 
-    accept: is asked with a sentence that names the licence. An archive that lies in `root` under
-    its own name is used, and kept; one that is downloaded is removed at the end. Raises ValueError
-    for a data set that cannot be fetched, PermissionError for a licence that is not accepted,
-    ConnectionError without a network, and OSError without enough space on the disk.
+    accept: is called with a sentence that names the licence. An archive that already lies in `root`
+    is used and kept; a downloaded archive is removed at the end. Raises ValueError for a data set
+    that cannot be fetched, PermissionError for a licence that is not accepted, ConnectionError
+    without a network, and OSError without enough space on the disk.
     """
     entry = _fetchable(dataset)
     target = root / entry.folders[0]
@@ -32,7 +32,7 @@ def fetch(dataset: str, root: Path, accept: Callable[[str], bool]) -> None:
             f"the licence of {entry.title} was not accepted, so nothing was downloaded"
         )
     with downloads.only_one(target):
-        if not _is_complete(entry, root):  # else another process was first
+        if not _is_complete(entry, root):  # else another process has fetched it
             _fetch(entry, root, target)
     say(f"{entry.title} is in {target}.")
 
@@ -46,7 +46,7 @@ def _fetchable(dataset: str) -> DataSet:
     how = entry.how_to_get or "it is downloaded when a run first needs it"
     if entry.embedded:
         how = "its images come with the package"
-    raise ValueError(f"dataset={dataset!r} is none of those fetched here, {one_of(FETCHED)}; {how}")
+    raise ValueError(f"dataset={dataset!r} is not fetched here, only {one_of(FETCHED)}; {how}")
 
 
 def _licence(entry: DataSet) -> str:

@@ -34,9 +34,9 @@ class Part(Dataset):
 def hold_out(data: MVTecAD | MedicalImages, fraction: float, seed: int) -> tuple[Part, Part]:
     """Split a training set into a part to train on and a held-out part to validate on.
 
-    fraction: the share of the images that is held out. Sure copies of one picture stay together, so
-    the held-out part may be a little smaller. Images that are likely copies of held-out ones are in
-    neither part. Raises ValueError where a part would be empty.
+    fraction: the share of the images that is held out. Sure duplicates stay together, so the
+    held-out part may be a little smaller. Likely duplicates of held-out images are in neither part.
+    Raises ValueError where a part would be empty.
     """
     groups = np.array(getattr(data, "sure_groups", range(len(data))))
     likely = np.array(getattr(data, "groups", range(len(data))))

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
 IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
-# Pillow warns of an image this large and refuses one twice as large. The warning names no file;
-# `checking` does.
+# Pillow warns of images this large and refuses images twice as large. Its warning does not name the
+# file, but `checking` does.
 LARGE = Image.MAX_IMAGE_PIXELS
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -27,7 +27,7 @@ def is_image(path: Path) -> bool:
 
 
 def looks_like_image(path: Path) -> bool:
-    """Whether a path has an image's ending and is not hidden, whatever it is."""
+    """Whether a path has an image's ending and is not hidden; it need not be a file."""
     return path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
 
 
@@ -58,8 +58,8 @@ def opened(path: Path, name: str = "") -> Iterator[Image.Image]:
 def open_image(path: Path, mode: str, name: str = "") -> Image.Image:
     """Open a picture in a mode such as "RGB".
 
-    Only the first frame is read, an alpha channel is dropped, and a rotation in the EXIF data is
-    not applied (but for TIFF, where Pillow does it), all as in the official loader. Name and errors
+    As in the official loader, only the first frame is read, an alpha channel is dropped, and a
+    rotation in the EXIF data is not applied. For TIFF, Pillow itself applies it. Name and errors
     are those of `opened`.
     """
     with opened(path, name) as picture:
@@ -73,7 +73,7 @@ def _trouble(error: Exception) -> str:
         return f"cannot be decoded safely: it has more than {most}; scale it down"
     reason = shown(" ".join(str(error).split())) or type(error).__name__
     if isinstance(error, UnidentifiedImageError):
-        reason = "it is empty or no image"
+        reason = "it is empty or not an image"
     return f"cannot be decoded ({reason}); replace it, or take it out of the folder"
 
 
@@ -84,13 +84,13 @@ def shown(path: Path | str) -> str:
 
 
 def encoded(name: str) -> bytes:
-    """A file's name as bytes; unlike `str.encode`, for every name that a file can have."""
+    """A file's name as bytes. Unlike `str.encode`, this works for every possible file name."""
     return name.encode("utf-8", "surrogateescape")
 
 
 def stack_images(data: "Dataset") -> "Tensor":
     """All images of a data set, decoded, as bytes (N, 3, H, W)."""
-    import torch  # the checks of files need none
+    import torch  # checks of files do not need it
 
     items = (data[i] for i in progress(range(len(data)), "decoding", leave=False))
     return torch.stack([(item["image"] * 255).round().to(torch.uint8) for item in items])

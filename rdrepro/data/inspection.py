@@ -1,4 +1,4 @@
-"""What an image file and a mask are like: whether they decode, and what is odd about them."""
+"""Inspection of an image file or a mask: whether it decodes, and what is odd about it."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from rdrepro.data.masks import mask_misfit, white_shares
 
 USUAL_RATIO = 4 / 3  # of the longer to the shorter side
 UPRIGHT = (None, 1)  # the values of an EXIF orientation that rotate nothing
-# What may be odd about an image that can be read; each completes "the image has".
+# Oddities of an image that can be read; each text completes "the image has".
 ODDITIES = {
     "stretched": "sides in a ratio beyond 4:3, which resizing to a square distorts",
     "alpha": "an alpha channel, which is dropped",
-    "turned": "a rotation in the EXIF data, which is not applied, as in the official loader",
+    "rotated": "a rotation in the EXIF data, which is not applied, as in the official loader",
     "palette": "a palette, whose colours are read",
     "animated": "several frames, of which the first is read",
     "cmyk": "CMYK colours, which are converted to RGB without a colour profile",
@@ -63,7 +63,7 @@ def _oddities(picture: Image.Image, stored: str) -> dict[str, bool]:
     return {
         "stretched": long > USUAL_RATIO * short,
         "alpha": picture.has_transparency_data,
-        "turned": _orientation(picture) not in UPRIGHT,
+        "rotated": _orientation(picture) not in UPRIGHT,
         "palette": picture.mode == "P",
         "animated": _frames(picture) > 1,
         "cmyk": picture.mode == "CMYK",

@@ -1,4 +1,4 @@
-"""Which files a run reads. Only medical data and data of one class need torch to tell."""
+"""The files that a run reads. torch is loaded only for medical and one-class data."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from rdrepro.data.mvtec_files import (
     side_of,
 )
 
-LEAST_TRAINED = 2  # images, since one alone has no spread
+LEAST_TRAINED = 2  # images: a single one has no spread
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Listing:
 def list_files(config: RunConfig, root: Path) -> Listing:
     """The files that a configuration's run reads. root: what `find_data` returns.
 
-    Embedded data that are not drawn yet, and data that the run will download, have no files.
+    Embedded data that are not drawn yet have no files. Neither have data that the run will
+    download.
     """
     entry = registry.DATASETS[config.dataset]
     try:
@@ -122,7 +123,7 @@ def _medical(config: RunConfig, entry: registry.DataSet, root: Path) -> Listing:
     if not any(p.label for p in pictures):
         errors.append(f"{config.dataset} has no anomalous images to test; {entry.how_to_get}")
     other = () if entry.parts else (folder / "labels.csv",)
-    # The split keeps copies of one picture on one side, so all images may be listed as one.
+    # The split keeps duplicates on one side, so all images may be listed as one.
     return Listing(folder, (), tuple(p.path for p in pictures), {}, other, tuple(errors))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-DARKEST_DEFECT = 128  # masks must reach this value; one of zeros and ones would lose its defects
+DARKEST_DEFECT = 128  # masks must reach it; a mask of zeros and ones would lose its defects
 # The least white that an inverted mask has. MVTec AD's masks cover up to half of their image and
 # hardly any of its border.
 INSIDE, BORDER = 0.4, 0.5
@@ -34,9 +34,9 @@ def white_shares(mask: Image.Image) -> tuple[float, float]:
 
 
 def seems_inverted(inside: float, border: float) -> bool:
-    """Whether shares of white pixels, inside and at the border, are those of an inverted mask.
+    """Whether the shares of white pixels, inside and at the border, suggest an inverted mask.
 
-    The border decides, since a large defect may cover half of an image, while one that touches the
-    border covers little of it.
+    The border decides. A large defect may cover half of an image, but it covers little of the
+    border.
     """
     return inside > INSIDE and border > BORDER

@@ -27,10 +27,10 @@ from rdrepro.registry import (
 )
 
 REPORT_NORMALS = 10  # normal images that split="report" tests (extension, Sec. 4.1)
-# How far apart the numbers of neighbouring slices are. It is our choice (O18), made from pictures
-# alone: among Head CT's normal images, the medians of aligned correlations at a distance of one and
-# two numbers exceed those of images far apart. Likely copies farther apart are left out by their
-# groups.
+# The numbers of neighbouring slices differ by at most this. It is our choice (O18), made from
+# pictures alone. Among Head CT's normal images, the median of aligned correlations is higher at a
+# distance of one or two numbers than far apart. Likely duplicates farther apart are left out by
+# their groups.
 NEIGHBOURS = 2
 PARTS = ("train", "test")
 
@@ -50,7 +50,7 @@ class MedicalImages(Dataset):
 
     Items are dicts like MVTecAD's, without a mask: `image` (3, H, W) float32 in [0, 1]; `gt_label`
     0 or 1; `defect`, the image's kind; `path`, relative to the data set's folder; `group`, a number
-    that copies of one picture share.
+    that duplicates share.
 
     split="kfold": the normal images are divided into FOLDS parts, drawn by `data_seed`, and part
     `fold` is tested. split="blocks": the same, but each part is a run of consecutive numbers, since
@@ -58,12 +58,12 @@ class MedicalImages(Dataset):
     where the first run starts. Images within NEIGHBOURS numbers of a tested one are not trained on.
     split="report": `data_seed` and `fold` draw ten normal images to test or, for Retinal OCT, half
     of the training images to train on. split="official": Retinal OCT's own split. Every anomalous
-    image is tested. Copies of one picture are never on both sides. split=None, the default, is the
-    data set's first split in the registry.
+    image is tested. Duplicates are never on both sides. split=None, the default, is the data set's
+    first split in the registry.
 
-    Two random draws still separate neighbours of Head CT: split="report" draws the tested images,
-    and early stopping draws its validation images from those of training. No file of Head CT or
-    Brain MRI names a patient.
+    Two random draws can still separate neighbours of Head CT: split="report" draws the tested
+    images, and early stopping draws its validation images from the training images. No file of Head
+    CT or Brain MRI names a patient.
 
     Raises FileNotFoundError where files are missing. The message says where they come from.
     """
@@ -113,12 +113,12 @@ class MedicalImages(Dataset):
 
     @property
     def groups(self) -> list[int]:
-        """Each image's group number, which sure and likely copies of one picture share."""
+        """Each image's group number, which sure and likely duplicates share."""
         return [int(self.all_groups[number]) for number in self.chosen]
 
     @property
     def sure_groups(self) -> list[int]:
-        """Each image's group number, which sure copies of one picture share."""
+        """Each image's group number, which sure duplicates share."""
         return [int(self.drawn_groups[number]) for number in self.chosen]
 
     def labels(self) -> list[int]:
@@ -139,7 +139,7 @@ class MedicalImages(Dataset):
         return dict(Counter(self.everything[number].kind for number in self.chosen))
 
     def copies(self) -> dict[str, int]:
-        """Counts of the copies in the whole data set, and of images left out because of them."""
+        """Counts of the duplicates in the whole data set, and of images that they exclude."""
         identical = Counter(self.digests)
         labels: dict[int, set[int]] = {}
         for group, picture in zip(self.all_groups, self.everything, strict=True):
@@ -148,7 +148,7 @@ class MedicalImages(Dataset):
         return {
             "images": len(self.everything),
             "groups of identical files": sum(n > 1 for n in identical.values()),
-            "groups of copies, sure and likely, those included": sum(n > 1 for n in sizes.values()),
+            "groups of duplicates, sure and likely": sum(n > 1 for n in sizes.values()),
             "images beyond the first of their group": len(self.everything) - len(sizes),
             "groups with both labels": sum(len(found) > 1 for found in labels.values()),
             "normal images left out of both sides here": self.left_out,
@@ -167,7 +167,7 @@ def _check_sides(sides: np.ndarray, pictures: Sequence[Picture], name: str) -> N
         raise ValueError(
             f"{name}: {trained} normal images to train on, {normal} normal and {anomalous} "
             f"anomalous ones to test, of {len(pictures)} in all; none may be 0 ({left_out} are "
-            "left out, such as copies of tested pictures)"
+            "left out, such as duplicates of tested pictures)"
         )
 
 
@@ -182,9 +182,10 @@ def split_sides(
     """The side of each picture, (N,): "train", "test", or "left out" of both.
 
     sure, likely: the two group numbers of `picture_groups`. Pictures of one group are never on both
-    sides. Groups of sure copies are drawn whole. A normal picture is left out of training where a
-    copy of it, sure or likely, is tested. A wrong guess about a likely copy thus costs a training
-    image but changes no fold. Raises ValueError where split="blocks" meets a file without a number.
+    sides. Groups of sure duplicates are drawn whole. A normal picture is left out of training if a
+    sure or likely duplicate of it is tested. A wrong guess about a likely duplicate thus costs a
+    training image but changes no fold. Raises ValueError where split="blocks" meets a file without
+    a number.
     """
     labels, groups = np.array([p.label for p in pictures]), np.asarray(sure)
     normal = np.flatnonzero(labels == 0)
@@ -207,7 +208,7 @@ def split_sides(
         rng = np.random.default_rng([data_seed, fold])
         tested = draw_groups(groups[normal], REPORT_NORMALS, rng)
         sides[normal[~tested]] = "train"
-    likely = np.asarray(likely)  # each such group consists of whole groups of sure copies
+    likely = np.asarray(likely)  # each of these consists of whole groups of sure duplicates
     sides[(sides == "train") & np.isin(likely, likely[sides == "test"])] = "left out"
     return sides
 
@@ -215,8 +216,8 @@ def split_sides(
 def kfold(groups: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
     """The number of each image's fold, (N,) in 0..folds - 1.
 
-    Folds have about the same size, and groups stay whole. Groups are taken by size, larger ones
-    first, and at random among equals. Each goes into the smallest fold so far.
+    Folds have about the same size, and groups stay whole. Groups are taken by size, the largest
+    first, in random order among equals. Each goes into the fold that is smallest so far.
     """
     names, sizes = np.unique(groups, return_counts=True)
     shuffled = rng.permutation(len(names))
@@ -233,8 +234,8 @@ def blocks(
 ) -> np.ndarray:
     """The number of each image's fold, (N,) in 0..folds - 1: runs of consecutive numbers.
 
-    numbers: the images' own, (N,). They form a ring, on which the first run starts at random. Runs
-    have the same length, or differ by one. A group belongs to the run of its first image.
+    numbers: the images' own, (N,). They form a ring, and the first run starts at a random place.
+    The lengths of runs differ by one at most. A group belongs to the run of its first image.
     """
     order = np.argsort(numbers, kind="stable")
     order = np.roll(order, -int(rng.integers(len(order))))
@@ -301,7 +302,7 @@ def find_medical(root: Path, dataset: str) -> Path:
 def locate(root: Path, dataset: str) -> Path | None:
     """The folder below `root` that can be read as a data set; None where there is none."""
     for folder in (*(root / name for name in DATASETS[dataset].folders), root):
-        # Archives add one or two folders of their own, such as "OCT2017 " with a blank at the end.
+        # Archives add one or two folders of their own, such as "OCT2017 " with a final blank.
         for inner in (folder, *sorted(folder.glob("*/")), *sorted(folder.glob("*/*/"))):
             if _holds(inner, dataset):
                 return inner
@@ -324,13 +325,13 @@ def _holds(folder: Path, dataset: str) -> bool:
 
 @lru_cache
 def _kagglehub(handle: str) -> Path | None:
-    """The folder where kagglehub keeps a data set, which it downloads if need be.
+    """The folder where kagglehub keeps a data set; kagglehub downloads it if necessary.
 
     None if kagglehub is not installed. Raises ConnectionError if the download fails.
     """
     try:
         kagglehub = import_module("kagglehub")
-    except (ImportError, OSError):  # it is optional, since the files may be put there by hand
+    except (ImportError, OSError):  # it is optional: files can be put there by hand
         return None
     refuse_offline(handle, "download it elsewhere and name the folder as data_root")
     try:
@@ -386,11 +387,12 @@ def _labels(path: Path) -> dict[int | str, int]:
     """
     try:
         table = pd.read_csv(path, skipinitialspace=True)
-    except ValueError as error:  # empty, ragged, or no text
+    except ValueError as error:  # empty, ragged or not text
         raise ValueError(f"{path} cannot be read as a table ({error})") from None
     table.columns = table.columns.str.strip().str.lower()
     if not {"id", "hemorrhage"} <= set(table.columns):
-        raise ValueError(f"{path} has no columns id and hemorrhage but {', '.join(table.columns)}")
+        found = ", ".join(table.columns)
+        raise ValueError(f"{path} must have the columns id and hemorrhage, not {found}")
     wrong = table[~table["hemorrhage"].isin([0, 1]) | table["id"].isna()]
     if len(wrong):
         raise ValueError(

@@ -23,7 +23,7 @@ def find_mvtec(data_root: Path, dataset: str = "mvtec") -> Path:
 
 
 def category_folder(root: Path, category: str, entry: registry.DataSet) -> Path:
-    """The folder of a category. Raises FileNotFoundError, saying how to get it, if there is none"""
+    """The folder of a category. FileNotFoundError, with how to get it, if there is none."""
     folder = root / category
     if not folder.is_dir():
         found = sorted(p.name for p in root.glob("*") if p.name in entry.categories)
@@ -55,9 +55,9 @@ def is_good(path: Path, layout: registry.Layout) -> bool:
 
 
 def lacking(paths: Sequence[Path], side: Path, layout: registry.Layout, split: str) -> str:
-    """A sentence about what the images of a split lack; empty where they can be used.
+    """A sentence that says what the images of a split lack; empty if they can be used.
 
-    side: the folder of the split, as the sentence names it.
+    side: the folder of the split, as the sentence will name it.
     """
     kinds = {path.parent.name for path in paths}
     if split == "train":

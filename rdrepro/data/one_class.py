@@ -32,7 +32,7 @@ DIGITS_TEST = 3  # every third image of scikit-learn's digits is tested (O16)
 
 
 class _CIFAR10(torchvision.datasets.CIFAR10):
-    """CIFAR-10 in torchvision's layout. Lossless copies with other checksums are accepted."""
+    """CIFAR-10 in torchvision's layout. Lossless conversions with other checksums are accepted."""
 
     def _check_integrity(self) -> bool:
         folder = Path(self.root) / self.base_folder
@@ -43,7 +43,7 @@ class _CIFAR10(torchvision.datasets.CIFAR10):
 
 
 def is_there(root: Path, dataset: str) -> bool:
-    """Whether a data set's folder is below `root`; the digits need none."""
+    """Whether a data set's folder is below `root`. The digits need no folder."""
     entry = DATASETS[dataset]
     return entry.embedded or (root / entry.folders[0]).is_dir()
 
@@ -57,8 +57,8 @@ class OneClass(Dataset):
     three channels (official dataset.py). Data that are not below `root` are downloaded there.
 
     inlier_categories: how many categories of Caltech-256 are normal; `normal_class` is then the
-    number of a random draw of them. source="validation": both splits are taken from the training
-    images, to choose settings by.
+    number of a random draw of them. source="validation": both splits come from the training images,
+    so that settings can be chosen.
     """
 
     def __init__(
@@ -203,7 +203,7 @@ def caltech_split(
     categories = sorted(p for p in folder.glob("*") if p.is_dir() and p.name != CLUTTER)
     if len(categories) < inlier_categories or not (folder / CLUTTER).is_dir():
         raise FileNotFoundError(
-            f"{folder} has {len(categories)} categories beside {CLUTTER}, which is "
+            f"{folder} has {len(categories)} categories besides {CLUTTER}, which is "
             f"{'there' if (folder / CLUTTER).is_dir() else 'missing'}; move caltech256 away to "
             "download it anew"
         )
@@ -247,7 +247,7 @@ def download(root: Path, dataset: str) -> None:
         try:
             (aside / DATASETS[dataset].folders[0]).rename(target)
         except OSError:
-            if not target.is_dir():  # else another process was first
+            if not target.is_dir():  # else another process has fetched it
                 raise
     except (URLError, RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())

@@ -15,9 +15,9 @@ MASK_THRESHOLD = 0.5  # of a rotated mask, whose edge is interpolated
 class Rotated(Dataset):
     """A data set's images and masks, rotated counter-clockwise by `degrees` in [0, 360).
 
-    Items are those of `data`; normal and anomalous ones are rotated alike. Labels do not change:
-    where a defect leaves the frame at a corner, its image is still labelled 1. All other attributes
-    are those of `data`.
+    Items are those of `data`; normal and anomalous ones are rotated alike. Labels do not change: if
+    a defect leaves the frame at a corner, its image is still labelled 1. All other attributes come
+    from `data`.
     """
 
     def __init__(self, data: Dataset, degrees: float):
@@ -28,10 +28,10 @@ class Rotated(Dataset):
 
     def __getitem__(self, index: int) -> dict:
         item = self.data[index]
-        turned = {"image": rotate(item["image"], self.degrees)}
+        rotated = {"image": rotate(item["image"], self.degrees)}
         if "gt_mask" in item:
-            turned["gt_mask"] = rotate(item["gt_mask"], self.degrees)
-        return item | turned
+            rotated["gt_mask"] = rotate(item["gt_mask"], self.degrees)
+        return item | rotated
 
     def __getattr__(self, name: str) -> Any:
         if name == "data":  # not there yet while a copy is being made
@@ -61,7 +61,7 @@ def rotate(picture: Tensor, degrees: float) -> Tensor:
     where = torch.tensor([[[cos, -sin, 0.0], [sin, cos, 0.0]]])  # output -> input, y downwards
     planes = picture.reshape(1, -1, *picture.shape[-2:]).float()  # (1, C, H, H)
     grid = nn.functional.affine_grid(where, list(planes.shape), align_corners=False)
-    turned = nn.functional.grid_sample(
+    rotated = nn.functional.grid_sample(
         planes, grid, mode="bilinear", padding_mode="reflection", align_corners=False
     ).reshape(picture.shape)
-    return turned > MASK_THRESHOLD if picture.dtype == torch.bool else turned.clamp(0, 1)
+    return rotated > MASK_THRESHOLD if picture.dtype == torch.bool else rotated.clamp(0, 1)

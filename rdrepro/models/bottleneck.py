@@ -44,7 +44,7 @@ class MultiScaleFusion(nn.Module):
 
 
 class DeepestMap(nn.Module):
-    """What replaces MFF in a bottleneck without it: f_E^3 alone (Table 5, "Pre+OCE"; D26)."""
+    """The input of the OCE in a bottleneck without MFF: f_E^3 alone (Table 5, "Pre+OCE"; D26)."""
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         return features[-1]
@@ -55,7 +55,7 @@ class OneClassBottleneck(nn.Module):
 
     channels: the teacher's C_1 to C_3. block: the OCE's kind of residual block. blocks: how many
     blocks the OCE has. width, groups: the base width and the groups of these blocks, as in
-    torchvision. fusion: whether there is MFF; without it, the OCE sees f_E^3 alone.
+    torchvision. fusion: whether MFF is used; without it, the OCE receives f_E^3 alone.
     """
 
     def __init__(

@@ -62,7 +62,7 @@ class ReverseDistillation(nn.Module):
         checkpoint = read_file(path)
         if not {"bn", "decoder"} <= set(checkpoint):
             raise ValueError(
-                f"{path.name} is no official checkpoint: its entries are "
+                f"{path.name} is not an official checkpoint: its entries are "
                 f"{', '.join(list(checkpoint)[:4])}, not bn and decoder"
             )
         bn, decoder = (require_tensors(checkpoint[k], path.name) for k in ("bn", "decoder"))

@@ -13,8 +13,8 @@ class StudentDecoder(nn.Module):
 
     f_D^k has the shape of f_E^k. blocks: the number of residual blocks of each stage, from deep to
     shallow (official de_resnet.py: 3, 4, 6; for ResNet-18 2, 2, 2). linear_heads: whether each
-    output has a 1x1 convolution. Teachers whose maps take negative values need it, because no ReLU
-    can restore these (DEVIATIONS.md, O4). in_channels: C, by default 2 C_3.
+    output has a 1x1 convolution. Teachers whose maps have negative values need it, because a ReLU
+    cannot restore them (DEVIATIONS.md, O4). in_channels: C, by default 2 C_3.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ def decoder_stage(
     width: int,
     groups: int,
 ) -> nn.Sequential:
-    """Residual blocks, of which the first doubles height and width.
+    """Residual blocks; the first one doubles height and width.
 
-    The first is torchvision's block, but the convolution that has the stride in the encoder is
-    replaced by a 2x2 transposed convolution. This is the first convolution of a basic block and the
-    second of a bottleneck. The shortcut has a transposed convolution, too.
+    The first is torchvision's block, with the strided convolution of the encoder replaced by a 2x2
+    transposed one. In a basic block this is the first convolution, in a bottleneck block the
+    second. The shortcut has a transposed convolution, too.
     """
     planes = out_channels // block.expansion
     shape = {"groups": groups, "base_width": width}

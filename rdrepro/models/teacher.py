@@ -19,9 +19,9 @@ from rdrepro.backbones import (
 from rdrepro.config import RunConfig
 from rdrepro.models.weights import RESNETS, Weights, load_encoder, resnet_entries
 
-# Mean and SD of each channel by `normalise`. "imagenet" is not among them: it means the mean and SD
-# that belong to the weights. RadImageNet's weights need "symmetric": (image - 127.5) * 2 / 255 in
-# its pytorch_example.ipynb.
+# Mean and SD of each channel by `normalise`. "imagenet" is not listed, since it means the mean and
+# SD that belong to the weights. RadImageNet's weights need "symmetric": (image - 127.5) * 2 / 255
+# in its pytorch_example.ipynb.
 NORMALISATIONS = {
     "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "symmetric": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),

@@ -13,8 +13,8 @@ from rdrepro.backbones import RESNETS, VGG16
 
 # Prefixes that training code puts before the names of a network's entries.
 PREFIXES = ("module.", "backbone.", "model.", "encoder.")
-# A torchvision ResNet's children by their position. RadImageNet's files number them so, because its
-# pytorch_example.ipynb makes a Sequential of them.
+# A torchvision ResNet's children by their position. RadImageNet's files number them in this way,
+# because its pytorch_example.ipynb puts them into a Sequential.
 CHILDREN = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 TORCHVISION = (*RESNETS, VGG16)
 SAVE_IT = "save the network's state_dict() with torch.save and give that file"
@@ -64,7 +64,7 @@ def read_file(path: Path) -> dict[str, Any]:
 
 
 def _why_unreadable(path: Path, message: str) -> str:
-    """What a file is that PyTorch cannot read, and the way out. message: PyTorch's own."""
+    """Why PyTorch cannot read a file, and the way out. message: PyTorch's own."""
     try:
         with open(path, "rb") as file:
             head = file.read(256)
@@ -122,11 +122,11 @@ def require_tensors(state: Any, source: str) -> dict[str, Tensor]:
     other = [str(k) for k, v in state.items() if not isinstance(v, Tensor)]
     if other:
         way = "save its 'state_dict' by itself" if "state_dict" in other else SAVE_IT
-        raise ValueError(f"{source} has entries that are no tensors ({_listed(other)}); {way}")
+        raise ValueError(f"{source} has entries that are not tensors ({_listed(other)}); {way}")
     odd = [str(k) for k, v in state.items() if not _is_plain(v)]
     if odd:
         raise ValueError(
-            f"{source} has entries that are no dense tensors of real numbers "
+            f"{source} has entries that are not dense tensors of real numbers "
             f"({_listed(odd)}); convert them, such as by v.to_dense() or v.dequantize()"
         )
     return {str(k): v for k, v in state.items()}  # a file may name entries by numbers
@@ -148,9 +148,9 @@ def load_encoder(encoder: nn.Module, path: Path, backbone: str, order: Sequence[
     """Load a state dict into the encoder.
 
     Stages that the encoder does not have (layer4, fc) are skipped. Additional blocks in its own
-    stages are an error, as the file is then of a deeper ResNet. order: the names of the whole
-    network's entries, for a file that has them under other names in the same order. Raises
-    ValueError, naming entries that do not fit or are not finite.
+    stages are an error, since the file then belongs to a deeper ResNet. order: the names of the
+    whole network's entries, for a file that lists them under other names. Raises ValueError, naming
+    entries that do not fit or are not finite.
     """
     read = resnet_entries if backbone in RESNETS else read_file
     state = require_tensors(read(path), path.name)
@@ -162,15 +162,15 @@ def load_encoder(encoder: nn.Module, path: Path, backbone: str, order: Sequence[
     if deeper and not (missing or wrong):
         raise ValueError(
             f"the weights file {path.name} does not fit backbone={backbone!r}: it has "
-            f"{len(deeper)} entries more in the same stages, such as {_listed(deeper[:1])}; name "
-            "its own backbone"
+            f"{len(deeper)} more entries in the same stages, such as {_listed(deeper[:1])}; name "
+            "the backbone of this file"
         )
     if missing or wrong:
         what = f"lacks {', '.join(missing[:3])}" if missing else f"has another shape at {wrong[0]}"
         raise ValueError(
             f"the weights file {path.name} does not fit the backbone: it {what} "
-            f"({len(missing)} entries missing, {len(wrong)} of another shape); name the backbone "
-            "that the file is of, or give another file"
+            f"({len(missing)} entries missing, {len(wrong)} of another shape); name the "
+            "backbone of this file, or give another file"
         )
     own = {k: state[k] for k in encoder.state_dict() if k in state}
     broken = [k for k, v in own.items() if not v.isfinite().all()]

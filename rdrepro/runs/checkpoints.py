@@ -21,14 +21,14 @@ from rdrepro.files import replacing
 from rdrepro.models.weights import load_strictly
 from rdrepro.progress import say
 
-EVERY_SECONDS = 300  # between checkpoints: what an interruption may cost
+EVERY_SECONDS = 300  # between checkpoints: the most that an interruption costs
 DAMAGED = (SafetensorError, OSError, KeyError, TypeError, ValueError)
 
 
 def training_hash(images: str, held_out: str | None) -> str:
-    """The SHA-256 of all images that decide a student, from the fingerprints of the data sets.
+    """The SHA-256 of all images that a student depends on, from the fingerprints of the data sets.
 
-    images, held_out: the fingerprints of the training images and of those to validate on, if any.
+    images, held_out: the fingerprints of the training images and of the validation images, if any.
     """
     return (
         images if held_out is None else hashlib.sha256(f"{images} {held_out}".encode()).hexdigest()
@@ -38,7 +38,7 @@ def training_hash(images: str, held_out: str | None) -> str:
 def check_writable(folder: Path) -> None:
     """Raise PermissionError where nothing can be written to a folder.
 
-    It is called before hours of training, so that they are not lost.
+    It is called before training, so that no hours of training are lost.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def _save(tensors: Mapping[str, Tensor], facts: dict[str, str], path: Path) -> N
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:
-    """The SHA-256 of tensors with their names; a safetensors file has none of its own."""
+    """The SHA-256 of tensors with their names; safetensors files contain no checksum."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)} ".encode())
@@ -80,7 +80,7 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
 
 @contextmanager
 def _full_disk_named(path: Path) -> Iterator[None]:
-    """Turn safetensors' own error of a full disk into the usual OSError."""
+    """Turn safetensors' own error on a full disk into the usual OSError."""
     try:
         yield
     except SafetensorError as error:
@@ -118,9 +118,9 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 class FileCheckpoint:
-    """The file in which the state of a training is kept, at most every five minutes.
+    """The file that keeps the state of a training. It is written at most every five minutes.
 
-    key: names the training, so that the state of another one is not taken for it. here: what
+    key: identifies the training, so that the state of another one is not used. here: what
     `provenance.environment` returned before training. Nothing is raised where the disk is full or
     the file is damaged: a sentence says so, and training goes on.
     """
@@ -131,13 +131,13 @@ class FileCheckpoint:
         self.saved = time.monotonic()
 
     def load(self) -> Saved | None:
-        """The state that was saved last; None where there is none that fits."""
+        """The state that was saved last; None if none fits."""
         if not self.path.is_file():
             return None
         try:
             tensors, facts = _read(self.path)
             if facts["key"] != self.key:
-                say(f"The checkpoint {self.path.name} is of another run; training starts anew.")
+                say(f"The checkpoint {self.path.name} is another run's; training starts anew.")
                 return None
             state, before = json.loads(facts["state"]), json.loads(facts["before"])
         except DAMAGED as error:

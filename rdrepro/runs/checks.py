@@ -57,11 +57,11 @@ def check_maps(predictions: Predictions, config: RunConfig) -> None:
 def check_metrics(metrics: dict[str, float | None], config: RunConfig) -> None:
     """Assert that metrics are fractions and, on the benchmark, that maps are better than chance.
 
-    The second check needs a teacher whose weights are not random, and FEW_EPOCHS or more. With
-    these, maps of the drawn benchmark rank defect pixels above the others, whatever the seed.
+    The second check needs a teacher whose weights are not random, and FEW_EPOCHS or more. The maps
+    of the drawn benchmark then rank defect pixels above the others, whatever the seed.
     """
     for name, value in metrics.items():
-        assert value is None or np.isnan(value) or 0 <= value <= 1, f"{name}={value} is no fraction"
+        assert value is None or np.isnan(value) or 0 <= value <= 1, f"{name}={value}: no fraction"
     taught = config.weights != "random" and config.epochs >= FEW_EPOCHS
     if _is_benchmark(config) and taught:
         assert metrics["pixel_auroc"] > 0.5, "the maps rank defects no better than chance"

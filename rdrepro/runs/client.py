@@ -21,9 +21,9 @@ from rdrepro.runs.terminal import Terminal
 
 @contextmanager
 def interrupts_passed_on(process: Popen) -> Iterator[None]:
-    """The context in which Ctrl-C interrupts the cell that is running, and a second one papermill.
+    """The context in which a first Ctrl-C interrupts the running cell, and a second papermill.
 
-    The output notebook then says where the cell was, and nothing is torn down meanwhile.
+    The output notebook then shows where the cell stopped, and papermill stays intact meanwhile.
     """
 
     def pass_on(number: int, frame: FrameType | None) -> None:
@@ -45,10 +45,10 @@ class ShowingClient(PapermillNotebookClient):
         self.terminal = terminal
 
     def create_kernel_manager(self) -> Any:
-        """A manager of a kernel whose messages are encrypted, where both sides can do that.
+        """A manager of a kernel. Messages are encrypted if both sides support it.
 
-        A kernel warns on its terminal of messages that are not. Raises NoSuchKernel for an unknown
-        kernel; where the manager found out by itself, it would write a traceback to the log.
+        A kernel prints a warning about messages that are not encrypted. Raises NoSuchKernel for an
+        unknown kernel before the manager would write a traceback to the log.
         """
         manager = super().create_kernel_manager()
         manager.kernel_spec_manager.get_kernel_spec(manager.kernel_name)
@@ -57,13 +57,13 @@ class ShowingClient(PapermillNotebookClient):
         return manager
 
     def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
-        """Show what a message of the kernel says of progress, then process it as usual."""
+        """Show the progress that a message of the kernel reports, then process it as usual."""
         if self.terminal:
             content = msg["content"]
             marks = content.get("transient") or {}
             if PROGRESS in marks:
                 self.terminal.show(**marks[PROGRESS])
-            if SENTENCE in marks and not self.log_output:  # papermill shows it then
+            if SENTENCE in marks and not self.log_output:  # otherwise papermill shows it
                 self.terminal.say(**marks[SENTENCE])
             if content.get("execution_state") == "idle":
                 self.terminal.clear()
@@ -85,7 +85,7 @@ class ShowingClient(PapermillNotebookClient):
 
 
 class ShowingEngine(NBClientEngine):
-    """papermill's own engine, but for its client."""
+    """papermill's own engine with the client of this module."""
 
     @classmethod
     def execute_managed_notebook(

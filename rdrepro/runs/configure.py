@@ -1,4 +1,4 @@
-"""From what a user typed to a RunConfig, before torch is loaded or anything is read from disk.
+"""From the user's parameters to a RunConfig, before torch is loaded or a file is read.
 
 Weights keep the name or path that was given.
 """
@@ -41,7 +41,7 @@ WIDE = re.compile(r"wrn[-_]?(50|101)([-_]2)?", re.IGNORECASE)
 
 
 def separate(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Separate parameters into places and chosen settings, without those that are None.
+    """Separate parameters into places and chosen settings. Parameters that are None are left out.
 
     Settings in `overrides` are among the chosen ones. Raises ValueError, with a message of one
     sentence, for an unknown name, a setting given twice or a place of another type.
@@ -49,7 +49,7 @@ def separate(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
     given = {k: v for k, v in parameters.items() if v is not None}
     for name in given:
         if name not in PARAMETERS:
-            raise ValueError(f"{name!r} is no parameter.{nearest(name, PARAMETERS)}")
+            raise ValueError(f"{name!r} is not a parameter.{nearest(name, PARAMETERS)}")
     keep_maps = _flag("keep_maps", given.pop("keep_maps", False))
     places = {k: _text(k, v) for k, v in given.items() if k in PLACES}
     places["study"] = check_study(places.get("study"))
@@ -103,8 +103,9 @@ def configure(preset: dict[str, Any], chosen: dict[str, Any], precision: str) ->
     """The configuration of a preset's settings, overridden by the chosen ones.
 
     `weights` keeps the name that was given. Settings without a meaning for the run have their
-    normal values. precision: what "auto" means on the device at hand. Raises ValueError, with a
-    message of one sentence, for any parameter that is wrong, or that was chosen without a meaning.
+    normal values. precision: the meaning of "auto" on the device in use. Raises ValueError, with a
+    message of one sentence, for a parameter that is wrong, or that was chosen although it has no
+    meaning.
     """
     dataset = (preset | chosen).get("dataset", RunConfig.dataset)
     known = registry.DATASETS.get(dataset)
@@ -140,7 +141,7 @@ def _differ(name: str, one: RunConfig, other: RunConfig) -> bool:
 
 
 def set_aside(chosen: Mapping[str, Any], config: RunConfig) -> list[str]:
-    """A sentence for each chosen setting in place of which a configuration has the normal value."""
+    """A sentence for each chosen setting that a configuration replaces by its normal value."""
     causes = meaningless(vars(config))
     return [
         f"{name}={chosen[name]} has no meaning with {causes[name]}; "
@@ -169,7 +170,7 @@ def _check_abbreviation(backbone: str) -> None:
 
 
 def _settings_of_method(preset: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
-    """A preset's settings, overridden by the chosen ones, without fields that the method lacks.
+    """A preset's settings, overridden by the chosen ones. Fields of other methods are left out.
 
     Raises ValueError where such a field was chosen.
     """
@@ -193,7 +194,7 @@ def _check_width(config: RunConfig) -> None:
 
 
 def _class_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Normal class, category and normalisation of a novelty run, where they are not given."""
+    """The default normal class, category and normalisation of a novelty run."""
     entry = registry.DATASETS[settings["dataset"]]
     number = parse("normal_class", settings.get("normal_class", 0))
     classes = entry.categories
@@ -203,7 +204,7 @@ def _class_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _medical_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Category, split and fold of a medical run, where they are not given."""
+    """The default category, split and fold of a medical run."""
     split = settings.get("split", registry.DATASETS[settings["dataset"]].splits[0])
     usual = {"category": registry.NORMAL, "split": split}
     usual |= {} if split == "official" else {"fold": 0}
@@ -211,7 +212,7 @@ def _medical_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stopping_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """The extension's patience and share of early stopping, where they are not given."""
+    """The defaults of early stopping: the extension's patience and share of validation images."""
     kind = settings.get("early_stopping", RunConfig.early_stopping)
     usual = {} if kind == "none" else {"patience": PATIENCE}
     usual |= {"validation_fraction": SHARE} if kind == "train" else {}

@@ -19,7 +19,7 @@ from rdrepro.precision import full_precision_kernels
 from rdrepro.progress import progress
 from rdrepro.runs.schema import MIB
 
-WARM_UP, TIMED = 5, 30  # images; the first ones are slower, since kernels are chosen then
+WARM_UP, TIMED = 5, 30  # images; kernels are chosen during the first ones, which are slower
 SAMPLING = 0.002  # seconds between readings of resident memory
 SECONDS_DIGITS, MIB_DIGITS = 6, 3
 
@@ -31,8 +31,8 @@ def measure_cost(
 
     schema.json describes the entries. Seconds are quartiles over TIMED images, of each stage and of
     all stages together; the first WARM_UP images are not counted. Image decoding is left out. The
-    peak is the process's whole resident memory, including what earlier work in it left behind. On a
-    GPU it is the memory that torch held.
+    peak is the resident memory of the whole process, including remains of earlier work. On a GPU it
+    is the memory that torch held.
     """
     device = torch.device(device)
     model.to(device).eval()
@@ -40,7 +40,7 @@ def measure_cost(
     images = [data[i]["image"][None].to(device) for i in indices]  # (1, 3, H, W) each
     with full_precision_kernels(), torch.inference_mode():
         times = [_timed(model, image, config) for image in progress(images, "timing", leave=False)]
-        with peak_memory(device) as peak:  # measured apart, since reading memory takes time
+        with peak_memory(device) as peak:  # a separate pass, since reading memory takes time
             for image in images[:WARM_UP]:
                 _timed(model, image, config)
     seconds = {name: [t[name] for t in times[WARM_UP:]] for name in times[0]}

@@ -1,4 +1,4 @@
-"""The papermill engine of this package, and the sentence that ends a failed `papermill` command.
+"""The papermill engine of this package, and the sentence that a failed `papermill` command shows.
 
 papermill loads this module through the entry point of the group "papermill.engine". The engine then
 serves every notebook that imports rdrepro, and passes all others on to papermill's own engine.
@@ -19,7 +19,7 @@ DEAD_KERNEL_EXIT = 138  # papermill's own exit code for it
 
 
 class Engine:
-    """papermill's interface of an engine; `serves` says for which notebooks it acts."""
+    """papermill's interface of an engine. `serves` decides which notebooks it executes."""
 
     @classmethod
     def execute_notebook(cls, nb: Any, kernel_name: str, **options: Any) -> Any:
@@ -87,7 +87,7 @@ def show_error(
     error: BaseException,
     traceback: TracebackType | None,
 ) -> None:
-    """A hook for `sys.excepthook`: one sentence where there is one, else the traceback.
+    """A hook for `sys.excepthook`: it shows one sentence if there is one, else the traceback.
 
     output: the path of the output notebook; None before a notebook was read.
     """
@@ -109,7 +109,7 @@ def _report_by_traceback() -> None:
 
 
 def _is_replaceable(hook: Any) -> bool:
-    """Whether a hook is Python's own or this module's, not one that somebody else has set."""
+    """Whether a hook is Python's own or this module's, and not another program's."""
     return hook is sys.__excepthook__ or getattr(hook, "func", None) is show_error
 
 

@@ -97,7 +97,7 @@ def train(run: Run, data: ImageData, look: Look | None = None) -> Trained:
 
 
 def _fill(run: Run, model: Detector, data: ImageData) -> Trained:
-    """Fit a model of which nothing is kept."""
+    """Fit a model without keeping any of it."""
     check_writable(run.rows_dir)
     sweep(run.rows_dir)
     data_hash = data.fingerprint()
@@ -118,7 +118,7 @@ def _found(run: Run, model: Detector, data: ImageData, data_hash: str, kept: Pat
 def _checkpoint(run: Run, kept: Path, data_hash: str) -> FileCheckpoint:
     """Where the state of this training is kept.
 
-    The history of a run with `eval_every` depends on how maps are scored, too.
+    With `eval_every`, the history also depends on how maps are scored.
     """
     key = train_key(run.config, data_hash)
     if run.config.eval_every:
@@ -154,7 +154,7 @@ def execute(run: Run) -> dict[str, Any]:
 def carry_out(run: Run, timed: bool = False) -> Outcome:
     """Train a run (or load its student) and test it.
 
-    timed: whether the cost of testing is measured, too.
+    timed: whether the cost of testing is measured as well.
     """
     started, test_set = now(), run.dataset("test")
 
@@ -220,8 +220,8 @@ def make_row(
 def keep_row(run: Run, trained: Trained, row: dict[str, Any]) -> Path:
     """Write the row of a run; return its file.
 
-    The checkpoint of its training is removed then. A run with `eval_every` needs it until now,
-    since no saved student has its curve.
+    The checkpoint of its training is then removed. A run with `eval_every` needs it until this
+    moment, because a saved student holds no curve.
     """
     file = save_row(row, run.rows_dir)
     if trained.checkpoint:

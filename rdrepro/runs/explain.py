@@ -1,11 +1,11 @@
-"""What a failed `papermill` command says: from an exception to one sentence."""
+"""The one sentence that a failed `papermill` command shows for an exception."""
 
 import signal
 from pathlib import Path
 
 from rdrepro.text import nearest, one_of
 
-# Errors whose messages are sentences; the names of others are shown, too.
+# Errors whose messages are sentences. For all others the name is shown as well.
 WITH_SENTENCES = (
     *("ValueError", "FileNotFoundError", "RuntimeError", "MemoryError", "PermissionError"),
     *("ConnectionError", "NotADirectoryError", "NoFourthStageError"),
@@ -14,7 +14,7 @@ LONGEST = 600  # characters of an error's message; the notebook has the rest
 
 
 def explain(error: BaseException, output: str | None) -> str | None:
-    """A sentence that says why papermill failed; None where only the traceback can say it.
+    """A sentence that says why papermill failed; None if only the traceback can.
 
     output: the path of the output notebook; None if no notebook had been read yet.
     """
@@ -42,7 +42,7 @@ def explain(error: BaseException, output: str | None) -> str | None:
 
 
 def in_a_cell(name: str, message: str) -> str:
-    """The message of an error that a cell raised; after its name, where it needs that."""
+    """The message of an error that a cell raised, with the error's name if that is needed."""
     message = _one_line(message)
     if name in WITH_SENTENCES and message:
         return message
@@ -52,7 +52,8 @@ def in_a_cell(name: str, message: str) -> str:
 def dead_kernel(error: BaseException) -> str:
     """A sentence on a kernel that died.
 
-    error: its attribute `returncode`, if it has one, is the process's; minus a signal's number.
+    error: its attribute `returncode`, if any, is the process's exit code, or minus a signal's
+    number.
     """
     code = getattr(error, "returncode", None)
     if code == -signal.SIGKILL:
@@ -83,7 +84,7 @@ def _file(error: OSError) -> str:
 
 
 def _like(path: Path) -> str:
-    """A question after a notebook with nearly this name, beside it or in `notebooks/`."""
+    """A question that suggests a notebook of a similar name, there or in `notebooks/`."""
     if path.suffix != ".ipynb":
         return ""
     files = [*path.parent.glob("*.ipynb"), *Path("notebooks").glob("*.ipynb")]

@@ -1,7 +1,7 @@
 """`make lab`: JupyterLab on copies of the notebooks, so that the originals stay as they are.
 
-A copy that somebody edited is never overwritten. Only its cells count: outputs and metadata, which
-JupyterLab saves by itself, are no edits.
+An edited copy is never overwritten. Only changes of cells are edits. JupyterLab saves outputs and
+metadata by itself, so these do not count.
 """
 
 import hashlib
@@ -20,10 +20,10 @@ RECORD = ".originals.json"  # the hash of the original of each copy
 
 
 def update_copies(originals: Path, folder: Path) -> list[str]:
-    """Copy every notebook of a folder into another, but for copies that somebody edited.
+    """Copy every notebook of a folder into another, except over copies that somebody edited.
 
-    Returns sentences on the copies that are older than their originals. A copy is written before
-    it is recorded, so that a start that is broken off is made good by the next one.
+    Returns sentences about the copies that are older than their originals. A copy is written before
+    it is recorded, so an interrupted start is repaired by the next one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder)
@@ -34,11 +34,11 @@ def update_copies(originals: Path, folder: Path) -> list[str]:
         if is_free(copy, recorded, new):
             target = copy
         elif recorded.get(copy.name) == new:
-            continue  # edited, and the original is still that of the copy
+            continue  # edited, and its original has not changed
         else:
             target = _beside(copy, recorded, new)
             said.append(
-                f"{copy.name} has a newer original, but your copy has been edited and stays; "
+                f"{copy.name} has a newer original, but you edited your copy, so it stays; "
                 f"the new one is {target.name}, beside it."
             )
         if content_hash(target) != new:
@@ -51,14 +51,14 @@ def content_hash(path: Path) -> str | None:
     """The hash of a notebook's cells, without outputs and metadata; None if it cannot be read."""
     try:
         cells = nbformat.read(path, as_version=4).cells
-    except Exception:  # nbformat raises errors of many types for a file that is no notebook
+    except Exception:  # nbformat raises many types of errors for other files
         return None
     content = json.dumps([[cell.cell_type, cell.source] for cell in cells])
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 def is_free(copy: Path, recorded: Mapping[str, str], new: str) -> bool:
-    """Whether a copy may be written: it is missing, as it was copied, or the same already."""
+    """Whether a copy may be written: it is missing, unedited, or already the same."""
     return not copy.exists() or content_hash(copy) in (recorded.get(copy.name, new), new)
 
 
@@ -91,7 +91,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def environment() -> dict[str, str]:
-    """The environment of JupyterLab, whose kernels start in another folder: absolute places."""
+    """The environment of JupyterLab. Paths are absolute, since kernels start in another folder."""
     found = {"RDREPRO_DATA": paths.data_dir, "RDREPRO_RESULTS": paths.results_dir}
     found["RDREPRO_WEIGHTS"] = paths.weights_dir
     absolute = {n: find() for n, find in found.items() if os.environ.get(n)}
@@ -105,7 +105,7 @@ def main() -> None:
         sys.stdout.write(f"{sentence}\n")
     sys.stdout.write(f"JupyterLab opens copies of the notebooks, in {folder}.\n")
     sys.stdout.flush()
-    # Encrypted messages, because kernels warn on the terminal of others.
+    # Encrypted messages, because kernels print a warning about others.
     command = ["jupyterlab", str(folder), "--KernelManager.transport_encryption=auto"]
     os.execve(sys.executable, [sys.executable, "-m", *command, *sys.argv[1:]], environment())
 

@@ -4,17 +4,21 @@ import re
 import shlex
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from rdrepro.backbones import default_weights, usual_weights
 from rdrepro.config import FIELD_NAMES, RunConfig, foreign_fields
-from rdrepro.evaluation import Predictions
 from rdrepro.files import replacing
 
-# The fields of `Predictions` that a file of maps holds as lists and numbers. It may lack the last.
-TOLD = ("defects", "paths", "data_hash", "seconds", "groups")
+if TYPE_CHECKING:
+    from rdrepro.evaluation import Predictions
+
+# The fields of `Predictions` that a file of maps holds as lists and numbers. The last may be
+# missing.
+AS_LISTS = ("defects", "paths", "data_hash", "seconds", "groups")
 
 
 def maps_file(row_file: Path) -> Path:
@@ -26,7 +30,7 @@ def maps_file(row_file: Path) -> Path:
     return row_file.with_name(f"{stem}.maps.npz")
 
 
-def save_maps(predictions: Predictions, row_file: Path) -> Path:
+def save_maps(predictions: "Predictions", row_file: Path) -> Path:
     """Save maps (float16), masks, labels and scores beside a row; return the file.
 
     The file is written under another name and then renamed, so that it is never incomplete.
@@ -39,7 +43,7 @@ def save_maps(predictions: Predictions, row_file: Path) -> Path:
     return target
 
 
-def load_maps(row_file: Path) -> Predictions | None:
+def load_maps(row_file: Path) -> "Predictions | None":
     """The predictions that `save_maps` saved for a row; None where there are none.
 
     Maps have the three digits of float16. Raises ValueError where the file is damaged.
@@ -54,13 +58,15 @@ def load_maps(row_file: Path) -> Predictions | None:
             if len(bits):
                 masks = np.unpackbits(bits, count=maps.size).reshape(maps.shape) > 0
             scores, labels = kept["scores"], kept["gt_labels"]
-            told = [kept[n].tolist() for n in TOLD if n in kept]
+            further = [kept[n].tolist() for n in AS_LISTS if n in kept]
     except Exception as error:  # zipfile, zlib and numpy each raise their own
         raise ValueError(
             f"the kept maps {file.name} cannot be read ({error}); delete the file and make them "
             "anew with keep_maps=true"
         ) from None
-    return Predictions(maps, scores, masks, labels, *told)
+    from rdrepro.evaluation import Predictions  # loads torch
+
+    return Predictions(maps, scores, masks, labels, *further)
 
 
 def keep_maps_command(row: pd.Series) -> str:
@@ -85,7 +91,7 @@ def keep_maps_command(row: pd.Series) -> str:
 
 
 def _overrides(config: RunConfig) -> str:
-    """All settings that the method of a row has, as text for the parameter `overrides`.
+    """All settings that a row's method has, as text for the parameter `overrides`.
 
     A row names a weights file by its hash, which cannot be given as `weights`. FILE replaces it.
     """
@@ -94,6 +100,6 @@ def _overrides(config: RunConfig) -> str:
         weights = default_weights(config.backbone)
     settings = asdict(config) | {"weights": "FILE" if weights == "sha256" else weights}
     skipped = {"category", "seed", *foreign_fields(config.method)}
-    told = {k: v for k, v in settings.items() if k not in skipped and v is not None}
-    texts = {k: ",".join(map(str, v)) if isinstance(v, tuple) else v for k, v in told.items()}
+    given = {k: v for k, v in settings.items() if k not in skipped and v is not None}
+    texts = {k: ",".join(map(str, v)) if isinstance(v, tuple) else v for k, v in given.items()}
     return " ".join(f"{k}={v}" for k, v in texts.items())

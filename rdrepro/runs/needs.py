@@ -17,8 +17,8 @@ from rdrepro.runs.checkpoints import check_writable
 from rdrepro.runs.device import find_device
 from rdrepro.runs.weights import find_weights, published_names
 
-# What a student, its checkpoint and their successors, written beside them, take at most. The
-# student of WideResNet-50-2 has 84 million weights in float32; a checkpoint has three times that.
+# The most space that a student and its checkpoint take, each with its successor beside it. The
+# student of WideResNet-50-2 has 84 million float32 weights; a checkpoint is three times as large.
 SPACE_GIB = {"basic blocks": 0.5, "bottleneck blocks": 1.5, "wide bottleneck blocks": 3.0}
 USUAL_WIDTH = 64
 MOST_NAMED = 12  # things that are missing, in one message
@@ -26,7 +26,7 @@ MOST_NAMED = 12  # things that are missing, in one message
 
 @dataclass(frozen=True)
 class Needs:
-    """Where a run's device and data are, what it lacks, and what is unusual about its data."""
+    """A run's device, the place of its data, what it lacks, and what is unusual about the data."""
 
     device: torch.device | None
     data: Path | None

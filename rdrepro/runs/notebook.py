@@ -27,7 +27,7 @@ def resolve_notebook(namespace: dict[str, Any], own: Sequence[str] = (), **chang
     known = (*PARAMETERS, *own)
     for name in _given_names(namespace):
         if name not in known:
-            raise ValueError(f"{name!r} is no parameter.{nearest(name, known)}")
+            raise ValueError(f"{name!r} is not a parameter.{nearest(name, known)}")
     for name, value in changes.items():
         if namespace.get(name) not in (None, value) and value is not None:
             use = f"; use {name}s" if f"{name}s" in own else ""

@@ -71,12 +71,12 @@ def _usual_preset(dataset: str | None, data_root: str | None) -> str:
     if entry and entry.family == registry.MEDICAL:
         return "medical_demo" if entry.embedded else "medical"
     if entry and not entry.drawn and dataset != RunConfig.dataset:
-        return "paper"  # a data set that somebody named is never replaced by the demo
+        return "paper"  # the demo never replaces a data set that somebody named
     return "paper" if _has_data(data_root) else "demo"
 
 
 def _has_data(data_root: str | None) -> bool:
-    """Whether a data root was named, right or wrong, or else MVTec AD is found."""
+    """Whether a data root was given, right or wrong, or MVTec AD is found without one."""
     if data_root or os.environ.get("RDREPRO_DATA"):
         return True
     root = paths.data_dir()

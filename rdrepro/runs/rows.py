@@ -25,7 +25,7 @@ MOST_SCORES = 2000  # stored in the row itself; more go to a compressed file bes
 
 @cache
 def _validate() -> Callable[[dict[str, Any]], Any]:
-    """The function that raises where a row does not fit the schema. It is generated once."""
+    """The function that raises if a row does not fit the schema. It is generated once."""
     return fastjsonschema.compile(row_schema())
 
 
@@ -53,8 +53,8 @@ def _best_reason(row: dict[str, Any]) -> str:
 def save_row(row: dict[str, Any], folder: Path) -> Path:
     """Write a row to a file of `folder`, whole or not at all; return the file.
 
-    No row is overwritten. A second run of the same configuration gets a number if its result
-    differs; if the result is the same, the row that is there is returned. Raises ValueError where
+    No row is overwritten. If a second run of the same configuration has another result, its file
+    gets a number. If the result is the same, the existing file is returned. Raises ValueError where
     the row does not fit the schema, and OSError where the disk is full.
     """
     check_row(row)
@@ -89,20 +89,20 @@ def _stem(row: dict[str, Any]) -> str:
 
 
 def result_of(row: dict[str, Any]) -> dict[str, Any]:
-    """The part of a row that the same run has again: all but times and provenance.
+    """The part of a row that a repetition of its run must reproduce: all but times and provenance.
 
     Settings without a meaning for the run have their normal values.
     """
     parts = {k: row[k] for k in ("status", "metrics", "counts", "scores")}
     history = {k: v for k, v in row["history"].items() if k != "seconds"}
-    # Rows that are older than a setting do not have it.
+    # A row that is older than a setting lacks it.
     return {**parts, "config": normalised(LATER_FIELDS | row["config"]), "history": history}
 
 
 def _repeats(row: dict[str, Any], file: Path) -> bool:
-    """Whether a file has the same result as a row and counts in no fewer tables than it.
+    """Whether a file has the same result as a row and counts in at least as many tables.
 
-    A row whose cost was measured is never a repetition, since times are its result.
+    A row whose cost was measured is never a repetition, since times are part of its result.
     """
     try:
         other = read_row(file)
@@ -146,7 +146,7 @@ def _to_json(row: dict[str, Any]) -> str:
 
 
 def read_row(file: Path) -> dict[str, Any]:
-    """The row of a file; ValueError where the file is no result row.
+    """The row of a file; ValueError if the file is not a result row.
 
     A row that was edited by hand may fit the schema and still hold a time that does not exist.
     """
@@ -160,12 +160,12 @@ def load_runs(folder: Path | None = None) -> pd.DataFrame:
     """All result rows below `folder` (default: results/runs) as a table, the newest last.
 
     Columns are the configuration's fields, the metrics, and `counts.*`, `cost.*`, `provenance.*`.
-    Settings without a meaning for a run have their normal values, whatever its file says, so that
-    rows of one result are found to be so; the keys in `provenance.*` are those of the file.
-    `history` and `scores` hold each run's own dict. `file` is relative to the folder, and `study`
-    is its first part. `sender` is its second part, if there are three: whose row it is. Files that
-    are no rows are left out with a message; the table's `attrs["unreadable"]` has them by name,
-    with the reason.
+    Settings without a meaning for a run have their normal values, whatever the file says, so that
+    equal rows compare as equal. The keys in `provenance.*` are those of the file. `history` and
+    `scores` hold each run's own dict. `file` is relative to the folder, and `study` is its first
+    part. `sender` is its second part, if there are three: it says whose row this is. Files that are
+    not rows are left out with a message; `attrs["unreadable"]` of the table gives the reason by
+    file name.
     """
     folder = folder or paths.results_dir() / "runs"
     rows, unreadable = [], {}
@@ -174,8 +174,8 @@ def load_runs(folder: Path | None = None) -> pd.DataFrame:
         try:
             row = read_row(path)
         except (ValueError, TypeError, OSError, RecursionError) as error:
-            unreadable[file.as_posix()] = f"no result row: {error}"
-            say(f"{path.name} is no result row and is left out: {error}")
+            unreadable[file.as_posix()] = f"not a result row: {error}"
+            say(f"{path.name} is not a result row and is left out: {error}")
             continue
         study = file.parts[0] if len(file.parts) > 1 else row["provenance"]["study"] or ""
         sender = file.parts[1] if len(file.parts) > 2 else ""
@@ -189,7 +189,7 @@ def load_runs(folder: Path | None = None) -> pd.DataFrame:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON; an undefined metric is null")
+    raise ValueError(f"{constant} is not a JSON number; an undefined metric is null")
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

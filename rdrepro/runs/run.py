@@ -1,18 +1,16 @@
 """A run: its resolved configuration, the places of its data and results, and its images."""
 
-import html
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
 
 from rdrepro import registry
-from rdrepro.config import RunConfig, protocol_differences
+from rdrepro.config import RunConfig
 from rdrepro.data.splits import ImageData, open_split, open_validation, open_whole
-from rdrepro.meaning import meaningless
 from rdrepro.models.weights import Weights
+from rdrepro.runs import settings
 from rdrepro.synthetic.drawing_up import draw_if_embedded
 
 LEAKY = (
@@ -56,15 +54,8 @@ class Run:
         return self.results_dir / "runs" / self.study
 
     def settings(self) -> pd.DataFrame:
-        """Every setting that has a meaning for the run and, where it differs, the paper's value."""
-        differs, without = protocol_differences(self.config), meaningless(vars(self.config))
-        rows = [
-            (name, _plain(value), _plain(differs[name][1]) if name in differs else "")
-            for name, value in asdict(self.config).items()
-            if name not in without
-        ]
-        columns = ["setting", "value", "paper, where it differs"]
-        return pd.DataFrame(rows, columns=columns).set_index("setting")
+        """Every setting that has a meaning for the run, with its value."""
+        return settings.settings_table(self)
 
     def dataset(self, split: str) -> ImageData:
         """The run's images of a split, "train" or "test". Embedded ones are drawn if need be."""
@@ -88,20 +79,7 @@ class Run:
         draw_if_embedded(self.config, self.data_root)
 
     def _repr_html_(self) -> str:
-        said = [text for text in (self.banner, self.caution) if text]
-        said += map(html.escape, self.notes)
-        banners = (f"<p style='background:#fe6;padding:.5em'><b>{text}</b></p>" for text in said)
-        return "".join(banners) + (
-            f"<p>preset <b>{self.preset}</b>, device <b>{self.device}</b></p>"
-            f"{self.settings().to_html()}"
-        )
+        return settings.as_html(self)
 
     def __repr__(self) -> str:
-        head = [text for text in (self.banner, self.caution, *self.notes) if text]
-        return "\n".join(
-            [*head, f"preset {self.preset}, device {self.device}", self.settings().to_string()]
-        )
-
-
-def _plain(value: Any) -> Any:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else value
+        return settings.as_text(self)

@@ -26,7 +26,7 @@ STAGES = {
 }
 SIZES = {
     "trained_mib": "weights that training changes",
-    "checkpoint_mib": "the same with the layer that the official checkpoint saves and never uses "
+    "checkpoint_mib": "the same with the layer that the official checkpoint saves but never uses "
     "(D3)",
     "weights_mib": "all weights that testing needs",
     "bank_mib": "features or statistics of training images that testing needs",
@@ -75,7 +75,7 @@ def row_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A result row of rdrepro",
         "description": "One run: its configuration, metrics (fractions), counts, cost, provenance, "
-        "loss curve and image scores. No path of a machine stands in it.",
+        "loss curve and image scores. It contains no path of a machine.",
         **_object(parts, list(parts)),
     }
 
@@ -145,8 +145,8 @@ def _provenance() -> dict[str, Any]:
         "preset": TEXT,
         "selection": TEXT
         | {
-            "description": "what the settings were chosen by, where a validation chose them; such "
-            "a row enters no verdict"
+            "description": "the images that the settings were chosen by, if validation chose them; "
+            "such a row enters no verdict"
         },
         "trained": _object(
             {**ENVIRONMENT, "features": _features()},
@@ -164,9 +164,9 @@ def _provenance() -> dict[str, Any]:
 def _features() -> dict[str, Any]:
     return {
         "enum": list(FEATURE_SOURCES),
-        "description": "where training had the teacher's features from, of all its parts the last "
-        "resort: memory and file give the same result to the bit, recomputed another one; absent "
-        "where no features are kept, and in older rows",
+        "description": "where the teacher's features came from during training; if its parts "
+        "differ, the last of memory, file, recomputed. memory and file give the same result to the "
+        "bit, recomputed does not. Absent where no features are kept, and in older rows",
     }
 
 
@@ -179,7 +179,7 @@ def _scores() -> dict[str, Any]:
         "path": array({"type": "string", "pattern": r"^[^/\\]"}, "relative to the data root"),
         "label": array({"enum": [0, 1]}),
         "score": array({"type": "number"}, "six digits; higher = more anomalous"),
-        "group": array({"type": "integer"}, "medical sets: copies of one picture share a number"),
+        "group": array({"type": "integer"}, "medical sets: duplicates share a number"),
         "file": TEXT
         | {"description": "above 2,000 images: the compressed file beside the row that holds them"},
     }

@@ -32,7 +32,7 @@ class Terminal:
     def show(self, text: str, main: bool) -> None:
         """Show the state of progress.
 
-        main: whether it is that of a longer task that has begun, which is worth the first line.
+        main: whether a longer task has begun; its first state is always shown.
         """
         if self.replaces:
             if self.line is None:
@@ -44,7 +44,7 @@ class Terminal:
             self.say(text)
 
     def clear(self) -> None:
-        """Take the line of progress away; nothing is in progress now."""
+        """Remove the line of progress, since nothing is in progress now."""
         if self.line is not None:
             self.line.close()
             self.line = None

@@ -1,4 +1,4 @@
-"""Several runs one after the other, as in the notebooks of the ablations."""
+"""Several runs, one after the other, as the notebooks of ablations need them."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ def run_variants(runs: Mapping[str, Run], timed: bool = False) -> dict[str, Outc
     """Train (or load) and test each variant and save its row; return the outcomes by name."""
     outcomes = {}
     for number, (name, run) in enumerate(runs.items(), 1):
-        say(f"{name} ({number} of {len(runs)})")  # a progress bar would garble those of the runs
+        say(f"{name} ({number} of {len(runs)})")  # a bar of its own would disturb those of the runs
         outcomes[name] = outcome = carry_out(run, timed)
         file = keep_row(run, outcome.trained, outcome.row)
         if run.keep_maps:

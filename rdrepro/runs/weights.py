@@ -11,7 +11,7 @@ from rdrepro.backbones import LITE0, PRETRAINED, RANDOM, TIMM, VGG16, default_we
 from rdrepro.models.weights import TORCHVISION, Weights
 from rdrepro.text import one_of
 
-# Files that compute the same function as published weights, by their SHA-256.
+# The published weights that a file is equivalent to, by the file's SHA-256.
 KNOWN_FILES = {
     # ResNet-18 V1 without layer4 and fc, its batch norms folded into the convolutions.
     "bcc42c5dcf8b2d49f20d5a13f51d9cfa1061ea3ccfef51b8192185a1f966507e": "IMAGENET1K_V1",
@@ -24,9 +24,9 @@ def find_weights(backbone: str, weights: str) -> Weights:
     Published names are torchvision's (`IMAGENET1K_V1`), `shipped` for efficientnet_lite0 and
     `pretrained` for timm models. A torchvision file is looked for in $RDREPRO_WEIGHTS and in
     torch's hub cache; if it is in neither, it is downloaded into the cache. `resnet_entries` says
-    how the entries of a ResNet's state dict may be named. A state dict does not say how its input
-    is normalised: RadImageNet's needs normalise="symmetric". Raises ValueError for an unknown name
-    and ConnectionError where a download fails.
+    which names the entries of a ResNet's state dict may have. A state dict does not say how its
+    input is normalised; RadImageNet's needs normalise="symmetric". Raises ValueError for an unknown
+    name and ConnectionError where a download fails.
     """
     if weights == RANDOM:
         return Weights(RANDOM)
@@ -40,7 +40,7 @@ def find_weights(backbone: str, weights: str) -> Weights:
     path = paths.existing(weights)
     if path is None or path.is_dir():
         raise ValueError(
-            f"weights={weights!r} is no file, and {backbone} has no weights of that name; "
+            f"weights={weights!r} is not a file, and {backbone} has no weights of that name; "
             f"use {one_of((*published, RANDOM))} or the path of a state dict"
         )
     return _from_file(path, backbone)

@@ -1,1 +1,1 @@
-"""The study of many runs: tables, verdicts, figures and the report. Its imports load no torch."""
+"""The study of many runs: tables, verdicts, figures and the report. It imports without torch."""

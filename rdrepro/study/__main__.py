@@ -18,7 +18,7 @@ from rdrepro.study.plan import Plan
 from rdrepro.text import duration
 
 SHOWN = 10  # missing runs that are named before the start
-MOST_LISTED = 100  # runs that are named at the end, for each reason
+MOST_LISTED = 100  # runs that are listed at the end, for each reason
 EPILOG = """NAME is a printed table (table1 to table7, medical1 to medical4), a study, or
 everything. Runs that have a row are not made again. With --set the runs are trials: their rows go
 to results/scratch/NAME and enter no table of the report."""
@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("name", metavar="NAME", help='a table, a study, everything, "list" or "rerun"')
     p.add_argument("row", metavar="ROW", nargs="?", help="with rerun: the file of a row")
     p.add_argument(
-        "--dry-run", action="store_true", help="check what is needed and missing; no run"
+        "--dry-run", action="store_true", help="check what is needed and missing; start no run"
     )
     p.add_argument("--cores", help="how many cores may be used at once, or all; by default 1")
     p.add_argument("--gpus", help="how many GPUs there are; each run takes one")
@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _words(given: argparse.Namespace) -> dict[str, Any]:
-    """What was given, under the names that the workflow's `--config` has."""
+    """The arguments, under the names that the workflow's `--config` uses."""
     names = ("seeds", "set", "only", "gpus", "data_root", "device")
     words = {name: getattr(given, name) for name in names}
     results = given.results_dir or str(paths.results_dir())
@@ -125,7 +125,7 @@ def _options(given: argparse.Namespace) -> list[str]:
         named = paths.ROOT / "workflow" / "profiles" / given.profile
         if not named.is_dir() and not Path(given.profile).is_dir():
             known = sorted(p.name for p in named.parent.iterdir() if p.name != "default")
-            raise ValueError(f"--profile {given.profile!r} is none of {', '.join(known)}")
+            raise ValueError(f"--profile {given.profile!r} is not one of {', '.join(known)}")
         options += ["--profile", str(named if named.is_dir() else Path(given.profile).absolute())]
     return options + (["--resources", f"gpu={given.gpus}"] if given.gpus else [])
 
@@ -133,7 +133,7 @@ def _options(given: argparse.Namespace) -> list[str]:
 def make(
     plan: Plan, jobs: Sequence[Job], words: Mapping[str, Any], options: list[str], dry_run: bool
 ) -> int:
-    """Check what the missing runs need, make them, and say what came of it."""
+    """Check what the missing runs need, make them, and report the outcome."""
     if plan.results.exists() and not plan.results.is_dir():
         raise ValueError(f"the results folder {plan.results} is a file; name another one")
     lacking = plan.lacking()
@@ -211,7 +211,7 @@ def _run(
     failed = failures(markers)
     beside = overheads(list(markers.values()))
     if beside:
-        say(f"Beside training and testing a run took {median(beside):.0f} s on the median.")
+        say(f"Besides training and testing, a run took {median(beside):.0f} s (median).")
     if code and len(failed) == len(ready):
         say(f"Snakemake ended with code {code}; its messages are in {log}")
     return failed
@@ -241,5 +241,5 @@ if __name__ == "__main__":
         sys.stderr.close()
         sys.exit(130)
     except KeyboardInterrupt:  # finished rows stay
-        say("\nStopped. Finished rows are kept; the same command goes on from here.")
+        say("\nStopped. Finished rows are kept; the same command continues from here.")
         sys.exit(130)

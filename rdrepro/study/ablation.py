@@ -18,13 +18,15 @@ from rdrepro.runs.resolve import resolve
 from rdrepro.study.printed import (
     BACKBONES,
     BOTTLENECKS,
-    load_print,
+    load_printed,
     paper_cells,
     printed_values,
 )
 from rdrepro.study.selection import by_protocol, clean, newest
 from rdrepro.study.stats import Summary, summary
 from rdrepro.study.tiers import tier_of
+from rdrepro.study.titles import data_title
+from rdrepro.study.wording import network
 from rdrepro.text import one_of
 
 if TYPE_CHECKING:
@@ -45,6 +47,9 @@ VARIED = {
 }
 READING_TITLES = ("maps chosen at test time", "trained on these layers")
 PAIR = ["category", "seed"]
+PROTOCOL = ["data", "reading"]  # of the lines of `steps`
+AS_PRINTED, AGAINST = "steps as printed", "steps against the printed order"
+UNRESOLVED = "steps not resolved"
 
 
 def layer_variants(reading: str = "test") -> dict[str, dict[str, Any]]:
@@ -149,7 +154,7 @@ def limitations_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
     """
     if all(outcome.run.config.category != "transistor" for outcome in outcomes.values()):
         return pd.DataFrame(columns=["pixel AUROC", "printed"])
-    text = load_print("text")
+    text = load_printed("text")
     passage = text[(text["section"] == "4.1-limitations") & (text["metric"] == "pixel_auroc")]
     printed = passage.set_index(["method", "image_size"])["value"].to_dict()
     lines = {}
@@ -212,8 +217,9 @@ def _column(row: Mapping[str, Any], table: str) -> str:
     if table == "5":
         return {value: name for name, value in BOTTLENECKS.items()}[row["bottleneck"]]
     backbone, weights = row["backbone"], row["weights"]
-    shipped = backbone == LITE0 and weights == usual_weights(LITE0)
-    named = backbone if shipped else f"{backbone}, {weights}"
+    named = network(backbone)
+    if weights != usual_weights(backbone):
+        named += ", random" if weights == RANDOM else f", weights {weights.split(':')[-1][:8]}"
     return printed_backbone(backbone, weights) or named
 
 
@@ -282,9 +288,9 @@ def _three(s: Summary) -> tuple[float, float, float]:
 def _data(group: pd.DataFrame, values: pd.DataFrame) -> str:
     """A text that describes the data, the teacher and the epochs of a group of rows."""
     first, categories = group.iloc[-1], values.index.get_level_values("category").unique()
-    named = categories[0] if len(categories) == 1 else f"{len(categories)} categories"
-    backbone = first["backbone"] if group["backbone"].nunique() == 1 else "teachers as named"
-    return f"{first['dataset']} {named}, {backbone}, {first['epochs']} epochs"
+    several = group["backbone"].nunique() > 1
+    teacher = "several teachers" if several else network(first["backbone"])
+    return f"{data_title(first['dataset'], categories)}, {teacher}, {first['epochs']} epochs"
 
 
 def ablation_table(runs: pd.DataFrame, table: str) -> pd.DataFrame:
@@ -320,16 +326,50 @@ def _with_interval(value: float, low: float, high: float, sign: str = "") -> str
     return f"{value:{sign}.2f}{interval}"
 
 
+def shape_tables(lines: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield a description of each protocol of `steps` and its table to read.
+
+    A table has a line per column of the printed table and, for each metric, the printed value, ours
+    and the change from the column before with its 95 % interval.
+    """
+    for _, part in lines.groupby(PROTOCOL, sort=False) if len(lines) else ():
+        first = part.iloc[0]
+        over = f"mean over {first['n']} {first['over']}" if first["n"] > 1 else "one run"
+        parts = [first["data"], first["reading"], over, f"tier: {first['tier'].partition(' (')[0]}"]
+        columns = {}
+        for metric, group in part.groupby("metric", sort=False):
+            group = group.set_index("column")
+            columns[metric, "printed"] = [
+                "-" if pd.isna(value) else f"{value:.1f}" for value in group["printed"]
+            ]
+            columns[metric, "ours"] = group["ours"].map("{:.1f}".format)
+            columns[metric, "change [95 % interval]"] = [
+                _with_interval(*change, "+")
+                for change in group[["change", "change_low", "change_high"]].to_numpy(float)
+            ]
+        table = pd.DataFrame(columns, index=pd.Index(part["column"].unique(), name="column"))
+        yield "; ".join(filter(None, parts)), table
+
+
 def orders(runs: pd.DataFrame, table: str) -> pd.DataFrame:
+    """Whether our columns have the printed order; see `orders_of`.
+
+    runs: lines of `load_runs`. table: "5", "6" or "7".
+    """
+    return orders_of(steps(runs, table))
+
+
+def orders_of(lines: pd.DataFrame) -> pd.DataFrame:
     """Whether our columns have the printed order, by protocol and metric, and how certain that is.
+
+    lines: from `steps`.
 
     The order is "tied" if no pair is reversed but some of our values are equal. Columns with equal
     printed values may come in any order. A step leads from one printed column to the next. It is
     resolved if the 95 % interval of our change excludes 0.
     """
-    lines = steps(runs, table)
     found = []
-    keys = ["data", "reading", "metric"]
+    keys = [*PROTOCOL, "metric"]
     for named, group in lines.groupby(keys, sort=False) if len(lines) else ():
         known = group[group["printed"].notna()]
         if len(known) < 2:
@@ -338,18 +378,47 @@ def orders(runs: pd.DataFrame, table: str) -> pd.DataFrame:
         low, high = (known[c][1:] for c in ("change_low", "change_high"))
         up, down = (low > 0), (high < 0)
         sure = {
-            "steps as printed": int(((direction > 0) & up | (direction < 0) & down).sum()),
-            "steps against the printed order": int(
-                ((direction > 0) & down | (direction < 0) & up).sum()
-            ),
+            AS_PRINTED: int(((direction > 0) & up | (direction < 0) & down).sum()),
+            AGAINST: int(((direction > 0) & down | (direction < 0) & up).sum()),
         }
-        sure["steps not resolved"] = len(direction) - sum(sure.values())
+        sure[UNRESOLVED] = len(direction) - sum(sure.values())
         ours = " < ".join(known.sort_values("ours", kind="stable")["column"])
         found.append(
             dict(zip(keys, named, strict=True)) | {"our order": ours, "order": _order(known)} | sure
         )
     result = pd.DataFrame(found)
     return result.loc[:, (result != "").any()] if len(result) else result
+
+
+def steps_in_words(order: pd.DataFrame) -> list[str]:
+    """Sentences on what a table's steps show, one for each protocol.
+
+    order: from `orders_of`.
+    """
+    keys = [key for key in PROTOCOL if key in order]
+    return [
+        f"{', '.join(filter(None, named))}: {counted(part)}. {_ordered(part)}"
+        for named, part in (order.groupby(keys, sort=False) if len(order) else ())
+    ]
+
+
+def counted(order: pd.DataFrame) -> str:
+    """How many steps are resolved, in which direction, as text."""
+    printed, against, open_ = (int(order[name].sum()) for name in (AS_PRINTED, AGAINST, UNRESOLVED))
+    return (
+        f"of {printed + against + open_} steps, {printed} go in the printed direction, {against} "
+        f"in the other, and {open_} {'is' if open_ == 1 else 'are'} not resolved"
+    )
+
+
+def _ordered(order: pd.DataFrame) -> str:
+    """Which metrics have the printed order, as a sentence."""
+    kept = list(order.loc[order["order"] == "as printed", "metric"])
+    if len(kept) == len(order):
+        return "All metrics have the printed order."
+    if not kept:
+        return "No metric has the printed order."
+    return f"Only {' and '.join(kept)} {'has' if len(kept) == 1 else 'have'} the printed order."
 
 
 def _order(known: pd.DataFrame) -> str:

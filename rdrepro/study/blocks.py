@@ -3,26 +3,24 @@
 Each block lies between two marks.
 """
 
+import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
+from rdrepro import registry
+from rdrepro.config import RunConfig
 from rdrepro.runs.rows import load_runs
+from rdrepro.study.catalogue import TABLES, configuration, studies_of
 from rdrepro.study.deviations import REGISTER_PARTS, effects_table, measured_effects, register
 from rdrepro.study.formats import markdown, markdown_text, rounded
-from rdrepro.study.medical_tables import (
-    again_table,
-    again_verdict,
-    columns_table,
-    earlier_split_table,
-    earlier_split_verdict,
-    readable_columns,
-    steps_table,
-    steps_verdict,
-)
-from rdrepro.study.novelty import averages_table
-from rdrepro.study.tables import beside_table, embedded_table, row_table
+from rdrepro.study.in_short import where_it_stands
+from rdrepro.study.jobs import jobs_of
+from rdrepro.study.printed import load_printed
+from rdrepro.study.summary import headline_rows
+from rdrepro.study.tables import row_table
 
 
 def generated_blocks(runs_dir: Path) -> dict[str, str]:
@@ -32,32 +30,65 @@ def generated_blocks(runs_dir: Path) -> dict[str, str]:
     measured = measured_effects(runs)
     blocks = {
         "demo": fenced(str(row_table(demo))),
-        "embedded": markdown(embedded_table(runs[runs["study"] == "embedded"])),
-        "results": markdown(rounded(usual_protocol(beside_table(runs, "small-backbones")))),
-        "novelty": markdown(
-            rounded(averages_table(runs, runs_dir).drop(columns="remark", errors="ignore"))
-        ),
-        "medical": medical_block(runs),
+        "stands": bullets(where_it_stands(runs)),
+        "headlines": markdown(rounded(headline_rows(runs), 1)),
+        "reproduce": f"{markdown(reproduction_table())}\n\n{pace_in_words(runs_dir)}",
         "effects": markdown(effects_table(measured)),
     }
     return blocks | {part: markdown(register(measured, part)) for part in REGISTER_PARTS}
 
 
-def medical_block(runs: pd.DataFrame) -> str:
-    """The extension's Table 3 in short, and sentences below it.
+def bullets(sentences: Iterable[str]) -> str:
+    """Sentences as a list in Markdown."""
+    return "\n".join(f"- {markdown_text(sentence)}" for sentence in sentences)
 
-    They say which steps between its columns exceed noise, what repetitions gave, and what the
-    earlier split of Head CT gave.
+
+def reproduction_table() -> pd.DataFrame:
+    """What makes each printed table: studies, command, number of runs, data and hours.
+
+    Tables with the same studies share a line. Hours are those behind the committed rows.
     """
-    wide = ["five folds anew", "folds"]
-    table = readable_columns(columns_table(runs)).drop(columns=wide, errors="ignore")
-    sentences = [
-        steps_verdict(steps_table(runs)),
-        again_verdict(again_table(runs)),
-        earlier_split_verdict(earlier_split_table(runs)),
-    ]
-    text = " ".join(sentence for sentence in sentences if sentence)
-    return f"{markdown(rounded(table))}\n\n{markdown_text(text)}"
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for table, studies in TABLES.items():
+        groups.setdefault(studies, []).append(table)
+    lines = []
+    for tables in groups.values():
+        studies = studies_of(tables[0])
+        data = dict.fromkeys(configuration(run).dataset for s in studies for run in s.runs())
+        hours = sum(study.hours or 0 for study in studies)
+        lines.append(
+            {
+                "table": " and ".join(table_title(table) for table in tables),
+                "studies": ", ".join(study.name for study in studies),
+                "command": f"`make study TABLE={tables[0]}`",
+                "runs": len(jobs_of(tables[0])),
+                "data": ", ".join(map(registry.title_of, data)),
+                "hours so far": f"{hours:.1f}" if hours else "none",
+            }
+        )
+    return pd.DataFrame(lines).astype(str)
+
+
+def table_title(name: str) -> str:
+    """A printed table in few words, such as "2" for "table2" and "extension's 3" for "medical3"."""
+    return name.replace("table", "").replace("medical", "extension's ")
+
+
+def pace_in_words(runs_dir: Path) -> str:
+    """How long study `paper` trains on one GPU, from the speed that was measured there."""
+    measured = json.loads((runs_dir.parent / "benchmarks" / "gpu-first.json").read_text())
+    pace = measured["training in the steady state"]["wide_resnet50_2 bfloat16"]["images/s"]
+    text = load_printed("text")
+    whole = (text["metric"] == "train_images") & (text["category"] == "average")
+    images = float(text.loc[whole, "value"].iloc[0])
+    repetitions = len({configuration(run).seed for run in studies_of("paper")[0].runs()})
+    hours = repetitions * images * RunConfig.epochs / pace / 3600
+    return (
+        "*Hours so far* are those of the committed rows, mostly on two CPU cores with small "
+        f"teachers. The full protocol needs a GPU. One H100 trained {pace:.0f} images a second "
+        f"with WideResNet-50-2. At that speed, Tables 1 and 2 at 256 px with {repetitions} seeds "
+        f"need about {hours:.1f} hours of training."
+    )
 
 
 def fenced(text: str) -> str:
@@ -65,13 +96,6 @@ def fenced(text: str) -> str:
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text.replace('<!--', '<! --')}\n{fence}"
-
-
-def usual_protocol(table: pd.DataFrame) -> pd.DataFrame:
-    """The lines of `beside_table` that are not variants of an ablation."""
-    if "differs in" not in table:
-        return table
-    return table[table["differs in"] == ""].drop(columns="differs in")
 
 
 def fill_block(text: str, name: str, content: str) -> str:

@@ -1,6 +1,6 @@
 """The catalogue: every study and printed table as data, with runs, seeds and training hours.
 
-A study is a folder of results/runs. Its runs are given as parameters of `resolve`, with weights
+A study is a folder of results/runs. Its runs are written as parameters of `resolve`, with weights
 named as in a row. `python -m rdrepro.study list` prints the catalogue.
 """
 
@@ -25,8 +25,10 @@ from rdrepro.text import nearest
 Changes = Mapping[str, Any]
 SEEDS = (1, 2, 3)
 DEVELOPMENT, REPORT = {"data_seed": 1}, {"data_seed": 2}  # of the embedded benchmark
-# VGG-16's convolutions that never belonged to a classifier (amdegroot's), as lpips ships them.
+# amdegroot's convolutions of VGG-16, which never belonged to a classifier, as lpips ships them.
 VGG_FEATURES = "sha256:c6202c684b82fdf2"
+# ResNet-50 with quantised weights (facebookresearch/kill-the-bits, expanded), 68.2 % top-1.
+QUANTISED_RESNET50 = "sha256:54709d28474cf6c8"
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,9 @@ class Study:
     feeds: tuple[str, ...]  # printed tables, or parts of the report
     hours: float | None  # of training behind the committed rows; None: not run yet
     threads: int | None = 1  # of torch; last digits depend on them. None: any
-    timed: bool = False  # whether testing one image is timed as well
-    # Runs whose rows are kept as of the earlier split of Head CT (O18). They are not made any more.
+    timed: bool = False  # whether testing a single image is timed as well
+    # Runs on the earlier split of Head CT (O18). Their rows are kept, but they are not made any
+    # more.
     earlier: tuple[Batch, ...] = ()
 
     def runs(self) -> list[dict[str, Any]]:
@@ -69,7 +72,7 @@ class Study:
 def configuration(run: Changes) -> RunConfig:
     """The configuration of a run in the catalogue, without looking for data or weights.
 
-    Where the run names no precision, it is float32 here, although the device may choose another.
+    If the run names no precision, it is float32 here, although the device may choose another.
     """
     places, chosen = separate(run)
     config = configure(preset_settings(places["preset"]), chosen, RunConfig.precision)
@@ -81,7 +84,8 @@ def configuration(run: Changes) -> RunConfig:
 def identity(config: Mapping[str, Any], with_precision: bool) -> tuple[str, ...]:
     """A key that is equal for a configuration and for the rows of its runs.
 
-    with_precision: whether the precision is part of the key. A run that names none may have any.
+    with_precision: whether the precision is part of the key. A run without a named precision may
+    have any.
     """
     left_open = () if with_precision else ("precision",)
     values = {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()}
@@ -102,10 +106,10 @@ ALL = each("category", MVTEC_CATEGORIES)
 DEMO = {"preset": "demo", **REPORT}
 RESNET18 = {"backbone": "resnet18", "weights": IMAGENET}
 BOTTLE = {"category": "bottle", "epochs": 40}
-# The teacher's batch norms (E4) are switched in medical-habits instead.
+# The teacher's batch norms (E4) are switched in medical-habits.
 SWITCHED = [{}, *({f: value} for f, value in SWITCHES.values() if f != "teacher_bn")]
 CHOICES_OF_LAYERS = list(layer_variants("test").values())
-PARTS_OF_LAYERS = CHOICES_OF_LAYERS[:-1]  # without M1,2,3: it is one of the bottleneck runs
+PARTS_OF_LAYERS = CHOICES_OF_LAYERS[:-1]  # M1,2,3 is one of the bottleneck runs
 # Only Head CT's files say which pictures are neighbours (O18).
 HEAD_CT = {"dataset": "head_ct", "split": "blocks"}
 BRAIN_MRI = {"dataset": "brain_mri", "split": "kfold"}
@@ -125,7 +129,7 @@ FASHION_AND_CIFAR = each("dataset", ("fashion_mnist", "cifar10"))
 TURNED_CATEGORIES = ("wood", "carpet", "bottle", "screw", "transistor", "hazelnut")
 
 STUDIES = (
-    # studies at the printed protocols
+    # studies at the printed protocol
     Study(
         "paper",
         "Do Tables 1 and 2 reproduce at the paper's main resolution?",
@@ -144,7 +148,7 @@ STUDIES = (
     ),
     Study(
         "paper-bottlenecks",
-        "Does each part of the bottleneck add what Table 5 prints?",
+        "Does each part of the bottleneck add as much as in Table 5?",
         (
             Batch(
                 {"preset": "paper"},
@@ -157,7 +161,7 @@ STUDIES = (
     ),
     Study(
         "paper-backbones",
-        "Do other teachers give what Table 6 prints?",
+        "Do other teachers give the values of Table 6?",
         (Batch({"preset": "paper"}, (seeds(), ALL, each("backbone", ("resnet18", "resnet50")))),),
         ("table6",),
         None,
@@ -165,7 +169,7 @@ STUDIES = (
     ),
     Study(
         "paper-layers",
-        "Do other choices of layers give what Table 7 prints?",
+        "Do other choices of layers give the values of Table 7?",
         (Batch({"preset": "paper"}, (seeds(), ALL, PARTS_OF_LAYERS)),),
         ("table7",),
         None,
@@ -173,7 +177,7 @@ STUDIES = (
     ),
     Study(
         "paper-baselines",
-        "Do PaDiM, SPADE and MKD give what Tables 1 to 3 print of them?",
+        "Do PaDiM, SPADE and MKD give the values of Tables 1 to 3?",
         (
             Batch({"preset": "paper", "method": "spade"}, (ALL,)),
             Batch({"preset": "paper", "method": "padim"}, (seeds(), ALL)),
@@ -185,7 +189,7 @@ STUDIES = (
     ),
     Study(
         "extension",
-        "Does the extension's method give what its Tables 1, 2 and 4 print?",
+        "Does the extension's method give the values of its Tables 1, 2 and 4?",
         (Batch({}, (each("preset", ("extension", "extension_mkd")), seeds(), ALL)),),
         ("medical1", "medical2", "medical4"),
         None,
@@ -221,7 +225,7 @@ STUDIES = (
     ),
     Study(
         "novelty-mkd",
-        "Does MKD give what Table 4 prints of it?",
+        "Does MKD give the values of Table 4?",
         (
             Batch(
                 {"preset": "mkd"},
@@ -234,7 +238,7 @@ STUDIES = (
     ),
     Study(
         "medical-mkd",
-        "What does MKD reach on Head CT by folds of consecutive numbers?",
+        "What does MKD reach on Head CT, with folds of consecutive numbers?",
         (Batch({**MKD_RUN, **HEAD_CT, "epochs": 60}, (EVERY_FOLD,)),),
         ("medical",),
         None,
@@ -242,7 +246,7 @@ STUDIES = (
     # studies at smaller protocols, which were run
     Study(
         "readme",
-        "What does the demo print?",
+        "What does the demo reach?",
         (Batch({"preset": "demo", "category": "wood", **DEVELOPMENT}),),
         ("README.md",),
         0.01,
@@ -257,7 +261,7 @@ STUDIES = (
     ),
     Study(
         "complexity",
-        "What do time and memory of testing an image come to?",
+        "How much time and memory does testing an image take?",
         (
             Batch(
                 {"preset": "paper", "category": "bottle", "weights": RANDOM},
@@ -282,7 +286,7 @@ STUDIES = (
     ),
     Study(
         "small-backbones",
-        "What do small teachers reach on MVTec AD's bottle?",
+        "What do small teachers reach on MVTec AD's category bottle?",
         (
             Batch({**BOTTLE, "preset": "paper", **RESNET18}, (seeds(), CHOICES_OF_LAYERS)),
             Batch(
@@ -299,8 +303,22 @@ STUDIES = (
         5.12,
     ),
     Study(
+        "gpu-first",
+        "Does a GPU give the results of the processor?",
+        (
+            Batch({"preset": "paper", "category": "bottle", **RESNET18}, (seeds(),)),
+            Batch(
+                {"preset": "paper", "category": "bottle", "backbone": "resnet50", "seed": SEEDS[0]}
+                | {"weights": QUANTISED_RESNET50}
+            ),
+        ),
+        ("Table 6 in shape",),
+        0.07,
+        16,
+    ),
+    Study(
         "ablation",
-        "Do the steps of Tables 5 and 7 show on the embedded categories?",
+        "Do the steps of Tables 5 and 7 appear on the embedded categories?",
         (Batch(DEMO, (ALL, [*BOTTLENECK_VARIANTS.values(), *PARTS_OF_LAYERS])),),
         ("Tables 5-7 in shape",),
         0.41,
@@ -317,7 +335,7 @@ STUDIES = (
     ),
     Study(
         "deviations-10-epochs",
-        "What does each switch change after ten epochs?",
+        "What does each switch change with ten epochs?",
         (
             Batch(
                 {"preset": "quick", "category": "bottle", "epochs": 10, **RESNET18},
@@ -357,7 +375,7 @@ STUDIES = (
     ),
     Study(
         "novelty-grid",
-        "Which switches help novelty detection, by training images alone?",
+        "Which switches help novelty detection, judged by training images alone?",
         (
             Batch(
                 {
@@ -374,7 +392,7 @@ STUDIES = (
     ),
     Study(
         "novelty-curves",
-        "Has novelty detection's curve flattened after five epochs?",
+        "Is the curve of novelty detection flat after five epochs?",
         (
             Batch(
                 {
@@ -392,7 +410,7 @@ STUDIES = (
     ),
     Study(
         "medical-table3",
-        "What does each reading of the extension's Table 3 reach with small teachers?",
+        "What does each column of the extension's Table 3 reach with small teachers?",
         (
             Batch(
                 {**REDUCED, "seed": 1, "data_seed": 1},
@@ -412,7 +430,7 @@ STUDIES = (
     ),
     Study(
         "medical-habits",
-        "What does each habit of the extension change?",
+        "What does each habit of the extension's code change?",
         (
             Batch(
                 {**REDUCED, "backbone": LITE0, "seed": 1, "data_seed": 1},
@@ -430,7 +448,7 @@ STUDIES = (
     ),
     Study(
         "medical-long",
-        "What do the epochs of the extension's code change?",
+        "What does the number of epochs in the extension's code change?",
         (
             Batch({**LONG, **HEAD_CT}, (OWN_READINGS,)),
             Batch({**MKD_RUN, **BRAIN_MRI, "epochs": 201, "fold": 0}),
@@ -441,7 +459,7 @@ STUDIES = (
     ),
     Study(
         "medical-again",
-        "Does another seed and draw of folds land where it was predicted?",
+        "Do another seed and other folds give values inside the predicted intervals?",
         (
             Batch(
                 {**REDUCED, "backbone": LITE0, "seed": 2, "data_seed": 2},
@@ -483,7 +501,7 @@ TABLES = {
 
 
 def studies_of(name: str) -> list[Study]:
-    """The studies with this name: one study, or all studies of a printed table.
+    """The studies of this name: a single study, or all studies of a printed table.
 
     ValueError, with the nearest known name, for any other name.
     """

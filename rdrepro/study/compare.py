@@ -23,6 +23,7 @@ from rdrepro.study.matching import (
     footnotes,
     settings_text,
 )
+from rdrepro.study.memo import remembered
 from rdrepro.study.printed import (
     METHOD_NAMES,
     QUOTED_METHODS,
@@ -43,7 +44,7 @@ KEYS = ("paper", "table", "dataset", "category", "method", "image_size", "metric
 
 
 def compare(cells: Iterable[Cell], runs: pd.DataFrame | None = None) -> pd.DataFrame:
-    """A line for each printed cell of the methods that we run, with our value and verdict.
+    """One line per printed cell of the methods that we run, with our value and verdict.
 
     runs: lines of `load_runs` (default: all).
 
@@ -55,8 +56,8 @@ def compare(cells: Iterable[Cell], runs: pd.DataFrame | None = None) -> pd.DataF
     """
     cells = [cell for cell in cells if cell.protocols]
     runs = load_runs() if runs is None else runs
-    matcher, tiers = Matcher(runs), Tiers(runs)
-    table = pd.DataFrame([_line(cell, matcher, tiers) for cell in cells], columns=_COLUMNS)
+    lines = _lines(runs)
+    table = pd.DataFrame([lines[cell] for cell in cells], columns=_COLUMNS)
     ordered = table[table["table"].isin(ORDERED_TABLES)]
     for _, group in ordered.groupby(["table", "metric"]):
         table.loc[group.index, "order"] = _order(group)
@@ -66,6 +67,19 @@ def compare(cells: Iterable[Cell], runs: pd.DataFrame | None = None) -> pd.DataF
     return table
 
 
+class _Lines(dict):
+    """The line of each printed cell, computed when it is first asked for."""
+
+    def __init__(self, runs: pd.DataFrame):
+        super().__init__()
+        self.matcher, self.tiers = Matcher(runs), Tiers(runs)
+
+    def __missing__(self, cell: Cell) -> dict[str, Any]:
+        self[cell] = _line(cell, self.matcher, self.tiers)
+        return self[cell]
+
+
+_lines = remembered(_Lines)
 _COLUMNS = [*KEYS, "printed", "ours", "delta", "n_seeds", "low", "high", "verdict", "order"]
 _COLUMNS += ["tier", "footnotes", "collapsed"]
 
@@ -82,13 +96,13 @@ def repetitions(cells: Iterable[Cell], runs: pd.DataFrame | None = None) -> dict
 
 
 def cost_rows(cells: Iterable[Cell], runs: pd.DataFrame) -> dict[Cell, list[pd.DataFrame]]:
-    """The rows that measured each cell's cost, by conditions; those behind its value come first."""
+    """The rows that measured each cell's cost, by conditions; those that give its value first."""
     matcher = Matcher(runs)
     return {cell: matcher.choices(cell) for cell in cells}
 
 
 def _footnotes(cell: Cell, rows: pd.DataFrame) -> str:
-    """A cell's footnote: the precision, device and open settings that ran.
+    """A cell's footnote: the precision, the device and the values of open settings.
 
     No verdict depends on them.
     """
@@ -106,7 +120,7 @@ def _footnotes(cell: Cell, rows: pd.DataFrame) -> str:
 
 
 def _senders(rows: pd.DataFrame) -> str:
-    """Who sent rows that others made; "" where nobody did."""
+    """Who sent rows that others made; "" if we made all of them."""
     names = sorted(set(rows["sender"]) - {""})
     return f"rows sent by {', '.join(names)}" if names else ""
 
@@ -115,7 +129,7 @@ def _line(cell: Cell, matcher: Matcher, tiers: Tiers) -> dict[str, Any]:
     values, rows, missing, _ = matcher.counted(cell)
     s = summary(values)
     line = {key: getattr(cell, key) for key in KEYS} | {"printed": cell.value, "ours": s.mean}
-    # Printed banks are in MB (10^6 bytes) and ours in MiB, so their difference has no meaning.
+    # Printed memory banks are in MB (10^6 bytes), ours in MiB: a difference has no meaning.
     delta = np.nan if cell.row_metric == "cost.bank_mib" else s.mean - cell.value
     line |= {"delta": delta, "n_seeds": s.n, "low": s.low, "high": s.high}
     line |= {"order": "", "tier": PRINTED_PROTOCOL if s.n else tiers.of(cell)}
@@ -129,10 +143,10 @@ def _verdict(cell: Cell, values: pd.Series, missing: str) -> str:
     if values.empty:
         return missing
     if cell.metric == "memory_mb" and cell.method == "Ours":
-        # The size follows from the count of weights, which no seed changes (D3).
+        # The size follows from the number of weights, which no seed changes (D3).
         return "reproduced" if round(values.iloc[-1]) == cell.value else "differs"
     if "seed" in meaningless(cell.protocol) and cell.margin is not None:
-        # Without chance, one run has every seed's result.
+        # Nothing is random, so one run has the result of every seed.
         inside = abs(values.iloc[-1] - cell.value) <= cell.margin + ROUNDING
         return "reproduced" if inside else "differs"
     if cell.paper == "rkd_medical" and cell.table == "3" and cell.dataset in SPLITS:
@@ -152,11 +166,11 @@ def _order(group: pd.DataFrame) -> str:
 def left_out(runs: pd.DataFrame | None = None, cells: Iterable[Cell] | None = None) -> pd.DataFrame:
     """The rows that follow the protocol of a cell but do not count: row, study and reason.
 
-    cells: by default all printed cells. Rows that fit no cell are then listed too, if they do not
-    come from a clean working tree, and so are files that are no rows.
+    cells: by default all printed cells. By default, dirty rows that fit no cell are listed too, and
+    so are files that are not rows.
     """
     runs = load_runs() if runs is None else runs
-    matcher = _matched(runs, printed_cells() if cells is None else cells)
+    matcher = _matched(runs, printed_cells() if cells is None else tuple(cells))
     reasons = matcher.incomplete | matcher.reasons
     reasons = {f: reason for f, reason in reasons.items() if f not in matcher.used}
     if cells is None and len(runs):
@@ -167,7 +181,9 @@ def left_out(runs: pd.DataFrame | None = None, cells: Iterable[Cell] | None = No
     return pd.DataFrame(rows, columns=["row", "study", "reason"])
 
 
-def _matched(runs: pd.DataFrame, cells: Iterable[Cell]) -> Matcher:
+@remembered
+def _matched(runs: pd.DataFrame, cells: tuple[Cell, ...]) -> Matcher:
+    """A matcher that has counted the rows of these cells. Callers only read it."""
     matcher = Matcher(runs)
     for cell in cells:
         matcher.counted(cell)
@@ -181,8 +197,9 @@ def other_protocols(runs: pd.DataFrame | None = None, study: str | None = None) 
     printed cell has.
 
     There is a line per protocol, category and metric, with the mean and the 95 % t-interval over
-    seeds, in percent. `printed` is the paper's number for this category and size, measured at its
-    own protocol. It is NaN where the paper prints none. `tier` says whether ours is that protocol.
+    seeds, in percent. `printed` is the paper's number for this category and size, at the paper's
+    own protocol. It is NaN if the paper prints none. `tier` says whether ours follows that
+    protocol.
     """
     runs = load_runs() if runs is None else runs
     if runs.empty:
@@ -190,7 +207,7 @@ def other_protocols(runs: pd.DataFrame | None = None, study: str | None = None) 
     matcher = _matched(runs, printed_cells())
     rows = clean(runs, study)
     rows = rows[rows["dataset"].isin({c.dataset for c in printed_cells()})]
-    # Novelty detection, medical images and rotated test images have tables of their own.
+    # Novelty detection, medical images and rotated test images have their own tables.
     medical = rows["dataset"].isin(registry.of_family(registry.MEDICAL))
     rows = rows[rows["normal_class"].isna() & ~medical & (rows["rotation"] == 0)]
     if not study:
@@ -207,7 +224,7 @@ def _own_settings(backbone: str) -> dict[str, Any]:
 def _nearest_cell(place: dict[str, Any]) -> Cell:
     """The cell of Tables 1-2 with this method, category and size, or else with another size.
 
-    Methods that the paper does not print are compared with its own.
+    Methods that are not in the paper's tables are compared with its own method.
     """
     cells = [c for number in "12" for c in paper_cells("rd4ad", number) if c.protocols]
     names = {c.method for c in cells}

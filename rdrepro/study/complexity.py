@@ -15,12 +15,13 @@ from rdrepro.study.formats import interval
 from rdrepro.study.printed import (
     BASELINES,
     METHOD_NAMES,
-    load_print,
+    load_printed,
     paper_cells,
     printed_values,
 )
 from rdrepro.study.selection import clean, newest
-from rdrepro.study.tiers import tier_of
+from rdrepro.study.tiers import PRINTED_PROTOCOL, tier_of
+from rdrepro.study.wording import device, network
 from rdrepro.text import one_of
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def printed_memory() -> pd.DataFrame:
     channels at each location. SPADE stores the features of its training images, whose number here
     is the mean over categories.
     """
-    text = load_print("text")
+    text = load_printed("text")
     whole = text[(text["section"] == "4.1-dataset") & (text["metric"] == "train_images")]
     images = whole["value"].item() / len(registry.MVTEC_CATEGORIES)
     printed = printed_values("rd4ad", "3", "method", metric="memory_mb")
@@ -157,7 +158,7 @@ def complexity_table(runs: pd.DataFrame) -> pd.DataFrame:
 def _cost_line(row: pd.Series) -> dict[str, object]:
     first, median, third = row["cost.image_seconds"]
     method = METHOD_NAMES.get(row["method"], row["method"])
-    line = {"method": method, "backbone": row["backbone"]}
+    line = {"method": method, "backbone": network(row["backbone"])}
     line |= {"px": row["image_size"], "precision": row["precision"]}
     line |= {"on": row["provenance.device"]}
     line |= {"threads": row["provenance.threads"], "seconds": median}
@@ -176,3 +177,58 @@ def _cost_line(row: pd.Series) -> dict[str, object]:
     cells = [c for c in paper_cells("rd4ad", "3") if c.metric == "seconds_per_image"]
     cell = next((c for c in cells if c.method == method), None)
     return line | {"tier": tier_of(row, cell) if cell else NOT_PRINTED}
+
+
+def time_table(costs: pd.DataFrame) -> pd.DataFrame:
+    """The seconds of `complexity_table` as a table to read: all stages together and each."""
+    kept = ["method", "backbone", "px", "machine", "seconds", "quartiles", *STAGES, "tier"]
+    machines = [_machine(line) for _, line in costs.iterrows()]
+    table = costs.assign(machine=machines, tier=costs["tier"].str.partition(" (")[0])
+    numbers = table[["seconds", *STAGES]].map(lambda x: "-" if pd.isna(x) else f"{x:.3f}")
+    stages = {stage: f"of these, {stage}" for stage in STAGES}
+    return table.assign(**numbers)[kept].rename(columns=stages | {"backbone": "teacher"})
+
+
+def storage_table(costs: pd.DataFrame) -> pd.DataFrame:
+    """The memory of `complexity_table` in MiB as a table to read, and the paper's for its teacher.
+
+    Lines that differ only in the machine are one, since memory does not depend on it.
+    """
+    printed = printed_values("rd4ad", "3", "method", metric="memory_mb")
+    names = ["trained MiB", "official checkpoint MiB", "all weights MiB", "bank MiB", "bank MB"]
+    numbers = costs[names].map(lambda x: "-" if pd.isna(x) else f"{x:.1f}")
+    table = (
+        costs[["method", "backbone", "px"]].join(numbers).rename(columns={"backbone": "teacher"})
+    )
+    theirs = table["method"].map(lambda method: f"{printed[method]:.0f}")
+    table["printed MB"] = theirs.where(table["teacher"] == network(RunConfig.backbone), "-")
+    return table.drop_duplicates(ignore_index=True)
+
+
+def _machine(line: pd.Series) -> str:
+    return f"{device(line['on'])}, {line['threads']} threads, {line['precision']}"
+
+
+def costs_in_words(costs: pd.DataFrame) -> list[str]:
+    """Sentences that compare the seconds of all methods under equal conditions.
+
+    costs: from `complexity_table`. Only lines of the printed protocol are compared.
+    """
+    printed = printed_values("rd4ad", "3", "method", metric="seconds_per_image")
+    keys = ["backbone", "px", "on", "threads", "precision"]
+    near = costs[costs["tier"] == PRINTED_PROTOCOL] if len(costs) else costs
+    sentences = []
+    for _, group in near.groupby(keys, sort=False) if len(near) else ():
+        seconds = group.set_index("method")["seconds"].sort_values()
+        if not set(TABLE_3) <= set(seconds.index):
+            continue
+        ours = ", ".join(f"{method} {value:.2f}" for method, value in seconds.items())
+        theirs = ", ".join(f"{method} {printed[method]:.2f}" for method in seconds.index)
+        order = [printed[method] for method in seconds.index]
+        same = "has the same order" if order == sorted(order) else "has another order"
+        first = group.iloc[0]
+        sentences.append(
+            f"Seconds to test one image of {first['px']} px: {ours} ({first['backbone']}, "
+            f"{_machine(first)}). The paper {same}: {theirs}."
+        )
+    return sentences

@@ -154,17 +154,18 @@ CLASSES = "10 classes, AUROC 0.8 to 0.99, 2 seeds"
 HERE, RETRAINED = "these images, any training", "these trainings, any images"
 ANYWHERE, SHARED = "any images, any training", "these anomalous images, any training"
 SLOW, SLOWEST = 600, 300
-PRINT, OF_HEADS = "printed value", "mean of folds, over images (images of one head alike)"
+PRINTED_VALUE = "printed value"
+OF_HEADS = "mean of folds, over images (images of one head alike)"
 # Why shown intervals fall short, by interval.
 REASONS = {
-    PRINT: (
-        "The interval of a printed value follows from the value and the counts alone. Where "
-        "anomalous scores vary less than normal ones, the few normal images matter more than it "
-        "takes into account."
+    PRINTED_VALUE: (
+        "The interval of a printed value follows from the value and the counts of images alone. "
+        "Where anomalous scores vary less than normal ones, the few normal images matter more than "
+        "this interval assumes."
     ),
     OF_HEADS: (
-        "An interval over images takes them to be independent, and neighbouring slices of one head "
-        "are not."
+        "An interval over images assumes independent images. Neighbouring slices of one head are "
+        "not independent."
     ),
 }
 LINES = (
@@ -279,7 +280,7 @@ def printed_lines() -> Iterator[Line]:
         for spread in SPREADS:
             counts = {"normal": normal, "anomalous": anomalous, "auroc": true, "spread": spread}
             yield Line(
-                PRINT,
+                PRINTED_VALUE,
                 *(
                     MEDICAL,
                     "any images",
@@ -328,24 +329,28 @@ def written(line: Line) -> dict:
     return head | shares(*line.simulate(line.draws)).to_dict()
 
 
-def in_words(table: pd.DataFrame) -> str:
-    """Sentences that name the shown intervals that hold the truth less often than they say.
+def in_words(table: pd.DataFrame) -> list[str]:
+    """How many shown intervals contain the truth as often as they should, and which do not.
 
-    table: the lines of results/coverage.csv. Less often is by more than SLACK.
+    table: the lines of results/coverage.csv. The first sentence counts them, one for each interval
+    that falls short by more than SLACK follows, and then the reasons.
     """
     shown = table[~table["shown"].eq(COMPARED)]
     short = shown[shown["coverage"] < shown["nominal"] - SLACK]
     if short.empty:
-        return f"None of {len(shown)} lines of shown intervals falls short."
+        return [f"In all {len(shown)} simulated cases our intervals keep their level."]
+    kept = len(shown) - len(short)
+    found = (
+        f"In {kept} of {len(shown)} simulated cases our intervals contain the truth as often as "
+        f"they should, within {100 * SLACK:.0f} points. In {len(short)} they do not:"
+    )
     named = [
-        f"{x['interval']} as one for {x['holds']} ({100 * x['coverage']:.0f} % of "
-        f"{100 * x['nominal']:.0f} %; {x['regime']})"
+        f"*{x['interval']}*, taken for {x['holds']}: {100 * x['coverage']:.1f} % instead of "
+        f"{100 * x['nominal']:.0f} % ({x['regime']})."
         for _, x in short.iterrows()
     ]
-    verb = "falls" if len(short) == 1 else "fall"
-    found = f"Of {len(shown)} lines of shown intervals, {len(short)} {verb} short"
     why = [reason for name, reason in REASONS.items() if name in set(short["interval"])]
-    return " ".join([f"{found}: {'; '.join(named)}.", *why])
+    return [found, *named, *why]
 
 
 def main() -> None:

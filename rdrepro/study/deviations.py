@@ -1,5 +1,6 @@
-"""The register of DEVIATIONS.md: where paper and code differ, and the effect of each entry."""
+"""The register of DEVIATIONS.md: where paper and code differ, and what each entry changes."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,13 @@ import numpy as np
 import pandas as pd
 
 from rdrepro.metric_names import BY_NAME
+from rdrepro.study.formats import interval, markdown
 from rdrepro.study.medical_tables import habit_deviations
 from rdrepro.study.novelty_choice import grid_deviations
 from rdrepro.study.selection import clean, newest
 from rdrepro.study.stats import summary
+from rdrepro.study.titles import data_title, readable
+from rdrepro.study.wording import network
 
 # The switches whose effect is measured: by entry of DEVIATIONS.md, a setting and its other value.
 SWITCHES: dict[str, tuple[str, Any]] = {
@@ -34,6 +38,8 @@ REGISTER_TITLES = {
 }
 REGISTER = Path(__file__).with_suffix(".csv")
 PROTOCOL = ["dataset", "backbone", "epochs"]
+MEASURED = "measured"  # the register's effect of an entry that `measured_effects` has
+ENTRY = re.compile(r"[DEO]\d+")
 
 
 def measured_effects(runs: pd.DataFrame) -> pd.DataFrame:
@@ -63,7 +69,7 @@ def effects(runs: pd.DataFrame) -> pd.DataFrame:
         varied = {k: v for k, v in SWITCHES.items() if group[v[0]].nunique() > 1}
         base = _with(group, varied, None)
         for entry, (field, value) in varied.items():
-            found = {"entry": entry, "switch": f"`{field}={value}`"}
+            found = {"entry": entry, "switch": f"`{field}={_setting(value)}`"}
             lines += _lines(found, protocol, base, _with(group, varied, entry))
         official = base.assign(pixel_aupro=base["pixel_aupro_official"])
         found = {"entry": FORMULA, "switch": "`pixel_aupro_official`"}
@@ -81,8 +87,8 @@ def _lines(
     differences = 100 * (changed - base).loc[both].groupby("seed").mean()
     dataset, backbone, epochs = protocol
     categories = both.get_level_values("category").unique()
-    name = categories[0] if len(categories) == 1 else f"{len(categories)} categories"
-    found |= {"data": f"{dataset} {name}, {backbone}, {epochs} epochs"}
+    tested = data_title(dataset, categories)
+    found |= {"data": f"{tested}, {network(backbone)}, {epochs} epochs"}
     lines = []
     for metric in metrics:
         s = summary(differences[metric])
@@ -90,6 +96,11 @@ def _lines(
         numbers |= {"mean": s.mean, "low": s.low, "high": s.high}
         lines.append(found | {"metric": metric} | numbers)
     return lines
+
+
+def _setting(value: Any) -> str:
+    """A value as `-p` takes it."""
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
 def _with(
@@ -105,52 +116,109 @@ def _with(
     return runs[chosen]
 
 
-def effect_text(line: pd.Series) -> str:
-    """An effect as text for the register."""
+def effect_text(line: pd.Series) -> tuple[str, str]:
+    """An effect and its 95 % interval as text, in points.
+
+    Where there is no interval, a word says why. "not resolvable": the interval contains 0, and the
+    metric is so near to 100 % that harder data might show an effect.
+    """
+    if np.isnan(line["mean"]):
+        return "not measured", ""
+    mean = f"{line['mean']:+.2f}"
     if np.isnan(line["low"]):
-        return "not measured yet" if np.isnan(line["mean"]) else f"{line['mean']:+.2f} (one run)"
+        return mean, "one run"
     if line["low"] <= 0 <= line["high"] and line["base"] >= SATURATED and line["mean"]:
-        return "not resolvable"
+        return "not resolvable", ""
     if np.isclose(line["low"], line["high"], atol=5e-3):
-        return f"{line['mean']:+.2f} (all alike)"
-    return f"{line['mean']:+.2f} [{line['low']:+.2f}, {line['high']:+.2f}]"
+        return mean, "all alike"
+    return mean, f"[{line['low']:+.2f}, {line['high']:+.2f}]"
 
 
 def effects_table(measured: pd.DataFrame) -> pd.DataFrame:
-    """The measured effects, with a column for each metric."""
-    lines = measured.assign(text=measured.apply(effect_text, axis="columns"))
-    keys = ["entry", "switch", "data", "seeds"]
-    table = lines.pivot_table(index=keys, columns="metric", values="text", aggfunc="first")
-    table = table.reindex(columns=list(EFFECT_METRICS), fill_value="").fillna("")
-    table = table.rename(columns=EFFECT_METRICS)
-    table = table.reset_index().rename_axis(columns=None)
-    return table.sort_values(["entry", "data"], key=_entry_order, ignore_index=True)
+    """The measured effects as a table to read: one line per entry, setting, data and metric.
+
+    "default (%)" is the metric without the change, and "change" is in points.
+    """
+    lines = []
+    for _, line in measured.iterrows():
+        change, bounds = effect_text(line)
+        data, folds = re.fullmatch(r"(.*?)(?:, (\d+ folds))?", line["data"]).groups()
+        one = {"entry": line["entry"], "setting": line["switch"], "data": readable(data)}
+        one |= {"metric": EFFECT_METRICS[line["metric"]], "default (%)": f"{line['base']:.1f}"}
+        seeds = f"{line['seeds']} {'seed' if line['seeds'] == 1 else 'seeds'}"
+        lines.append(one | {"change": change, "95 % interval": bounds, "over": folds or seeds})
+    table = pd.DataFrame(lines)
+    if table.empty:
+        return table
+    return table.sort_values(["entry", "data", "setting"], key=_in_order, ignore_index=True)
 
 
-def _entry_order(column: pd.Series) -> pd.Series:
+def _in_order(column: pd.Series) -> pd.Series:
     """Entries in a form that sorts D2 before D14."""
     return column.str.replace(r"^([DEO])(\d+)$", lambda m: f"{m[1]}{int(m[2]):03d}", regex=True)
 
 
 def register(measured: pd.DataFrame, part: str) -> pd.DataFrame:
-    """One part of the register (see REGISTER_PARTS), with the measured effects of its entries."""
+    """One part of the register (see REGISTER_PARTS).
+
+    `effect` is MEASURED for an entry whose effects are in `effects_table`; for any other, two or
+    three words say what is known of its effect.
+    """
     table = pd.read_csv(REGISTER, dtype=str).fillna("")
     table = table[table["id"].str.startswith(REGISTER_PARTS[part])].copy()
-    table["effect, in points"] = [
-        _stated(measured, entry, otherwise)
-        for entry, otherwise in zip(table["id"], table.pop("effect"), strict=True)
-    ]
+    known = set(measured["entry"]) if len(measured) else set()
+    table["effect"] = table["effect"].where(~table["id"].isin(known), MEASURED)
     return table.loc[:, (table != "").any()].reset_index(drop=True)
 
 
-def _stated(measured: pd.DataFrame, entry: str, otherwise: str) -> str:
-    """The effects of an entry as text, by data; the register's own text if nothing was measured."""
-    lines = measured[measured["entry"] == entry] if len(measured) else measured
-    stated = []
-    several = len(lines) > 0 and lines["switch"].nunique() > 1
-    for (data, switch), group in lines.groupby(["data", "switch"]) if len(lines) else ():
-        data = f"{switch}, {data}" if several else data
-        texts = [f"{EFFECT_METRICS[x['metric']]} {effect_text(x)}" for _, x in group.iterrows()]
-        moved = group[["mean", "low", "high"]].to_numpy().any()
-        stated.append(f"{data}: {', '.join(texts) if moved else 'no change'}")
-    return "; ".join(stated) or otherwise
+def register_block(measured: pd.DataFrame, part: str) -> str:
+    """One part of the register as Markdown.
+
+    Each id is an anchor and links to the entry's first measured effect. Entries that are named, and
+    notes, are links too.
+    """
+    head, rule, *lines = markdown(register(measured, part)).splitlines()
+    return "\n".join([head, rule, *map(_linked, lines)])
+
+
+def _linked(line: str) -> str:
+    _, entry, rest = line.split("|", 2)
+    name, anchor = entry.strip(), entry.strip().lower()
+    rest = ENTRY.sub(lambda other: f"[{other[0]}](#{other[0].lower()})", rest)
+    rest = rest.replace("notes", f"[notes](#{anchor}-notes)")
+    shown = f"[{name}](#{anchor}-effects)" if line.endswith(f"| {MEASURED} |") else name
+    return f'| <a id="{anchor}"></a>{shown} |{rest}'
+
+
+def effects_block(measured: pd.DataFrame) -> str:
+    """The measured effects as Markdown; each entry's first line is an anchor."""
+    head, rule, *lines = markdown(effects_table(measured)).splitlines()
+    shown, before = [head, rule], ""
+    for line in lines:
+        _, entry, rest = line.split("|", 2)
+        name = entry.strip()
+        anchor = f'<a id="{name.lower()}-effects"></a>' if name != before else ""
+        shown.append(f"| {anchor}[{name}](#{name.lower()}) |{rest}")
+        before = name
+    return "\n".join(shown)
+
+
+def effects_in_words(measured: pd.DataFrame) -> str:
+    """How many entries were measured, and the largest effect whose interval excludes 0."""
+    entries = pd.read_csv(REGISTER, dtype=str)
+    if measured.empty:
+        return f"The register has {len(entries)} entries, and no effect was measured."
+    sure = measured[(measured["low"] > 0) | (measured["high"] < 0)]
+    text = (
+        f"The register has {len(entries)} entries, and the effect of "
+        f"{measured['entry'].nunique()} was measured. For {len(sure)} of {len(measured)} measured "
+        "effects the 95 % interval excludes 0."
+    )
+    if sure.empty:
+        return text
+    largest = sure.loc[sure["mean"].abs().idxmax()]
+    metric, bounds = EFFECT_METRICS[largest["metric"]], interval(largest["low"], largest["high"])
+    return (
+        f"{text} The largest is {largest['entry']} on {readable(largest['data'])}: "
+        f"{largest['switch']} changes {metric} by {largest['mean']:+.1f} points {bounds}."
+    )

@@ -1,4 +1,4 @@
-"""How long the jobs of a study will take, from rows of the same kind of run."""
+"""How long the jobs of a study will take, estimated from rows of similar runs."""
 
 import os
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ ALIKE = ("backbone", "method", "image_size")
 
 
 def estimate_seconds(jobs: Sequence[Job], rows: pd.DataFrame, at_once: int) -> float | None:
-    """The seconds that jobs will take when some run at the same time; None where no row tells.
+    """The seconds that jobs will take if some run at the same time; None if no row helps.
 
-    rows: lines of `load_runs`. An epoch is taken to last as long as it did on the median in rows of
-    the same backbone, method and image size, however many images they had.
+    rows: lines of `load_runs`. The time of an epoch is the median over rows of the same backbone,
+    method and image size, whatever their number of images.
     """
     known = [seconds for job in jobs if (seconds := _seconds(job, rows)) is not None]
     if not known:

@@ -49,7 +49,7 @@ def _finding(
     if any(x not in values for x in (c.ours, c.other) if isinstance(x, Cell)):
         return Finding(NOT_RUN)
     if isinstance(c.other, Printed):
-        return _of_print(c, c.other, summary(values[c.ours]))
+        return _of_printed(c, c.other, summary(values[c.ours]))
     if c.ours.metric in COSTS:
         return _of_costs(c, costs[c.ours], costs[c.other])
     return _of_seeds(c, values[c.ours], values[c.other])
@@ -71,7 +71,7 @@ def state_of(sign: str, low: float, high: float) -> str:
     return HOLDS if low > ROUNDING or (sign == ">=" and low >= -ROUNDING) else OPEN
 
 
-def _of_print(c: Comparison, printed: Printed, s: Summary) -> Finding:
+def _of_printed(c: Comparison, printed: Printed, s: Summary) -> Finding:
     low, high = s.low - printed.high - printed.shift, s.high - printed.low - printed.shift
     low, high = (-high, -low) if c.sign == "<" else (low, high)
     state = state_of(c.sign, low, high) if s.n >= FEWEST_SEEDS else OPEN

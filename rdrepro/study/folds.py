@@ -1,4 +1,4 @@
-"""Resampled test images of k-folds: intervals of the mean AUROC, and the noise of single splits."""
+"""Resampling of the test images of k-folds: intervals of the mean AUROC, noise of single splits."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -17,12 +17,11 @@ def fold_resamples(folds: Sequence[Scores], resamples: int = 2000, seed: int = 0
 
     folds: the scores of each fold's test images.
 
-    Scores of different folds are never compared. Normal images are resampled within their fold.
-    Draws that test the same normal image several times are the exception: all their normal images
-    are resampled once. Anomalous images are the same in every fold (ValueError otherwise) and are
-    resampled once for all folds. Copies of one picture share a group and are resampled together.
-    The same seed resamples the folds of another method in the same way, so that the difference of
-    two results is paired.
+    Scores of different folds are never compared. Normal images are resampled within their fold. If
+    several draws test the same normal image, all their normal images are resampled together
+    instead. Anomalous images are the same in every fold (ValueError otherwise) and are resampled
+    once for all folds. Duplicates share a group and are resampled together. The same seed resamples
+    the folds of another method in the same way, so differences between two methods are paired.
     """
     sides = [_sides(scores) for scores in folds]
     anomalous = sides[0][1]
@@ -47,7 +46,7 @@ def fold_resamples(folds: Sequence[Scores], resamples: int = 2000, seed: int = 0
 
 
 def _present(often: np.ndarray) -> np.ndarray:
-    """How often each image of a draw occurs, (R, N); all of them once where none would."""
+    """How often each image of a draw occurs, (R, N). If none would occur, each occurs once."""
     often[often.sum(axis=1) == 0] = 1
     return often
 
@@ -58,9 +57,9 @@ def split_resamples(
     """AUROCs of resampled test splits with `normal` normal images, (folds, resamples of each).
 
     The values are fractions. Each resample takes `normal` of a fold's normal images without
-    replacement, or all if there are not more. The fold's anomalous images are resampled. Values of
-    different folds also differ because each fold has a student of its own. Results of two methods
-    are paired as in `fold_resamples`.
+    replacement, or all if there are no more. The fold's anomalous images are resampled. Folds also
+    differ because each fold has its own student. Results of two methods are paired as in
+    `fold_resamples`.
     """
     drawn = []
     for number, scores in enumerate(folds):
@@ -75,8 +74,8 @@ def split_resamples(
 def split_noise(*drawn: np.ndarray, level: float = LEVEL) -> float:
     """The half-width of the interval of a sum of independent values, each from a single split.
 
-    drawn: for each term of the sum, the resampled values (folds, resamples). The variance is that
-    within folds plus the unbiased variance between them. The quantile is Student's, with
+    drawn: for each term of the sum, the resampled values (folds, resamples). The variance is the
+    variance within folds plus the unbiased variance between folds. The quantile is Student's, with
     Satterthwaite's degrees of freedom.
     """
     within = sum(d.var(axis=1, ddof=1).mean() for d in drawn)
@@ -94,7 +93,7 @@ class _Side(NamedTuple):
     score: np.ndarray
     group: np.ndarray  # the number of each image's group, 0 to groups - 1
     groups: int
-    names: list  # of the images' groups: as stored or, where none are, the path
+    names: list  # of the images' groups, as stored; without groups, the paths
 
 
 def _sides(scores: Scores) -> tuple[_Side, _Side]:
@@ -112,14 +111,14 @@ def _sides(scores: Scores) -> tuple[_Side, _Side]:
 
 
 def _numbered_together(sides: Sequence[_Side]) -> list[_Side]:
-    """The same sides, in which a group has the same number wherever it occurs."""
+    """The same sides, renumbered so that a group has the same number in all of them."""
     names = np.unique([name for side in sides for name in side.names])
     return [
         side._replace(group=np.searchsorted(names, side.names), groups=len(names)) for side in sides
     ]
 
 
-# The resamples of a seed depend only on the counts, so most results of a study share them.
+# A seed's resamples depend only on the counts, so most results of a study share them.
 @lru_cache(maxsize=8)
 def _draws(seed: int, resamples: int, groups: tuple[int, ...]) -> list[np.ndarray]:
     """How often each group occurs in each resample: an array (resamples, groups) per side."""
@@ -143,7 +142,7 @@ def _split_draws(
 def _redraw(groups: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
     """How often each group occurs in each resample, (resamples, groups)."""
     drawn = rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples)
-    return drawn.astype(float)  # floats, so that no product has to convert them
+    return drawn.astype(float)  # floats, so that products need no conversion
 
 
 def percentiles(drawn: np.ndarray, level: float = LEVEL) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """Tables as text: rounding, intervals, Markdown, LaTeX and CSV."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +9,23 @@ import numpy as np
 import pandas as pd
 
 from rdrepro import paths
+from rdrepro.study.glossary import TABLES
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+DECIMALS = {"table3": 2, "complexity": 3, "coverage": 3}  # other tables have one
+NBSP = "\u00a0"
+UNBROKEN = re.compile(r"(?<=[\d.],) (?=[-+]?[\d.]+\])")  # the space inside an interval
+OUR_RUNS = re.compile(r"^ours(?:: Ours(?=,|$)|(:))")  # how a block of our columns begins
+READABLE = {"n_seeds": "seeds", "interval": "95 % interval"}
+LONGEST_FLOAT = 45  # lines that fit on a page
+# A box of a table's own width, or of the line's width if that is smaller.
+FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
+LATEX_SIGNS = {sign: f"\\{sign}" for sign in "{}$&%#_"}
+LATEX_SIGNS |= {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
 FORMULA_SIGNS = ("=", "+", "-", "@")  # a spreadsheet computes a cell that begins so
 # A number or two, and what tables write behind them: an interval, a remark. "-": not printed.
 NUMBER = re.compile(r"(-|[+-]?[\d.,]+)(/(-|[\d.,]+))?( ?%)?( \[[-+\d., ]*\])?( \([\w ]*\))?")
@@ -20,28 +36,58 @@ def interval(low: float, high: float, digits: int = 1) -> str:
     return "" if np.isnan(low) else f"[{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def save_table(table: pd.DataFrame, name: str, folder: Path | None = None) -> list[Path]:
-    """Save a table as NAME.csv, NAME.md and NAME.tex (booktabs); return the files.
+def signed(value: float, digits: int = 1) -> str:
+    """A difference as text with its sign, such as "-0.8"; "-" if it is NaN."""
+    return "-" if np.isnan(value) else f"{round(value, digits) + 0:+.{digits}f}"
 
-    folder: by default results/tables.
+
+def save_table(
+    table: pd.DataFrame, name: str, folder: Path | None = None, caption: str | None = None
+) -> list[Path]:
+    """Save a table as NAME.csv, NAME.md and NAME.tex; return the files.
+
+    folder: by default results/tables. caption: by default that of `glossary.TABLES`, if there is
+    one. The CSV holds every column. The other two leave out the blocks of columns for which
+    nothing was run. The LaTeX is a float for a paper, with booktabs, caption and label.
     """
     folder = folder or paths.results_dir() / "tables"
     folder.mkdir(parents=True, exist_ok=True)
-    shown = rounded(table)
+    caption = TABLES.get(name, name) if caption is None else caption
     index = not isinstance(table.index, pd.RangeIndex)
+    digits = DECIMALS.get(name, 1)
+    shown = rounded(for_readers(table), digits)
     flat = flattened(shown)
     texts = {
-        "csv": _changed(flat, csv_text).to_csv(index=index),
-        "md": markdown(flat.reset_index() if index else flat) + "\n",
-        "tex": latex(shown, index),
+        "csv": _changed(flattened(rounded(table, max(digits, 2))), csv_text).to_csv(index=index),
+        "md": f"{markdown_text(caption)}\n\n{markdown(flat.reset_index() if index else flat)}\n",
+        "tex": latex_float(shown, index, name, caption),
     }
-    files = []
-    for ending, text in texts.items():
-        file = folder / f"{name}.{ending}"
-        aside = file.with_name(f".{file.name}.tmp")
-        aside.write_text(text, encoding="utf-8")
-        files.append(aside.replace(file))
-    return files
+    return [_write(folder / f"{name}.{ending}", text) for ending, text in texts.items()]
+
+
+def _write(file: Path, text: str) -> Path:
+    aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    aside.write_text(text, encoding="utf-8")
+    return aside.replace(file)
+
+
+def for_readers(table: pd.DataFrame) -> pd.DataFrame:
+    """A table with two levels of column names in the form that papers show.
+
+    Blocks of columns for which nothing was run are left out, and so are empty columns and the
+    tier. A table with one level of column names is unchanged.
+    """
+    if table.columns.nlevels == 1:
+        return table
+    columns = {}
+    for head in dict.fromkeys(table.columns.get_level_values(0)):
+        block = table[head]
+        if "ours" in block and block["ours"].isna().all():
+            continue
+        said = block.notna() & (block.astype(object) != "")
+        for name in block.loc[:, said.any()].columns.drop("tier", errors="ignore"):
+            columns[OUR_RUNS.sub(r"our runs\1", head), READABLE.get(name, name)] = block[name]
+    return pd.DataFrame(columns, index=table.index)
 
 
 def rounded(table: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
@@ -60,14 +106,14 @@ def flattened(table: pd.DataFrame) -> pd.DataFrame:
     """A table with its two levels of column names joined into one."""
     if table.columns.nlevels == 1:
         return table
-    names = [tail if head == "printed" else f"{head}: {tail}" for head, tail in table.columns]
+    names = [tail if head in ("printed", "") else f"{head}: {tail}" for head, tail in table.columns]
     return table.set_axis(names, axis="columns")
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A table as Markdown."""
+    """A table as Markdown. An interval never breaks over lines."""
     lines = [list(table.columns), ["---"] * table.shape[1], *table.values.tolist()]
-    cells = [[markdown_text(str(value)) for value in line] for line in lines]
+    cells = [[UNBROKEN.sub(NBSP, markdown_text(str(value))) for value in line] for line in lines]
     return "\n".join("| " + " | ".join(line) + " |" for line in cells)
 
 
@@ -85,6 +131,31 @@ def latex(table: pd.DataFrame, index: bool) -> str:
     tex = _changed(table, _one_line).to_latex(index=index, escape=True, multicolumn_format="c")
     # After a line break, LaTeX reads "[" as the start of a length and "*" as a variant.
     return re.sub(r"^(\s*)(?=[\[*])", r"\1{}", tex, flags=re.MULTILINE)
+
+
+def latex_float(table: pd.DataFrame, index: bool, name: str, caption: str) -> str:
+    """A table of text as a LaTeX float with caption and label, or as a longtable if it is long.
+
+    It needs the packages booktabs and graphicx, and longtable for a long one. A float wider than
+    the line is made smaller.
+    """
+    body, caption = latex(table, index).rstrip("\n"), escaped(caption)
+    head = f"\\caption{{{caption}}}\n\\label{{tab:{name.replace('_', '-')}}}"
+    if len(table) > LONGEST_FLOAT:
+        return _longtable(body, head)
+    lines = ["\\begin{table}[htbp]", "\\centering", "\\small", head, FIT + "{%", body + "}"]
+    return "\n".join([*lines, "\\end{table}", ""])
+
+
+def _longtable(body: str, head: str) -> str:
+    body = body.replace("{tabular}", "{longtable}")
+    begin, rest = body.split("\n", 1)
+    return f"{{\\scriptsize\n\\setlength{{\\tabcolsep}}{{3pt}}\n{begin}\n{head}\\\\\n{rest}\n}}\n"
+
+
+def escaped(text: str) -> str:
+    """Text in one line in which LaTeX reads no command."""
+    return re.sub(r"[\\{}$&%#_~^]", lambda found: LATEX_SIGNS[found[0]], _one_line(text))
 
 
 def csv_text(text: str) -> str:

@@ -1,8 +1,8 @@
 """One job of a study: `python -m rdrepro.study.job SPECIFICATION MARKER`, as Snakemake calls it.
 
-A notebook is executed by papermill, and its row is looked up. Only then is the marker written, the
-job's declared output. A row that is there already is not made again. Beside the marker are the log,
-the executed notebook and, where the job failed, the sentence that says why.
+papermill executes a notebook, and its row is looked up. Only then is the marker written, which is
+the job's declared output. An existing row is not made again. Beside the marker lie the log, the
+executed notebook and, if the job failed, the sentence that says why.
 """
 
 import json
@@ -30,7 +30,7 @@ POLL = 2.0  # seconds between looks for a free GPU
 def specification(
     job: Job, parameters: Mapping[str, Any], results: Path, counted: str
 ) -> dict[str, Any]:
-    """What a job's process has to know, as plain values.
+    """Everything that a job's process needs, as plain values.
 
     results: the results folder. counted: which rows count as the job's, as in `making.missing`.
     """
@@ -39,7 +39,7 @@ def specification(
 
 
 def run(given: Mapping[str, Any], marker: Path) -> str:
-    """Make the row of a job and then its marker; return a sentence where the job failed."""
+    """Make the row of a job and then its marker; return a sentence if the job failed."""
     job = Job(BY_NAME[given["study"]], given["given"], given["given"])
     marker.parent.mkdir(parents=True, exist_ok=True)
     failed, started = marker.with_suffix(".failed"), time.monotonic()
@@ -52,7 +52,7 @@ def run(given: Mapping[str, Any], marker: Path) -> str:
                 sentence = execute(job, given["parameters"], marker.with_suffix(".ipynb"))
             finally:
                 marker.with_suffix(".running").unlink(missing_ok=True)
-            # A notebook that fails after its row was written has done what was asked for.
+            # A notebook that fails after writing its row has done its job.
             row = newest_row(job, given, others)
             if row is None:
                 sentence = sentence or "the notebook ended without writing the row of this run"
@@ -65,7 +65,7 @@ def run(given: Mapping[str, Any], marker: Path) -> str:
 def look_for_row(
     job: Job, given: Mapping[str, Any]
 ) -> tuple[Mapping[str, Any] | None, frozenset[str]]:
-    """The row of a job that is there already, and the files of rows of other data."""
+    """The existing row of a job, and the files of rows of other data."""
     runs = _rows(job, given)
     if not files([job], runs, counted=given["counted"]):
         return None, frozenset()
@@ -99,12 +99,12 @@ def _rows(job: Job, given: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def costs(row: Mapping[str, Any], seconds: float) -> dict[str, float]:
-    """How long a job took and, where it trained by itself, how long beside its own work.
+    """How long a job took and, if it trained everything itself, how long its overhead was.
 
-    That is to say: for starting, drawing and writing, beside training and testing.
+    The overhead is the time for starting, drawing and writing: all but training and testing.
     """
     work = float(row["cost.train_seconds"]) + float(row["cost.predict_seconds"])
-    # The work of a training that was found, or that went on, lies in other jobs, too.
+    # Part of a reused or resumed training was done by other jobs.
     own = not row["provenance.student_reused"] and work < seconds
     return {"seconds": seconds} | ({"overhead_seconds": seconds - work} if own else {})
 
@@ -128,14 +128,14 @@ def execute(job: Job, parameters: Mapping[str, Any], output: Path) -> str:
     except PapermillExecutionError as error:
         return " ".join(str(error.evalue).split())
     except DeadKernelError:
-        return "its process was killed, probably since memory ran out; run fewer jobs at once"
+        return "its process was killed, probably because memory ran out; run fewer jobs at once"
     except (NoSuchKernel, OSError) as error:
         return " ".join(str(error).split())
     return ""
 
 
 def _plain_path(path: Path) -> str:
-    """A path whose braces papermill does not take for parameters."""
+    """A path with its braces escaped, since papermill takes braces for parameters."""
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
@@ -148,8 +148,7 @@ def uses_gpu() -> bool:
 def free_gpu() -> Iterator[None]:
     """The context in which one GPU is this job's alone; CUDA_VISIBLE_DEVICES names it.
 
-    RDREPRO_GPUS says how many there are. Where the variable CUDA_VISIBLE_DEVICES is set, these are
-    the ones.
+    RDREPRO_GPUS is their number. If CUDA_VISIBLE_DEVICES is already set, it lists the GPUs.
     """
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     cards = named.split(",") if named else map(str, range(int(os.environ["RDREPRO_GPUS"])))

@@ -19,17 +19,20 @@ from rdrepro.text import one_of
 
 Given = Mapping[str, Any]  # parameters of `resolve`
 EVERYTHING = "everything"
-# Each family's notebook, and the parameter by which it is asked for a single run.
+# Each family's notebook, and the parameter that selects a single run in it.
 NOTEBOOKS = {registry.MVTEC: "01_mvtec", registry.ONE_CLASS: "03_novelty"}
 NOTEBOOKS |= {registry.MEDICAL: "07_medical"}
 TIMED_NOTEBOOK = "02_complexity"
 KEY_DIGITS = 8
-MKD = "mkd"  # the method that has a teacher of its own, whatever the changes say
+MKD = "mkd"  # the method with a teacher of its own, whatever the changes
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One run of a study. declared: as the catalogue has it; given: with the user's changes."""
+    """One run of a study.
+
+    declared: its parameters in the catalogue. given: these with the user's changes.
+    """
 
     study: Study
     declared: Given
@@ -57,7 +60,7 @@ class Job:
 
     @cached_property
     def name(self) -> str:
-        """A name for files: what people call the run, and a key that no other run has."""
+        """A name for files: a readable part, and a key that no other run has."""
         c = self.config
         key = hashlib.sha256("|".join(self.identity).encode()).hexdigest()[:KEY_DIGITS]
         parts = [c.dataset, c.category, c.method, c.backbone, f"s{c.seed}", key]
@@ -118,7 +121,7 @@ def _jobs(study: Study, seeds: int | None, changes: Given) -> list[Job]:
 
 
 def _with_seeds(runs: Sequence[Given], seeds: int | None) -> list[Given]:
-    """Runs with other seeds, where the study has several of the same run; else unchanged."""
+    """Runs with other seeds if the study has several seeds; otherwise unchanged."""
     if seeds is None:
         return list(runs)
     groups: dict[str, list[Given]] = {}
@@ -158,8 +161,8 @@ def parse_only(text: str) -> dict[str, list[str]]:
 def parameters(job: Job, weights: Mapping[str, str], places: Given) -> dict[str, Any]:
     """The parameters with which papermill runs the job's notebook.
 
-    weights: the file of each backbone whose weights are not found by name. Settings for which the
-    notebook has no parameter go into `overrides`.
+    weights: the file of each backbone whose weights are not found by name. Settings without a
+    parameter in the notebook go into `overrides`.
     """
     config, given = job.config, dict(job.given)
     file = weights.get(config.backbone)
@@ -181,9 +184,12 @@ def parameters(job: Job, weights: Mapping[str, str], places: Given) -> dict[str,
 
 
 def _fitting(notebook: str, given: Given) -> dict[str, Any]:
-    """Parameters that a notebook has, with all other settings in `overrides`."""
-    known = notebook_parameters(notebook)
-    fitting = {k: v for k, v in given.items() if k in known or k in PLACES}
+    """The notebook's own parameters, and all other settings in `overrides`.
+
+    Weights are always given by name, since blanks in a path would end an entry of `overrides`.
+    """
+    known = {*notebook_parameters(notebook), *PLACES, "weights"}
+    fitting = {k: v for k, v in given.items() if k in known}
     others = {k: v for k, v in given.items() if k not in fitting}
     if others:
         fitting["overrides"] = " ".join(f"{k}={_plain(v)}" for k, v in others.items())

@@ -21,7 +21,7 @@ CLEAN, ANY = "clean", "any"  # which rows count: those of clean working trees, o
 def rows_of(study: str, runs: pd.DataFrame, counted: str = CLEAN) -> list[dict[str, Any]]:
     """The rows of a study that count, as configurations with the hashes of their data.
 
-    A row with settings that no run can have, as after editing by hand, is left out.
+    A row with impossible settings, for example after editing by hand, is left out.
     """
     if runs.empty:
         return []
@@ -44,7 +44,7 @@ Hashes = Callable[[RunConfig], Sequence[str] | None]
 
 
 def unknown(config: RunConfig) -> None:
-    """The hashes of data that are not at hand."""
+    """The hashes of data that are not on this machine."""
 
 
 def missing(
@@ -61,8 +61,9 @@ def files(
     """The file of the newest row of each job that has one.
 
     runs: lines of `load_runs`. hashes: a function from a configuration to the hashes of its
-    training and test data, or to None if the data are not at hand. If the hashes are known, rows of
-    other data do not count. counted: CLEAN where only rows of clean working trees count, else ANY.
+    training and test data, or to None if the data are not on this machine. If the hashes are known,
+    rows of other data do not count. counted: CLEAN if only rows of clean working trees count, else
+    ANY.
     """
     known: dict[str, dict[tuple[str, ...], list[dict[str, Any]]]] = {}
     newest = {}
@@ -90,8 +91,8 @@ def _by_identity(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, ...], list[d
 def data_hashes(data_root: str | None) -> Hashes:
     """A function from a configuration to the hashes of its training and test data.
 
-    It gives None where real data are not at hand. It also gives None for embedded data: they are
-    drawn from the configuration, which identifies them.
+    It returns None for real data that are not on this machine. It also returns None for embedded
+    data, because the configuration alone identifies them.
     """
     seen: dict[tuple, Sequence[str] | None] = {}
 
@@ -128,7 +129,7 @@ def _hash(config: RunConfig, data_root: str | None) -> Sequence[str] | None:
 def weights_files(texts: Sequence[str], jobs: Sequence[Job]) -> dict[str, str]:
     """The weights file of each backbone, from texts such as "resnet18=PATH".
 
-    ValueError for a text of another form, a path that is no file, or a backbone of no run.
+    ValueError for a text of another form, a path that is not a file, or a backbone that no run has.
     """
     used = {job.config.backbone for job in jobs}
     files = {}
@@ -146,7 +147,7 @@ def weights_files(texts: Sequence[str], jobs: Sequence[Job]) -> dict[str, str]:
 
 
 def caution() -> str:
-    """A warning that rows made now will count in no table, with the reason; "" where they count."""
+    """A warning that new rows will count in no table, with the reason; "" if they will count."""
     _, dirty = git_state()
     if dirty is False:
         return ""

@@ -16,10 +16,10 @@ from rdrepro.study.selection import alike, is_clean
 # The fields that distinguish the repetitions of one protocol.
 IDENTITY = ("category", "normal_class", "seed", "fold", "data_seed")
 PART = "not in a complete repetition"
-OPEN = "another choice of what print leaves open"
+OPEN = "another choice of what the paper leaves open"
 CHOSEN = "settings chosen by validation"
 PRINTED_SPLIT = "report"  # of medical data sets
-DIRTY = "not from a clean tree"  # it had changes or, without git, its state is unknown
+DIRTY = "not from a clean tree"  # it had changes, or its state is unknown (no git)
 # Runs that differ in these are not repetitions of one cost.
 COST_CONDITIONS = ["category", "precision", "provenance.device", "provenance.threads"]
 
@@ -70,10 +70,10 @@ class Matcher:
     def counted(self, cell: Cell) -> Repetitions:
         """The repetitions that count for a cell, of the newest row of each run.
 
-        Their rows are clean and have one of the cell's protocols, and its units. Where print leaves
-        a choice open (a protocol, a split, some settings), runs that differ in it are no
-        repetitions of each other, and one choice counts: the first in `choices` that has a
-        complete repetition or, where none has one, the first.
+        Their rows are clean and have one of the cell's protocols and its units. The paper may leave
+        a choice open (a protocol, a split, some settings). Runs that differ in it are not
+        repetitions of each other, and only one choice counts: the first in `choices` with a
+        complete repetition or, if none has one, the first of all.
         """
         found = [repetitions_of(cell, rows) for rows in self.choices(cell)]
         if not found:
@@ -91,7 +91,7 @@ class Matcher:
         return one
 
     def choices(self, cell: Cell) -> list[pd.DataFrame]:
-        """The rows of each choice of what print leaves open, the preferred choice first.
+        """The rows of each choice of what the paper leaves open, the preferred choice first.
 
         The code's protocol comes before the text's, the printed split before folds, and the
         settings of the authors' code before others. Then the choice with the most complete
@@ -158,7 +158,7 @@ def _open_fields(protocol: dict[str, Any]) -> list[str]:
 def footnotes(cell: Cell, protocol: dict[str, Any], rows: pd.DataFrame) -> pd.Series:
     """The values of the settings that the papers leave open, as one text per row.
 
-    Where a cell has several protocols, so are the settings in which they differ.
+    If a cell has several protocols, the settings in which they differ are open as well.
     """
     skipped = {"fold", *foreign_fields(protocol["method"])}
     names = [name for name in _open_fields(protocol) if name not in skipped]
@@ -182,7 +182,7 @@ def _is_novelty(cell: Cell) -> bool:
 
 
 def _is_official(cell: Cell, rows: pd.DataFrame) -> bool:
-    """Whether rows of Table 4 have the settings of the authors' code where print leaves them open.
+    """Whether rows of Table 4 have the authors' settings where the paper leaves them open.
 
     In other tables there is no such choice.
     """

@@ -131,7 +131,7 @@ def split_table(runs: Mapping[str, "Run"]) -> pd.DataFrame:
 
 
 def copies_table(run: "Run") -> pd.DataFrame:
-    """A table of how many pictures of the run's data set are copies of others."""
+    """A table of how many pictures of the run's data set are duplicates of others."""
     copies = run.whole("test").copies()
     return pd.DataFrame.from_dict(copies, orient="index", columns=[run.config.dataset])
 

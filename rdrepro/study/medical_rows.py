@@ -61,7 +61,7 @@ class Folds(NamedTuple):
     teacher_bn: str
     split: str
     reading: str
-    column: str  # of print
+    column: str  # of the printed table
     rows: pd.DataFrame
 
     @property
@@ -277,7 +277,7 @@ def _line_name(cell: Cell, row: Mapping[str, Any]) -> str:
 
 
 def _departures(cell: Cell, reading: tuple, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that print leaves open in which a row departs from a reading.
+    """The settings in which a row departs from a reading, of those that the paper leaves open.
 
     Of two rows of a cell, at least one such setting or a part of the key differs. Settings that
     follow from the row's kind of early stopping are no departures.

@@ -41,8 +41,9 @@ from rdrepro.study.medical_rows import (
     usual_split,
 )
 from rdrepro.study.printed import SPLITS
-from rdrepro.study.stats import LEVEL, collapsed, prediction_intervals, summary, welch
+from rdrepro.study.stats import collapsed, prediction_intervals, summary, welch
 from rdrepro.study.tiers import PRINTED_PROTOCOL, REDUCED
+from rdrepro.study.wording import network
 
 # The pairs of columns whose differences the extension draws conclusions from (its Sec. 4.3).
 STEPS = (
@@ -71,8 +72,8 @@ def columns_table(runs: pd.DataFrame) -> pd.DataFrame:
     low, high: its 95 % interval over images.
     fold_low, fold_high: its 95 % t-interval over folds. Draws have none, since they share images.
     overlap: whether either interval meets that of the printed value, `auroc_interval` at the counts
-    of the printed split; "incomplete (3/5)" where folds are missing, and empty where print has no
-    interval. The intervals are wide, so overlap is weak evidence.
+    of the printed split; "incomplete (3/5)" where folds are missing, and empty where the printed
+    value has no interval. The intervals are wide, so overlap is weak evidence.
     collapsed: the number of runs far below the median of all (O10).
     counts: the epoch whose student is tested, averaged over runs.
     stopped: the number of runs whose training early stopping ended; NaN if it was off.
@@ -149,7 +150,7 @@ def _column_line(folds: Folds) -> dict[str, Any]:
 
 
 def _overlap(printed: pd.Series, *ours: tuple[float, float]) -> str:
-    """Whether any of our intervals meets the printed one; empty where print has none."""
+    """Whether any of our intervals meets the printed one; empty where there is no printed one."""
     if np.isnan(printed["low"]):
         return ""
     met = any(low <= printed["high"] and printed["low"] <= high for low, high in ours)
@@ -176,7 +177,7 @@ def readable_columns(table: pd.DataFrame) -> pd.DataFrame:
         "over images": ("low", "high"),
         "over folds": ("fold_low", "fold_high"),
         "one more fold": ("one_low", "one_high"),
-        "five folds anew": ("five_low", "five_high"),
+        "five more folds": ("five_low", "five_high"),
     }
     texts = {
         name: [interval(*x) for x in table[list(ends)].to_numpy(float)]
@@ -184,13 +185,15 @@ def readable_columns(table: pd.DataFrame) -> pd.DataFrame:
     }
     ended = zip(table["stopped"], table["runs"], strict=True)
     texts["stopped early"] = [f"{n:.0f} of {m}" if n == n else "" for n, m in ended]
-    texts["epoch that counts"] = [f"{n:.0f}" for n in table["counts"]]
+    texts["tested epoch"] = [f"{n:.0f}" for n in table["counts"]]
     texts["split"] = [_split_text(*x) for x in table[["split", "folds", "runs"]].to_numpy()]
-    shown = table.assign(**texts, dataset=table["dataset"].map(title_of))
+    shown = table.assign(
+        **texts, dataset=table["dataset"].map(title_of), teacher=table["teacher"].map(network)
+    )
     names = ["dataset", "reading", "printed", "printed, 95 %", "tier", "teacher", "batch norms"]
-    names += ["epochs", "split", "epoch that counts", "stopped early", "ours", "over images"]
+    names += ["epochs", "split", "tested epoch", "stopped early", "ours", "over images"]
     shown = shown[
-        [*names, "over folds", "collapsed", "overlap", "one more fold", "five folds anew"]
+        [*names, "over folds", "collapsed", "overlap", "one more fold", "five more folds"]
     ]
     return shown.rename(columns={"dataset": "data"})
 
@@ -206,7 +209,8 @@ def one_line_each(table: pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         return table
     moving = table["batch norms"] == PRINTED_BN
-    series = table["teacher"].where(~moving, table["teacher"] + f", batch norms: {PRINTED_BN}")
+    teachers = table["teacher"].map(network)
+    series = teachers.where(~moving, teachers + f", batch norms: {PRINTED_BN}")
     table = table.assign(series=series)
     ranks = pd.DataFrame([_rank(line) for _, line in table.iterrows()], index=table.index)
     ranked = table.loc[ranks.sort_values(list(ranks), kind="stable").index]
@@ -233,12 +237,13 @@ def _split_text(split: str, folds: int, runs: int) -> str:
 def steps_table(runs: pd.DataFrame) -> pd.DataFrame:
     """Each printed step, how large noise may be, and our own step, in points.
 
+    printed step: the difference between the two printed values.
     noise: the 95 % half-width of a difference between single splits with as many normal test images
     as the paper used, estimated from our rows (`split_noise`). Both columns are taken to use the
     same split, unless one of them is quoted from another paper.
     batch norms: the mode of the teacher's in both columns, the printed one first.
-    ours: the difference between the means of the folds, with its paired 95 % intervals over images
-    and over folds. It is resolved if both exclude 0.
+    our step: the difference between the means of our folds, with its paired 95 % intervals over
+    images and over folds. It is resolved if both exclude 0.
     """
     found, lines = by_reading(runs), []
     for panel in dict.fromkeys(key[:-1] for key in found):
@@ -247,41 +252,9 @@ def steps_table(runs: pd.DataFrame) -> pd.DataFrame:
             ours = change(*pair)
             if ours:
                 head = {"data": title_of(pair[1].dataset), "step": f"{before} to {after}"}
-                head |= {"teacher": pair[1].teacher, "batch norms": pair[1].batch_norms}
+                head |= {"teacher": network(pair[1].teacher), "batch norms": pair[1].batch_norms}
                 lines.append(head | _step(*pair, ours))
     return pd.DataFrame(lines)
-
-
-def steps_verdict(steps: pd.DataFrame) -> str:
-    """Sentences that say which printed steps are larger than noise, and by which teachers' rows.
-
-    Every step is judged by itself, so some would be larger by chance.
-    """
-    if steps.empty:
-        return ""
-    larger, others = [], []
-    for (data, step), lines in steps.groupby(["data", "step"], sort=False):
-        by = [
-            f"{_teacher(x)}: {x['noise']:.1f}" for _, x in lines.iterrows() if x["print"] == LARGER
-        ]
-        name = f"{data}, {step} ({lines['printed'].iloc[0]:+.1f})"
-        if by:
-            larger.append(f"{name} by {len(by)} of {len(lines)} teachers ({', '.join(by)})")
-        else:
-            others.append(name)
-    found = f"{LARGER}: {'; '.join(larger) or 'none'}. Not shown: {'; '.join(others) or 'none'}"
-    judged = len(larger) + len(others)
-    return (
-        f"Of {judged} printed steps, in points, {found}. Each is judged at {100 * LEVEL:.0f} % by "
-        f"itself: of so many steps that change nothing, about {(1 - LEVEL) * judged:.1f} would be "
-        "larger by chance."
-    )
-
-
-def _teacher(line: pd.Series) -> str:
-    """A teacher with the mode of its batch norms where that is the printed one."""
-    moving = line["batch norms"] == PRINTED_BN
-    return f"{line['teacher']}, batch norms: {PRINTED_BN}" if moving else line["teacher"]
 
 
 def _beside(found: Mapping[Key, Folds], panel: tuple, reading: str) -> Folds | None:
@@ -305,13 +278,13 @@ def _step(before: Folds, after: Folds, ours: Change) -> dict[str, Any]:
     noise = 100 * (split_noise(a, b) if before.reading in QUOTED else split_noise(b - a))
     difference = printed[after.reading] - printed[before.reading]
     return {
-        "printed": difference,
+        "printed step": difference,
         "noise": noise,
-        "print": LARGER if abs(difference) > noise else "not shown",
-        "ours": ours.mean,
+        "printed step is": LARGER if abs(difference) > noise else "not shown",
+        "our step": ours.mean,
         "over images": interval(ours.low, ours.high),
         "over folds": interval(ours.fold_low, ours.fold_high),
-        "ours is": "resolved" if ours.resolved else "not resolved",
+        "our step is": "resolved" if ours.resolved else "not resolved",
     }
 
 
@@ -320,38 +293,36 @@ def again_table(runs: pd.DataFrame) -> pd.DataFrame:
 
     There is a line per reading of the study AGAIN_STUDY, in percent.
 
-    inside: how many of its folds lie in the 95 % prediction interval of one more fold.
-    mean inside: whether their mean lies in the interval for five folds; empty unless there are
+    first mean, new mean: the means of the folds that made the prediction, and of the new ones.
+    inside: how many of the new folds lie in the 95 % prediction interval of one more fold.
+    mean inside: whether their mean lies in the interval for five more folds; empty unless there are
     five.
     """
-    stated, lines = by_reading(runs), []
-    again = {k: f for k, f in by_reading(runs, AGAIN_STUDY).items() if k in stated}
-    again = {k: f for k, f in again.items() if f.images() != stated[k].images()}
-    bounds = predictions(stated) if again else None
-    for key, folds in again.items():
-        ahead, aurocs = bounds.loc[key], 100 * folds.aurocs
-        line = {"data": title_of(folds.dataset), "reading": folds.reading}
-        line |= {"teacher": folds.teacher, "batch norms": folds.batch_norms}
-        line |= {"ours": 100 * stated[key].aurocs.mean()}
-        line |= {"one more fold": interval(ahead["one_low"], ahead["one_high"])}
-        inside = (ahead["one_low"] <= aurocs) & (aurocs <= ahead["one_high"])
-        line |= {"folds": len(aurocs), "inside": int(inside.sum())}
-        line |= {"five folds anew": interval(ahead["five_low"], ahead["five_high"])}
-        mean = aurocs.mean()
-        met = "yes" if ahead["five_low"] <= mean <= ahead["five_high"] else "no"
-        lines.append(line | {"mean": mean, "mean inside": met if len(aurocs) == FOLDS else ""})
+    first = by_reading(runs)
+    again = {k: f for k, f in by_reading(runs, AGAIN_STUDY).items() if k in first}
+    again = {k: f for k, f in again.items() if f.images() != first[k].images()}
+    bounds = predictions(first) if again else pd.DataFrame()
+    lines = [_again_line(first[key], folds, bounds.loc[key]) for key, folds in again.items()]
     return pd.DataFrame(lines)
 
 
-def again_verdict(table: pd.DataFrame) -> str:
-    """A sentence that sums up `again_table`; empty if the table is."""
-    if table.empty:
-        return ""
-    moved = (table["mean"] - table["ours"]).abs().max()
-    return (
-        f"By another seed and draw, {table['inside'].sum()} of {table['folds'].sum()} folds lie "
-        f"inside the intervals of one more fold, and means move by up to {moved:.1f} points."
-    )
+def _again_line(first: Folds, again: Folds, ahead: pd.Series) -> dict[str, Any]:
+    aurocs = 100 * again.aurocs
+    inside = (ahead["one_low"] <= aurocs) & (aurocs <= ahead["one_high"])
+    met = "yes" if ahead["five_low"] <= aurocs.mean() <= ahead["five_high"] else "no"
+    return {
+        "data": title_of(again.dataset),
+        "reading": again.reading,
+        "teacher": network(again.teacher),
+        "batch norms": again.batch_norms,
+        "first mean": 100 * first.aurocs.mean(),
+        "one more fold": interval(ahead["one_low"], ahead["one_high"]),
+        "new folds": len(aurocs),
+        "inside": int(inside.sum()),
+        "five more folds": interval(ahead["five_low"], ahead["five_high"]),
+        "new mean": aurocs.mean(),
+        "mean inside": met if len(aurocs) == FOLDS else "",
+    }
 
 
 def habits_table(runs: pd.DataFrame) -> pd.DataFrame:
@@ -389,7 +360,7 @@ def long_table(runs: pd.DataFrame) -> pd.DataFrame:
             both = folds.rows.merge(usual.rows, on=on, suffixes=("", "_short"))
             for _, row in both.iterrows():
                 line = {"data": title_of(key.dataset), "reading": key.reading}
-                line |= {"teacher": key.teacher, "batch norms": folds.batch_norms}
+                line |= {"teacher": network(key.teacher), "batch norms": folds.batch_norms}
                 line |= {"fold": int(row["fold"])}
                 ends = ("", usual.epochs, "_short"), (", long", key.epochs, "")
                 for name, epochs, end in ends:
@@ -413,20 +384,19 @@ def habit_deviations(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def earlier_split_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """The results of Head CT as of the earlier split, and what its usual split gives, in percent.
+    """Head CT by the earlier, random split and by its usual one, image AUROC in percent.
 
     split="kfold" divides Head CT's images at random, so that neighbouring files, which often show
     one head, are on both sides; split="blocks", the usual one, keeps runs of consecutive numbers
-    together. What a number does not tell, no split can: no file of Head CT or Brain MRI names a
-    patient.
+    together. Neither can separate patients: no file of Head CT or Brain MRI names one.
 
     There is a line per reading of each study that has rows of the earlier split.
 
     study: the study that the rows belong to.
-    earlier, usual: the means over folds, "kfold" and "blocks". The second is of `counterpart`, in
-    any study; it is empty until it ran.
-    change: usual minus earlier, in points.
-    over folds: its 95 % interval (`welch`). The folds differ, so that nothing is paired.
+    random split, split by number: the means over folds, "kfold" and "blocks". The second is of
+    `counterpart`, in any study; it is empty until it ran.
+    change: split by number minus random split, in points.
+    over folds: its 95 % interval (`welch`). The folds differ, so nothing is paired.
     """
     if runs.empty:
         return pd.DataFrame()
@@ -456,42 +426,13 @@ def _earlier_line(study: str, earlier: Folds, usual: Folds | None) -> dict[str, 
         "study": study,
         "reading": earlier.reading,
         "printed": np.nan if printed is None else printed,
-        "teacher": earlier.teacher,
+        "teacher": network(earlier.teacher),
         "batch norms": earlier.batch_norms,
         "epochs": earlier.epochs,
-        "earlier folds": len(before),
-        "earlier": before.mean(),
-        "usual folds": len(after),
-        "usual": mean,
+        "random folds": len(before),
+        "random split": before.mean(),
+        "numbered folds": len(after),
+        "split by number": mean,
         "change": mean - before.mean(),
         "over folds": interval(low, high),
     }
-
-
-def earlier_split_verdict(table: pd.DataFrame) -> str:
-    """Sentences that sum up `earlier_split_table`; empty if the table is.
-
-    A result has run by the usual split if it has as many folds there. Single folds are not
-    averaged.
-    """
-    if table.empty:
-        return ""
-    whole = table[table["usual folds"] == table["earlier folds"]]
-    if whole.empty:
-        return (
-            f"None of {len(table)} results of the earlier split has run in full by the usual one "
-            "yet."
-        )
-    ran = (
-        f"{len(whole)} of {len(table)} results of the earlier split have run in full by the usual "
-        "one as well."
-    )
-    changes = whole.loc[whole["earlier folds"] > 1, "change"]
-    if changes.empty:
-        return f"{ran} They are single folds, which are not averaged."
-    single = len(whole) - len(changes)
-    apart = f", without {single} of a single fold," if single else ""
-    return (
-        f"{ran} Their means{apart} change by {changes.min():+.1f} to {changes.max():+.1f} points, "
-        f"{changes.mean():+.1f} on average."
-    )

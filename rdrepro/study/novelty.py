@@ -21,6 +21,7 @@ from rdrepro.study.printed import Cell, paper_cells, printed_values
 from rdrepro.study.selection import by_protocol, clean, complete, newest
 from rdrepro.study.stats import average_interval, prediction_intervals, summary
 from rdrepro.study.tiers import tier_of
+from rdrepro.study.wording import network
 
 if TYPE_CHECKING:
     from rdrepro.runs.execute import Outcome
@@ -186,18 +187,30 @@ def clean_rows(runs: pd.DataFrame, study: str) -> pd.DataFrame:
 
 
 def averages_table(runs: pd.DataFrame, folder: Path | None = None) -> pd.DataFrame:
+    """The result of `averages` with intervals as text, to two decimals."""
+    return with_texts(averages(runs, folder))
+
+
+def averages(runs: pd.DataFrame, folder: Path | None = None) -> pd.DataFrame:
     """Table 4's averages over the classes by data set and protocol, in percent.
 
     folder: the folder given to `load_runs`.
 
     A repetition is a seed that has every class. If there is none, there is no average. "over seeds"
     is the 95 % t-interval of the mean over repetitions. "over images" is the interval of the newest
-    repetition's average, over its test images. "delta" is ours minus printed. "without the chosen
-    class" is the average without the class by which settings were chosen. "tier" is how near the
-    protocol comes to print, and "remark" says whether the settings of the preset were chosen by
-    validation.
+    repetition's average, over its test images. Both are pairs (low, high). "delta" is ours minus
+    printed. "without the chosen class" is the average without the class by which settings were
+    chosen. "tier" is how near the runs come to the printed protocol. "remark" says whether the
+    settings of the preset were chosen by validation.
     """
     return pd.DataFrame([_average_line(group, folder) for group in protocols(runs)])
+
+
+def with_texts(averages: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
+    """The result of `averages` with its intervals as text. digits: their decimals."""
+    names = [name for name in ("over seeds", "over images") if name in averages]
+    texts = {name: [interval(*pair, digits) for pair in averages[name]] for name in names}
+    return averages.assign(**texts)
 
 
 def _average_line(group: pd.DataFrame, folder: Path | None) -> dict[str, object]:
@@ -212,15 +225,15 @@ def _average_line(group: pd.DataFrame, folder: Path | None) -> dict[str, object]
     return {
         "data": registry.title_of(name),
         "preset": first["provenance.preset"],
-        "backbone": first["backbone"],
+        "backbone": network(first["backbone"]),
         "px": first["image_size"],
         "epochs": first["epochs"],
         "steps": f"{np.mean(steps):.0f}",
         "classes": f"{group['normal_class'].nunique()}/{classes}",
         "seeds": s.n,
         "ours": s.mean,
-        "over seeds": interval(s.low, s.high, 2),
-        "over images": interval(*(100 * x for x in images), 2),
+        "over seeds": (s.low, s.high),
+        "over images": tuple(100 * x for x in images),
         "maximum": 100 * whole["image_auroc_max"].mean(),
         "without the chosen class": 100 * others["image_auroc"].mean(),
         "printed": printed,
@@ -242,11 +255,13 @@ def _over_images(whole: pd.DataFrame, folder: Path | None) -> tuple[float, float
     return average_interval([k["score"] for k in kept], [k["label"] for k in kept])
 
 
-def predictions_table(runs: pd.DataFrame, preset: str = "novelty_official") -> pd.DataFrame:
+def predictions_table(
+    runs: pd.DataFrame, preset: str = "novelty_official", digits: int = 2
+) -> pd.DataFrame:
     """The image AUROC of each class in percent, and where that of one more seed should lie.
 
     For each data set, the protocol with the given preset and the most rows is taken. The last
-    column is the 95 % prediction interval of `stats.prediction_intervals`.
+    column is the 95 % prediction interval of `stats.prediction_intervals`. digits: its decimals.
     """
     largest: dict[str, pd.DataFrame] = {}
     for group in protocols(runs):
@@ -255,16 +270,17 @@ def predictions_table(runs: pd.DataFrame, preset: str = "novelty_official") -> p
             largest.get(first["dataset"], ())
         ):
             largest[first["dataset"]] = group
-    parts = [_class_lines(name, group) for name, group in largest.items()]
+    parts = [_class_lines(name, group, digits) for name, group in largest.items()]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _class_lines(name: str, group: pd.DataFrame) -> pd.DataFrame:
+def _class_lines(name: str, group: pd.DataFrame, digits: int) -> pd.DataFrame:
     values = group.pivot_table(index="normal_class", columns="seed", values="image_auroc")
     bounds = 100 * prediction_intervals(values)
     part = pd.DataFrame({"data": registry.title_of(name), "class": values.index.astype(int)})
-    part["name"] = [DATASETS[name].categories[n] for n in part["class"]]
+    names = [DATASETS[name].categories[n] for n in part["class"]]
+    part["name"] = [n.replace("_", " ") for n in names]
     part["seeds"] = values.notna().sum(axis=1).to_numpy()
     part["image AUROC"] = 100 * values.mean(axis=1).to_numpy()
-    texts = [interval(*x, 2) for x in bounds[["low", "high"]].to_numpy(float)]
+    texts = [interval(*x, digits) for x in bounds[["low", "high"]].to_numpy(float)]
     return part.assign(**{"one more seed": texts})

@@ -49,11 +49,11 @@ def grid_effects(runs: pd.DataFrame) -> pd.DataFrame:
         official = _row_of(group, {})
         for switch, changes in GRID.items():
             row = _row_of(group, changes)
-            told = switch == "novelty_official" or not _is_own(name, changes)
-            if told and official is not None and row is not None:
+            counts = switch == "novelty_official" or not _is_own(name, changes)
+            if counts and official is not None and row is not None:
                 effect = 100 * (row["image_auroc"] - official["image_auroc"])
-                told = {"effect": effect, "image_auroc": 100 * row["image_auroc"]}
-                lines.append({"switch": switch, "dataset": name, "seed": seed} | told)
+                line = {"switch": switch, "dataset": name, "seed": seed, "effect": effect}
+                lines.append(line | {"image_auroc": 100 * row["image_auroc"]})
     return pd.DataFrame(lines)
 
 

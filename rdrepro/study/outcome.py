@@ -1,4 +1,4 @@
-"""The printed tables that a study fills: for every cell a value, or the reason why it has none."""
+"""The printed tables that a study fills: each cell has a value, or the reason why it has none."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,14 +13,14 @@ from rdrepro.study.matching import cell_matches
 from rdrepro.study.printed import Cell, printed_cells
 from rdrepro.study.tables import table_name
 
-DIRTY = "its row does not count, since the working tree was not known to be clean"
+DIRTY = "its row does not count: it may come from a working tree with uncommitted changes"
 ROWS = ["dataset", "method", "category"]
 COLUMNS = ["dataset", "category", "method", "image_size", "metric", "printed", "ours", "n_seeds"]
 COLUMNS += ["tier"]
 
 
 def tables_of(jobs: Sequence[Job]) -> list[str]:
-    """The printed tables all of whose studies are among those of the jobs."""
+    """The printed tables that the jobs cover: those with a job in each of their studies."""
     studies = {job.study.name for job in jobs}
     return [table for table, names in TABLES.items() if names and set(names) <= studies]
 
@@ -28,11 +28,11 @@ def tables_of(jobs: Sequence[Job]) -> list[str]:
 def outcome(
     table: str, jobs: Sequence[Job], runs: pd.DataFrame, reasons: Mapping[Job, str], trial: bool
 ) -> pd.DataFrame:
-    """The cells of a printed table as far as jobs fill them, with a column `outcome`.
+    """The cells of a printed table that jobs fill, with a column `outcome`.
 
     jobs: those of the table's studies. runs: lines of `load_runs`. reasons: why jobs have no row.
-    trial: the jobs have changed settings. Their values then stand in the cells of the declared
-    settings, and `outcome` says "trial" in place of a verdict.
+    trial: the jobs have changed settings. Their values then appear in the cells of the declared
+    settings, and `outcome` is "trial" instead of a verdict.
     """
     cells = [c for c in printed_cells() if table_name(c.paper, c.table) == table]
     cells = [c for c in cells if c.protocols]
@@ -51,7 +51,7 @@ def outcome(
 def as_text(found: pd.DataFrame) -> str:
     """An outcome in the layout of a printed table: our value and, in brackets, the printed one.
 
-    A cell without a value has the number of a note below the table, which says why.
+    A cell without a value shows the number of a note below the table that gives the reason.
     """
     notes: dict[str, int] = {}
 
@@ -73,7 +73,7 @@ def as_text(found: pd.DataFrame) -> str:
 
 
 def _dirty(jobs: Sequence[Job], runs: pd.DataFrame) -> list[Job]:
-    """The jobs whose only rows count in no table."""
+    """The jobs that have rows, none of which counts in a table."""
     counted = files(jobs, runs)
     return [job for job in files(jobs, runs, counted=ANY) if job not in counted]
 
@@ -98,7 +98,7 @@ def _listed(value: object) -> object:
 def _outcome(
     cell: Cell, verdict: str, jobs: Sequence[Job], reasons: Mapping[Job, str], trial: bool
 ) -> str:
-    """A cell's verdict; for one without a value, what is missing and why."""
+    """A cell's verdict or, for a cell without a value, what is missing and why."""
     if not verdict.startswith(("not run", "incomplete")):
         return "trial" if trial and verdict != "not printed" else verdict
     why = {text for job, text in reasons.items() if _feeds(job, cell)}
@@ -108,7 +108,7 @@ def _outcome(
 
 
 def _feeds(job: Job, cell: Cell) -> bool:
-    """Whether a job's declared run is one of those that a cell wants."""
+    """Whether a cell needs a job's declared run."""
     declared = vars(configuration(job.declared))
     if cell.unit_field and declared[cell.unit_field] not in cell.units:
         return False

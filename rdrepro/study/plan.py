@@ -1,4 +1,4 @@
-"""What the workflow asks of the catalogue: markers, specifications and resources of its jobs."""
+"""What the workflow needs from the catalogue: markers, specifications and resources of jobs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,10 @@ from rdrepro.study.jobs import Job, jobs_of, parameters, parse_changes, parse_on
 from rdrepro.study.making import ANY, CLEAN, Hashes, data_hashes, missing, weights_files
 
 TARGETS = tuple(targets())
-# MiB that are set aside for a run at 256 px; they grow with the area of an image. The teacher's
-# features of the largest training set of MVTec AD (391 images) take 0.7 GiB with basic blocks and
-# 2.7 with bottleneck blocks. The rest is left for networks, gradients and libraries. Where less is
-# free, features are not kept, so a run that was given too little still ends.
+# MiB reserved for a run at 256 px; they grow with the area of an image. For the largest training
+# set of MVTec AD (391 images) the teacher's features take 0.7 GiB with basic blocks and 2.7 GiB
+# with bottleneck blocks. The rest is for networks, gradients and libraries. If less is free,
+# features are not kept in memory, so a run with too little memory still ends.
 MEMORY = {"basic blocks": 4000, "bottleneck blocks": 8000}
 LEAST_MEMORY, PIXELS = 2000, 256
 MOST = 1000  # seeds or GPUs
@@ -80,9 +80,9 @@ class Plan:
 
     @cached_property
     def counted(self) -> str:
-        """Which rows count as there.
+        """Which rows count as existing.
 
-        Where new rows would be dirty, dirty ones do, so that an interrupted study can go on.
+        If new rows would be dirty, dirty rows count too, so that an interrupted study can continue.
         """
         return CLEAN if not self.changes and git_state()[1] is False else ANY
 
@@ -101,7 +101,7 @@ class Plan:
         return data_hashes(self.places.get("data_root"))
 
     def lacking_markers(self, target: str) -> list[str]:
-        """The markers of the jobs that have no row, none of which is there any more."""
+        """The markers of the jobs that have no row. Old markers of these jobs are removed."""
         lacking = self.lacking(target)
         self.sweep(lacking)
         return [str(self.marker(job)) for job in lacking]
@@ -113,7 +113,7 @@ class Plan:
                 self.marker(job).with_suffix(ending).unlink(missing_ok=True)
 
     def marker(self, job: Job) -> Path:
-        """The file that says that a job is done."""
+        """The file that marks a job as done."""
         return self.folder / job.study.name / f"{job.name}.done"
 
     def parameters(self, job: Job) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class Plan:
         return parameters(job, self.weights, {**self.places, "results_dir": str(self.results)})
 
     def specification(self, study: str, name: str) -> str:
-        """What the job's process has to know, as JSON."""
+        """Everything that the job's process needs, as JSON."""
         job = self._named(study)[name]
         values = specification(job, self.parameters(job), self.results, self.counted)
         return json.dumps(values)
@@ -137,15 +137,15 @@ class Plan:
         return self._jobs_by_study[study]
 
     def torch_threads(self, study: str, cores: int | None) -> int:
-        """The threads of torch. Last digits depend on them, so most studies name their number.
+        """The number of torch's threads. Last digits depend on it, so most studies set it.
 
-        The others have one, or with GPUs their card's share of the cores.
+        The other studies use one thread or, with GPUs, an equal share of the cores for each GPU.
         """
         share = max(1, (cores or 1) // self.gpus) if self.gpus else 1
         return BY_NAME[study].threads or share
 
     def cores(self, study: str, cores: int | None) -> int:
-        """The cores of a job. Where times are measured, it has the machine to itself."""
+        """The cores of a job. If it measures times, it has the machine to itself."""
         if BY_NAME[study].timed:
             return cores or 1
         return self.torch_threads(study, cores)
@@ -163,7 +163,7 @@ def memory_of(config: RunConfig) -> int:
 
 
 def packed(given: Mapping[str, Any]) -> str:
-    """Values as one word that no shell, YAML or Snakemake reads in another way."""
+    """Values as one word that shells, YAML and Snakemake leave unchanged."""
     return json.dumps(given).encode().hex()
 
 
@@ -173,7 +173,7 @@ def unpacked(word: str) -> dict[str, Any]:
 
 
 def row_files() -> list[str]:
-    """The files of all rows, on which the report depends."""
+    """The files of all rows; the report depends on them."""
     return sorted(str(file) for file in (paths.results_dir() / "runs").rglob("*.json"))
 
 
@@ -181,7 +181,7 @@ def _places(given: Mapping[str, Any]) -> dict[str, str]:
     places = {name: str(given[name]) for name in ("data_root", "device") if given.get(name)}
     root = places.get("data_root")
     if root and not Path(root).expanduser().is_dir():
-        raise ValueError(f"the data root {root!r} is no folder")
+        raise ValueError(f"the data root {root!r} is not a folder")
     if root:
         places["data_root"] = str(Path(root).expanduser().absolute())
     return places

@@ -12,8 +12,9 @@ from rdrepro.config import DEFAULTS, FREE_FIELDS, LATER_FIELDS, OURS
 from rdrepro.metric_names import ROW_METRIC
 from rdrepro.presets import MKD_IMAGE_SIZE, PRESETS, mkd_settings
 from rdrepro.registry import FOLDED
+from rdrepro.text import nearest, one_of
 
-ANY = "any"  # the papers do not give the setting; a footnote then shows the row's value
+ANY = "any"  # the papers do not give the setting; a footnote shows the row's value
 # What counts as "reproduced", in points, declared before any run was compared with a printed value.
 MARGINS: dict[str, dict[str, float]] = {
     "average": {"image_auroc": 0.5, "pixel_auroc": 0.6, "pro": 1.0},  # over 15 categories
@@ -40,7 +41,7 @@ ROW_METRICS = ROW_METRIC | {
 COSTS = ("seconds_per_image", "memory_mb")
 # The settings of the extension's code, which produced its numbers (DEVIATIONS.md, E1-E8).
 EXTENSION = PRESETS["extension"]
-# The extension's text at its word, where it differs from that code.
+# The extension's text taken literally, where it differs from that code.
 EXTENSION_TEXT = PRESETS["extension_printed"]
 # Its L_MKD may be the printed loss or the coded one.
 L_MKD = {"loss": frozenset({"mkd", "mkd_coded"})}
@@ -51,7 +52,7 @@ STOPPED = {
     "patience": frozenset({15, 20}),
     "validation_fraction": frozenset({0.25, 0.0}),
 }
-# Of L_MKD's columns it does not say whether early stopping was on.
+# It does not say whether early stopping was on in the columns of L_MKD.
 PERHAPS_STOPPED = {
     "early_stopping": STOPPED["early_stopping"] | {"none"},
     "patience": STOPPED["patience"] | {None},
@@ -71,10 +72,10 @@ NOT_AVERAGED = ("grid",)
 SPLITS = {e.name: e.printed_split for e in registry.ENTRIES if e.printed_split}
 BOTTLENECKS = {"Pre": "pretrained", "Pre+OCE": "oce", "Pre+OCE+MFM": "oce+mff"}
 BACKBONES = {"ResNet18": "resnet18", "ResNet50": "resnet50", "WResNet50": "wide_resnet50_2"}
-# Methods of other papers whose printed columns our runs enter, at the protocols of these papers.
-# PaDiM: Defard et al. 2021, Sec. 4: WideResNet-50-2, 550 random channels. SPADE: Cohen & Hoshen
-# 2020, Sec. 4: WideResNet-50-2, 50 neighbours. Both crop 224 pixels out of 256; ours run at the
-# printed 256 (O21). MKD: Salehi et al. 2021 and its code; see `presets.mkd_settings`.
+# Methods of other papers that we run at the protocols of these papers. PaDiM: Defard et al. 2021,
+# Sec. 4: WideResNet-50-2, 550 random channels. SPADE: Cohen & Hoshen 2020, Sec. 4: WideResNet-50-2,
+# 50 neighbours. Both crop 224 pixels out of 256; ours run at the printed 256 (O21). MKD: Salehi et
+# al. 2021 and its code; see `presets.mkd_settings`.
 BASELINES = {"PaDiM": "padim", "SPADE": "spade"}
 QUOTED_METHODS = BASELINES | {"MKD": "mkd"}
 METHOD_NAMES = {value: name for name, value in QUOTED_METHODS.items()} | {OURS: "Ours"}
@@ -135,7 +136,7 @@ class Cell:
 
     @property
     def unit_field(self) -> str | None:
-        """The column of the units that the cell averages; None where its rows say it, or none."""
+        """The column of the cell's units; None if it depends on the rows or does not exist."""
         if self.metric in COSTS:
             return None
         family = registry.DATASETS[self.dataset].family
@@ -209,8 +210,8 @@ def _changes(paper: str, table: str, dataset: str, method: str) -> list[dict[str
 def _admitted_splits(dataset: str) -> frozenset[str]:
     """The splits of a medical data set that a printed cell admits.
 
-    The extension tested ten normal images, or trained on half of Retinal OCT's (`report`). Folds
-    test every normal image of the small sets once.
+    The extension tested ten normal images or, for Retinal OCT, trained on half of them (`report`).
+    Folds test every normal image of the small sets once.
     """
     return frozenset({"report", *FOLDED} & {*registry.DATASETS[dataset].splits})
 
@@ -223,17 +224,26 @@ def _of_another_paper(method: str, dataset: str) -> dict[str, Any]:
     if dataset == "retinal_oct":
         return own | {"split": "official"}  # its code trains on all normal images (E15)
     if dataset not in MKD_IMAGE_SIZE:
-        # Its code has no such data set. Its authors name 256 pixels (their issue 10), and the
-        # extension, which quotes the number, has 224.
+        # MKD's code lacks these data sets. Its authors name 256 pixels (their issue 10); the
+        # extension, which quotes the value, has 224.
         own["image_size"] = frozenset({224, 256})
     return own
 
 
-def load_print(name: str) -> pd.DataFrame:
-    """The file results/paper/NAME.csv of printed numbers or claims, a line each.
+def load_printed(name: str) -> pd.DataFrame:
+    """The printed numbers or claims of results/paper/NAME.csv, one per line.
 
-    Missing texts in the columns category, section and method become empty.
+    Missing values in the columns category, section and method become empty texts. Raises
+    FileNotFoundError for another name, and where there is no checkout of the repository.
     """
+    known = sorted(file.stem for file in paths.PAPER.glob("*.csv"))
+    if not known:
+        raise FileNotFoundError(
+            "the printed numbers do not install with the package; use a checkout of the "
+            "repository, which has them in results/paper"
+        )
+    if name not in known:
+        raise FileNotFoundError(f"{name!r} is not one of {one_of(known)}.{nearest(name, known)}")
     columns = {"table": str, "printed": str, "image_size": "Int64"}
     table = pd.read_csv(paths.PAPER / f"{name}.csv", dtype=columns)
     return table.fillna({c: "" for c in ("category", "section", "method") if c in table})
@@ -242,7 +252,7 @@ def load_print(name: str) -> pd.DataFrame:
 @cache
 def printed_cells() -> tuple[Cell, ...]:
     """Every cell of the papers' tables, in the order in which they are printed."""
-    lines = pd.concat([load_print(paper) for paper in PAPERS]).itertuples(index=False)
+    lines = pd.concat([load_printed(paper) for paper in PAPERS]).itertuples(index=False)
     return tuple(_cell(line._asdict()) for line in lines)
 
 
@@ -255,7 +265,7 @@ def _cell(line: dict[str, Any]) -> Cell:
         if registry.DATASETS[line["dataset"]].family == registry.ONE_CLASS:
             protocol.pop("normal_class")  # the cell averages over it
         if line["metric"] in COSTS:
-            # Table 3 prints no resolution for costs, and the values of weights do not affect them.
+            # Table 3 gives no resolution for costs, and the values of weights do not affect them.
             protocol |= dict.fromkeys(("image_size", "weights", "epochs"), ANY)
     return Cell(**line, protocols=protocols)
 
@@ -266,11 +276,10 @@ def paper_cells(paper: str, table: str) -> list[Cell]:
 
 
 def printed_values(paper: str, table: str, *keys: str, **wanted: Any) -> dict[Any, float]:
-    """The printed values of a table, for the cells whose fields are as wanted.
+    """The printed values of a table, for the cells that have the wanted fields.
 
-    keys: the fields of a cell that key the result. One key gives {key: value}, several give {(key,
-    ...): value}.
-    wanted: fields of a cell and the values that they must have.
+    keys: the fields of a cell that become the keys of the result. One field gives {key: value},
+    several give {(key, ...): value}. wanted: the values that fields of a cell must have.
 
     For example, printed_values("rd4ad", "5", "method", metric="pro") gives the PRO of each
     bottleneck. Values are in percent, seconds or MB, and NaN where a dash is printed.

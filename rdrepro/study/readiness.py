@@ -9,7 +9,7 @@ from rdrepro.progress import progress
 from rdrepro.study.jobs import Job
 from rdrepro.study.plan import Plan
 
-# Settings that decide what a run needs; runs that agree in them are checked once.
+# The settings that decide what a run needs. Runs with equal values are checked once.
 NEEDED = ("dataset", "category", "normal_class", "inlier_categories", "split", "fold", "data_seed")
 NEEDED += ("backbone", "weights", "method")
 
@@ -40,7 +40,7 @@ def check(plan: Plan, jobs: Sequence[Job]) -> Readiness:
 
 
 def fetch_weights(plan: Plan, found: Readiness) -> Readiness:
-    """Fetch the weights of the jobs that can start, each once; those that fail are blocked."""
+    """Fetch the weights of the jobs that can start, each once. Jobs without weights are blocked."""
     reasons: dict[tuple[str, str], str] = {}
     blocked = dict(found.blocked)
     for job in found.ready:
@@ -60,7 +60,7 @@ def _fetch(job: Job, backbone: str, weights: str) -> Sequence[str]:
 
 
 def _problem(step: Callable[[], Sequence[str]]) -> tuple[str, Sequence[str]]:
-    """What is wrong, or an empty text, and the notes that a check returns."""
+    """A sentence about what is wrong, or "", and the notes that a check returns."""
     try:
         return "", step()
     except (ValueError, OSError) as error:
@@ -100,4 +100,4 @@ def check_weights(wanted: str, found: str) -> None:
     """Raise ValueError if a file has other weights than the rows of the study."""
     tagged = wanted == PRETRAINED and found.startswith(f"{PRETRAINED}:")  # by timm
     if found != wanted and not tagged:
-        raise ValueError(f"the file given with --weights is {found}, but the study wants {wanted}")
+        raise ValueError(f"the file given with --weights is {found}, but the study needs {wanted}")

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rdrepro.study.compare import KEYS
-from rdrepro.study.printed import AVERAGES, SPLITS, Cell, load_print, printed_cells
+from rdrepro.study.printed import AVERAGES, SPLITS, Cell, load_printed, printed_cells
 from rdrepro.study.stats import ROUNDING, auroc_interval
 
 FIGURE, UNTESTED = "figure", "untested"  # a claim without a relation between numbers
@@ -57,7 +57,8 @@ class Printed(NamedTuple):
         text = f"{self.method} printed {round(self.value, 2)}{spread}".strip()
         if not self.shift:
             return text
-        return f"{text} {'less' if self.shift < 0 else 'plus'} {abs(round(self.shift, 1))}"
+        shift = abs(round(self.shift, 1))
+        return f"{text} minus the margin {shift}" if self.shift < 0 else f"{text} plus {shift}"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Comparison:
     def in_print(self) -> bool | None:
         """Whether the printed values themselves have the relation.
 
-        None where print is compared with itself, or where intervals are.
+        None where a printed value is compared with itself, or where intervals are compared.
         """
         if self.sign == "overlaps" or (isinstance(self.other, Printed) and not self.other.method):
             return None
@@ -92,7 +93,7 @@ def known_cells() -> tuple[Cell, ...]:
 
     Sec. 4.1 of the first paper prints transistor's pixel AUROC for single maps.
     """
-    text = load_print("text").set_index(["category", "method", "metric"])
+    text = load_printed("text").set_index(["category", "method", "metric"])
     more = []
     for cell in printed_cells():
         key = "transistor", cell.method, cell.metric
@@ -106,7 +107,7 @@ def known_cells() -> tuple[Cell, ...]:
 def comparisons(relations: str) -> list[Comparison]:
     """The comparisons that a claim's relations stand for, one for each pair of cells.
 
-    Cells that print leaves blank are left out, and so is a cell without another to compare with.
+    Cells that the papers leave blank are left out, and so is a cell without a partner.
     ValueError if a relation has another form or nothing is left of it.
     """
     if relations in (FIGURE, UNTESTED):
@@ -122,7 +123,7 @@ def _comparisons(relation: str) -> list[Comparison]:
         bound = Printed(number, number, number, method="the text's")
         found = [Comparison(cell, ">=", bound) for cell in _cells(form["ours"])]
     elif form := _PRINTED.fullmatch(relation):
-        found = _with_print(**form.groupdict())
+        found = _with_printed(**form.groupdict())
     else:
         raise ValueError(f"relation {relation!r} has no known form; see rdrepro.study.relations")
     if not found:
@@ -160,7 +161,7 @@ def _ordered(left: str, right: str) -> list[Comparison]:
     return [Comparison(cell, "<", other) for cell, other in pairs]
 
 
-def _with_print(
+def _with_printed(
     ours: str, sign: str, which: str, other: str | None, offset: str | None
 ) -> list[Comparison]:
     """The comparisons of cells with a printed value each: the best of other methods, or one."""

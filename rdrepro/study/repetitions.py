@@ -11,11 +11,11 @@ from rdrepro.study.stats import collapsed
 
 
 class Repetitions(NamedTuple):
-    """The value of a cell in each complete repetition, and the rows behind it.
+    """The value of a cell in each complete repetition, and the rows that give it.
 
     values: percent or, for costs, seconds or MiB. They are indexed by seed; costs, by the row's
-    file. missing: why there is no value; "" where there is one. every: also the rows of incomplete
-    repetitions.
+    file. missing: why there is no value; "" if there is one. every: the rows, with those of
+    incomplete repetitions.
     """
 
     values: pd.Series
@@ -27,10 +27,10 @@ class Repetitions(NamedTuple):
 def repetitions_of(cell: Cell, rows: pd.DataFrame) -> Repetitions:
     """The repetitions of a cell among rows of one protocol.
 
-    A cell's units are what it averages over: categories, classes or folds. A draw has one random
-    division of the images. It is complete if it has every unit, and its value is the mean over
-    them. A repetition is a seed, since only seeds are independent; its value is the mean over its
-    complete draws. Costs are measured anew by each run.
+    A cell averages over units: categories, classes or folds. A draw is one random division of the
+    images. A draw is complete if it has every unit; its value is the mean over the units. A
+    repetition is a seed, since only seeds are independent. Its value is the mean over its complete
+    draws. For costs, each run is a repetition.
     """
     if rows.empty:
         return Repetitions(pd.Series(dtype=float), rows, "not run", rows)
@@ -58,14 +58,14 @@ def values_of(cell: Cell, rows: pd.DataFrame) -> pd.Series:
 
 
 def _units(cell: Cell, rows: pd.DataFrame) -> tuple[str | None, tuple]:
-    """The column of the cell's units, None if there is none, and the units that it needs."""
+    """The column of the cell's units (None if there is none), and the units that the cell needs."""
     if cell.unit_field:
         return cell.unit_field, cell.units
     return ("fold", tuple(range(FOLDS))) if rows["split"].iloc[0] in FOLDED else (None, ())
 
 
 def count_collapsed(cell: Cell, rows: pd.DataFrame) -> int:
-    """How many rows collapsed: they say so, or lie far below the others of their unit."""
+    """How many rows collapsed: their status says so, or they lie far below others of their unit."""
     if rows.empty or cell.metric in COSTS:
         return 0
     medical = registry.DATASETS[cell.dataset].family == registry.MEDICAL

@@ -1,9 +1,9 @@
-"""A row's run repeated: does it give the same result again?"""
+"""Repeat the run of a row: is the result the same?"""
 
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rdrepro import paths
 from rdrepro.backbones import PRETRAINED, RANDOM, default_weights, usual_weights
@@ -11,10 +11,13 @@ from rdrepro.meaning import meaningless
 from rdrepro.metric_names import METRICS
 from rdrepro.runs.rows import read_row, read_scores, result_of
 
+if TYPE_CHECKING:
+    from rdrepro.runs.execute import Outcome
+
 # How far metrics (fractions) and losses (relative) may lie apart where the machine or the libraries
 # differ. Training amplifies the last digits of float32 and bfloat16.
 METRIC_TOLERANCE, LOSS_TOLERANCE = 0.01, 0.05
-# What two results must share to be equal to the bit, beside the processor itself.
+# What two results must share to be equal to the bit, besides the processor itself.
 CONDITIONS = ("device", "threads", "python", "libraries")
 
 
@@ -28,32 +31,37 @@ def rerun(
     """Run the configuration of a row again and say whether the result is the same.
 
     weights: texts such as "resnet18=PATH". Nothing is kept. Returns 0 where the result is the same
-    to the bit or within the tolerance for another machine, else 1. Raises ValueError where the file
-    is no row.
+    to the bit or within the tolerance for another machine, else 1. Raises ValueError if the file is
+    not a row.
     """
     path = paths.existing(file) if file else None
     if path is None:
-        raise ValueError(f"rerun needs the file of a row; {file!r} is none")
+        raise ValueError(f"rerun needs the file of a row; {file!r} is not a file")
     try:
         old = read_row(path)
     except ValueError as error:
-        raise ValueError(f"{path.name} is no result row: {error}") from None
+        raise ValueError(f"{path.name} is not a result row: {error}") from None
     if "file" in old["scores"]:
         old = old | {"scores": read_scores(old | {"file": path.name}, path.parent)}
     with tempfile.TemporaryDirectory(prefix="rdrepro-rerun-") as folder:
-        new = _run(old, _file_of(old, weights), data_root, device, folder)
+        new = repeat(old, folder, weights, data_root, device).row
     code, sentence = judge(old, new)
     say(sentence)
     return code
 
 
-def _run(
+def repeat(
     old: Mapping[str, Any],
-    weights: str,
-    data_root: str | None,
-    device: str | None,
     results: str,
-) -> dict[str, Any]:
+    weights: Sequence[str] = (),
+    data_root: str | None = None,
+    device: str | None = None,
+) -> "Outcome":
+    """Run the configuration of a row again and return the finished run. No row is kept.
+
+    results: the folder of the student and of embedded images. Raises ValueError or OSError, with a
+    message of one sentence, where the weights or the images of the row are not here.
+    """
     import torch
 
     from rdrepro.runs.execute import carry_out
@@ -63,9 +71,9 @@ def _run(
     config = old["config"]
     without = meaningless(config)
     settings = {k: v for k, v in config.items() if k not in without and v is not None}
-    settings |= {"weights": weights, "preset": "paper", "results_dir": results}
+    settings |= {"weights": _file_of(old, weights), "preset": "paper", "results_dir": results}
     settings |= {"data_root": data_root, "device": device}
-    return carry_out(resolve(**settings)).row
+    return carry_out(resolve(**settings))
 
 
 def _file_of(old: Mapping[str, Any], texts: Sequence[str]) -> str:
@@ -84,11 +92,11 @@ def _file_of(old: Mapping[str, Any], texts: Sequence[str]) -> str:
 
 
 def judge(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[int, str]:
-    """An exit code, 0 where two rows have the same result, and a sentence that says how close."""
+    """An exit code, 0 if two rows have the same result, and a sentence about their difference."""
     for part in ("train", "test"):
         key = f"{part}_data_sha256"
         if old["provenance"][key] != new["provenance"][key]:
-            return 1, f"These are other {part} images than those of the row; nothing is compared."
+            return 1, f"The {part} images differ from those of the row; nothing is compared."
     if result_of(old) == result_of(new):
         return 0, "The result is the same, to the bit."
     where = [name for name in CONDITIONS if old["provenance"][name] != new["provenance"][name]]

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from rdrepro.metric_names import BY_NAME
-from rdrepro.registry import title_of
 from rdrepro.runs.rows import read_scores
 from rdrepro.study.formats import interval
 from rdrepro.study.selection import by_protocol, clean, complete, newest
 from rdrepro.study.stats import paired_bootstrap
+from rdrepro.study.titles import data_title
+from rdrepro.study.wording import network
 
 QUARTER = 90  # degrees
 
@@ -19,8 +20,9 @@ ROTATION_STUDY = "rotation"
 ANGLES = tuple(range(0, 360, 30))  # degrees, counter-clockwise
 METRICS = {BY_NAME[n].title: n for n in ("image_auroc", "pixel_auroc", "pixel_aupro")}
 RANGE, DROP = "highest - lowest", "0 - lowest"  # lines of a table that follow its angles
+ALL, QUARTER_TURNS = "all angles", "quarter turns"
 # Quarter turns are exact. Other angles also interpolate and have corners to fill.
-TURNS = {"all": lambda angles: angles >= 0, "quarter turns": lambda angles: angles % QUARTER == 0}
+ROTATED_BY = {ALL: lambda angles: angles >= 0, QUARTER_TURNS: lambda angles: angles % QUARTER == 0}
 
 
 def protocols(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -51,10 +53,8 @@ def means(group: pd.DataFrame) -> pd.DataFrame:
 def named(group: pd.DataFrame) -> dict[str, object]:
     """The columns that identify a group of rows: data, teacher, resolution and epochs."""
     row = group.iloc[-1]
-    data = title_of(row["dataset"])
-    data = f"{row['category']} ({data})" if row["category"] else data
-    parts = {"backbone": row["backbone"], "px": row["image_size"], "epochs": row["epochs"]}
-    return {"data": data} | parts
+    data, teacher = data_title(row["dataset"], [row["category"]]), network(row["backbone"])
+    return {"data": data, "teacher": teacher, "px": row["image_size"], "epochs": row["epochs"]}
 
 
 def rotation_table(runs: pd.DataFrame) -> pd.DataFrame:
@@ -78,16 +78,28 @@ def rotation_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def rotation_effects(runs: pd.DataFrame, folder: Path | None = None) -> pd.DataFrame:
-    """The effect of rotation on image AUROC: the mean over angles minus the value at 0 degrees.
+    """The effect of rotation on image AUROC, as a table to read; see `measured_changes`."""
+    lines = measured_changes(runs, folder)
+    if lines.empty:
+        return lines
+    bounds = [
+        interval(low, high, 2) if high > low else "not resolvable"  # no resample moves it
+        for low, high in lines[["low", "high"]].to_numpy(float)
+    ]
+    return lines.drop(columns=["low", "high"]).assign(**{"95 % interval": bounds})
+
+
+def measured_changes(runs: pd.DataFrame, folder: Path | None = None) -> pd.DataFrame:
+    """The change of image AUROC by rotation: the mean over angles minus the value at 0 degrees.
 
     folder: the folder given to `load_runs`.
 
-    Effects are in points. One line is over all angles, another over quarter turns. Quarter turns
+    Changes are in points. One line is over all angles, another over quarter turns. Quarter turns
     neither interpolate nor fill corners, so they show the effect of direction alone. The 95 %
-    interval is over test images (paired bootstrap): normal and anomalous images are resampled
-    separately, and each keeps its scores at every angle. Students, seeds and angles stay fixed, so
-    the interval does not cover another training or category. Seeds that were tested on the same
-    images are averaged. Folds have lines of their own and are never pooled.
+    interval, from low to high, is over test images (paired bootstrap): normal and anomalous images
+    are resampled separately, and each keeps its scores at every angle. Students, seeds and angles
+    stay fixed, so the interval does not cover another training or category. Seeds that were tested
+    on the same images are averaged. Folds have lines of their own and are never pooled.
     """
     lines = []
     for group in protocols(runs):
@@ -95,43 +107,72 @@ def rotation_effects(runs: pd.DataFrame, folder: Path | None = None) -> pd.DataF
         images = [" ".join(scores["path"]) for scores in kept]
         for _, part in group.assign(kept=kept).groupby(images, sort=False):
             upright = part["rotation"] == 0
-            for turns, belongs in TURNS.items():
-                turned = belongs(part["rotation"]) & ~upright
-                if upright.any() and turned.any():
-                    head = named(part) | {"turns": turns}
-                    lines.append(head | _effect(part[upright | turned]))
+            for name, belongs in ROTATED_BY.items():
+                rotated = belongs(part["rotation"]) & ~upright
+                if upright.any() and rotated.any():
+                    head = named(part) | {"rotated by": name}
+                    lines.append(head | _change(part[upright | rotated]))
     return pd.DataFrame(lines)
 
 
-def _effect(part: pd.DataFrame) -> dict[str, object]:
-    """The columns of a line of `rotation_effects`.
+def _change(part: pd.DataFrame) -> dict[str, object]:
+    """The columns of a line of `measured_changes`.
 
     part: the rows of repetitions that were tested on the same images.
     """
     scores = part.set_index(["repetition", "rotation"])["kept"].map(lambda kept: kept["score"])
-    upright, turned = scores.xs(0, level="rotation"), scores.drop(0, level="rotation")
-    beside = [upright[repetition] for repetition, _ in turned.index]
-    at_0, others = np.column_stack(beside), np.column_stack(list(turned))  # (N, K) each
+    upright, rotated = scores.xs(0, level="rotation"), scores.drop(0, level="rotation")
+    beside = [upright[repetition] for repetition, _ in rotated.index]
+    at_0, others = np.column_stack(beside), np.column_stack(list(rotated))  # (N, K) each
     labels = part.iloc[0]["kept"]["label"]
     change, low, high = (100 * x for x in paired_bootstrap(at_0, others, labels))
-    bounds = interval(low, high, 2) if high > low else "not resolvable"  # no resample moves it
     fold = part.iloc[0]["fold"]
     return {
         "fold": "" if pd.isna(fold) else f"{fold:.0f}",
-        "runs": part["repetition"].nunique(),
-        "angles": turned.index.unique("rotation").size,
+        "seeds": part["repetition"].nunique(),
+        "angles": rotated.index.unique("rotation").size,
         "change": change,
-        "95 % interval": bounds,
+        "low": low,
+        "high": high,
     }
 
 
-def quarter_turns_in_words(effects: pd.DataFrame) -> str:
-    """A sentence that says by how many points quarter turns change each data set's image AUROC.
+def beside_each_other(changes: pd.DataFrame) -> pd.DataFrame:
+    """The changes as a table to read: a line per data set, all angles beside quarter turns.
 
-    effects: from `rotation_effects`.
+    changes: from `measured_changes`.
     """
-    if effects.empty:
-        return ""
-    exact = effects[effects["turns"] == "quarter turns"]
-    told = [f"{line['data']} {line['change']:+.1f}" for _, line in exact.iterrows()]
-    return f"Quarter turns change image AUROC, in points: {', '.join(told)}."
+    keys = ["data", "teacher", "px", "epochs", "fold", "seeds"]
+    lines = []
+    for named_by, part in changes.groupby(keys, sort=False) if len(changes) else ():
+        line = {("", key): value for key, value in zip(keys, named_by, strict=True)}
+        for _, one in part.iterrows():
+            bounds = interval(one["low"], one["high"], 1)
+            line[one["rotated by"], "change"] = f"{one['change'] + 0:+.1f}"
+            line[one["rotated by"], "95 % interval"] = (
+                bounds if one["high"] > one["low"] else "not resolvable"
+            )
+        lines.append(line)
+    table = pd.DataFrame(lines)
+    if table.empty:
+        return table
+    table.columns = pd.MultiIndex.from_tuples(table.columns)
+    empty = [key for key in table if (table[key] == "").all()]
+    return table.drop(columns=empty).fillna("-")
+
+
+def rotation_in_words(changes: pd.DataFrame) -> list[str]:
+    """Sentences on how rotation changes image AUROC: over all angles, and by quarter turns.
+
+    changes: from `measured_changes`.
+    """
+    sentences = []
+    for name, part in changes.groupby("rotated by", sort=False) if len(changes) else ():
+        lower, higher = (part["high"] < 0).sum(), (part["low"] > 0).sum()
+        largest = part.loc[part["change"].abs().idxmax()]
+        sentences.append(
+            f"With {name}, image AUROC falls in {lower} of {len(part)} cases and rises in "
+            f"{higher}. In the others the 95 % interval contains 0. The largest change is "
+            f"{largest['change']:+.1f} points, on {largest['data']}."
+        )
+    return sentences

@@ -1,4 +1,4 @@
-"""Functions that select rows: the clean ones, the newest, and those of complete repetitions."""
+"""Functions that select rows: clean rows, the newest rows, and complete repetitions."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,7 +8,7 @@ from rdrepro.study.printed import protocol_defaults
 
 
 def is_clean(rows: pd.DataFrame) -> pd.Series:
-    """Whether each row comes from a working tree that is known to have been clean."""
+    """Whether each row comes from a working tree that was certainly clean."""
     return rows["provenance.dirty"].eq(False)
 
 
@@ -44,9 +44,9 @@ def newest(rows: pd.DataFrame, *identity: str) -> pd.DataFrame:
 def complete(rows: pd.DataFrame, per: str, unit: str, wanted: int | None = None) -> pd.DataFrame:
     """The rows of those repetitions that have every unit.
 
-    per: the column that names a row's repetition, such as a seed. unit: the column that names what
-    a repetition must have all of, such as the class. wanted: the number of units; by default, as
-    many as occur in all rows together.
+    per: the column that names a row's repetition, such as a seed. unit: the column of the parts
+    that a complete repetition has, such as the class. wanted: the number of units; by default, the
+    number that occurs in all rows together.
     """
     wanted = rows[unit].nunique() if wanted is None else wanted
     return rows[rows.groupby(per)[unit].transform("nunique") == wanted]
@@ -55,7 +55,7 @@ def complete(rows: pd.DataFrame, per: str, unit: str, wanted: int | None = None)
 def by_protocol(
     rows: pd.DataFrame, also: Sequence[str] = (), without: Sequence[str] = ()
 ) -> Iterator[pd.DataFrame]:
-    """Yield the rows of each protocol: they agree in every setting that affects a result.
+    """Yield the rows of each protocol. They agree in every setting that affects a result.
 
     also: further columns in which the rows of a group must agree. without: settings in which they
     may differ.

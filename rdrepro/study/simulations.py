@@ -1,15 +1,15 @@
-"""Simulated results of which the truth is known, and the report's intervals made from them.
+"""Simulated results with a known truth, and the report's intervals computed from them.
 
 The model is binormal with random effects. An image's score in a training is
 
     sqrt(1 - OWN) * image + sqrt(OWN) * noise + (separation if the image is anomalous, else 0),
 
 where `image` is the same in every training and `noise` is not; both are standard normal. Each
-training has a separation of its own, normal with SD TRAINING. With these values AUROCs of folds
-differ about as much as in our rows of the extension's Table 3.
+training has its own separation, which is normal with SD TRAINING. The AUROCs of folds then differ
+about as much as in our rows of the extension's Table 3.
 
 Each public function simulates one kind of interval. It returns the bounds of many draws and the
-values that they should hold: low, high and true, each (draws,), as fractions.
+values that the intervals should contain: low, high and true, each (draws,), as fractions.
 """
 
 from collections.abc import Callable
@@ -40,8 +40,8 @@ TRAINING = 0.3  # the SD of a training's separation
 SHARED = np.sqrt(1 - OWN)
 FOLDS, NORMAL, ANOMALOUS = 5, 20, 100  # images of Head CT in a fold
 TESTED = (20, 63)  # images of MVTec's bottle
-FEW = 10  # test normals of print
-READINGS = (0.75, 0.8, 0.85, 0.9)  # AUROCs of readings that share their folds
+FEW = 10  # normal test images of the printed split
+READINGS = (0.75, 0.8, 0.85, 0.9)  # AUROCs of columns that share their folds
 Bounds = tuple[np.ndarray, np.ndarray, np.ndarray]
 Rng = np.random.Generator
 
@@ -73,11 +73,11 @@ class Trainings(NamedTuple):
 
     @property
     def true(self) -> float:
-        """The mean AUROC of these trainings on all images that there might be."""
+        """The mean AUROC of these trainings on the whole population of images."""
         return float(ndtr(self.separations / np.sqrt(2)).mean())
 
     def rows(self) -> list[dict[str, list]]:
-        """The scores as rows store them, with other normal images in each training."""
+        """The scores in the form of rows, with other normal images in each training."""
         labels = [0] * self.normal.shape[1] + [1] * self.anomalous.shape[1]
         return [
             {
@@ -107,7 +107,7 @@ def train(rng: Rng, apart: float, normal: np.ndarray, anomalous: np.ndarray) -> 
 def expected(apart: float, anomalous: np.ndarray | None = None) -> float:
     """The expected AUROC of another training on other normal images.
 
-    anomalous: the anomalous images that are tested, (A,); None for other ones as well.
+    anomalous: the tested anomalous images, (A,); None if these are other ones as well.
     """
     if anomalous is None:
         return float(ndtr(apart / np.sqrt(2 + TRAINING**2)))
@@ -130,14 +130,14 @@ def slices(rng: Rng, count: int, each: int, alike: float) -> np.ndarray:
 
 
 def _repeated(one: Callable[[Rng], tuple], draws: int) -> Bounds:
-    """The bounds and true values of so many draws of `one`."""
+    """The bounds and true values of many draws of `one`."""
     rng = np.random.default_rng(0)
     found = [one(rng) for _ in range(draws)]
     low, high, true = (np.ravel(np.array(x, float)) for x in zip(*found, strict=True))
     return low, high, true
 
 
-# ------------------------------------------------------------------ print
+# ------------------------------------------------------------------ printed values
 
 
 def printed_value(draws: int, normal: int, anomalous: int, auroc: float, spread: float) -> Bounds:
@@ -154,9 +154,9 @@ def printed_value(draws: int, normal: int, anomalous: int, auroc: float, spread:
 
 
 def step_noise(draws: int, quoted: bool) -> Bounds:
-    """A printed step that changes nothing, and the noise that our folds let expect.
+    """A printed step without any effect, and the noise expected from our folds.
 
-    quoted: whether the two columns have splits of their own.
+    quoted: whether each of the two columns has its own split.
     """
     apart = separation(0.85)
 
@@ -178,7 +178,7 @@ def step_noise(draws: int, quoted: bool) -> Bounds:
 def seeds(
     rng: Rng, auroc: float, normal: np.ndarray, anomalous: np.ndarray, count: int = 3
 ) -> tuple[np.ndarray, float]:
-    """AUROCs of seeds tested on the same images, and the one expected of another seed on them."""
+    """AUROCs of seeds on the same test images, and the expected AUROC of another seed."""
     apart = separation(auroc)
     pairs = SHARED * (anomalous[:, None] - normal)
     here = ndtr((apart + pairs) / np.sqrt(2 * OWN + TRAINING**2)).mean()
@@ -188,7 +188,7 @@ def seeds(
 def over_seeds(draws: int, level: float, elsewhere: bool) -> Bounds:
     """The t-interval over three seeds.
 
-    elsewhere: whether it should hold the value for other test images as well.
+    elsewhere: whether it should contain the value for other test images as well.
     """
     auroc = 0.95
 
@@ -215,8 +215,8 @@ def change_over_seeds(draws: int) -> Bounds:
 def change_over_categories(draws: int, categories: int = 5) -> Bounds:
     """The t-interval of a difference over categories, one seed each.
 
-    Each category has its own difficulty. The true value is the mean over all categories that there
-    might be.
+    Each category has its own difficulty. The true value is the mean over the whole population of
+    categories.
     """
     apart = np.array([separation(auroc) for auroc in (0.92, 0.95)])
     both = np.sqrt(2 + TRAINING**2 + 0.5**2)  # 0.5: the SD of a category's difficulty
@@ -240,7 +240,7 @@ def change_over_categories(draws: int, categories: int = 5) -> Bounds:
 def fold_images(draws: int, elsewhere: bool) -> Bounds:
     """The interval over images of the mean of five folds.
 
-    elsewhere: whether it should hold the value for other trainings as well.
+    elsewhere: whether it should contain the value for other trainings as well.
     """
     apart = separation(0.85)
 
@@ -254,7 +254,7 @@ def fold_images(draws: int, elsewhere: bool) -> Bounds:
 def head_images(draws: int, each: int, alike: float) -> Bounds:
     """The interval over images of the mean of five folds that are blocks of consecutive slices.
 
-    each, alike: as in `slices`. It should hold the value of these trainings for other images.
+    each, alike: as in `slices`. It should contain the value of these trainings on other images.
     """
     apart = separation(0.85)
 
@@ -286,7 +286,7 @@ def draw_images(draws: int, count: int = 3) -> Bounds:
 def over_folds(draws: int, elsewhere: bool) -> Bounds:
     """The t-interval over five folds, which share their anomalous images.
 
-    elsewhere: whether it should hold the value for other anomalous images as well.
+    elsewhere: whether it should contain the value for other anomalous images as well.
     """
     apart = separation(0.85)
 
@@ -299,7 +299,7 @@ def over_folds(draws: int, elsewhere: bool) -> Bounds:
 
 
 def change_over_images(draws: int) -> Bounds:
-    """The interval over images of the difference of two readings on the same folds."""
+    """The interval over images of the difference of two columns on the same folds."""
     aparts = separation(0.82), separation(0.85)
 
     def one(rng: Rng) -> tuple[float, float, float]:
@@ -312,9 +312,9 @@ def change_over_images(draws: int) -> Bounds:
 
 
 def change_over_folds(draws: int, elsewhere: bool) -> Bounds:
-    """The t-interval of the difference of two readings over the same five folds.
+    """The t-interval of the difference of two columns over the same five folds.
 
-    elsewhere: whether it should hold the value for other anomalous images as well.
+    elsewhere: whether it should contain the value for other anomalous images as well.
     """
     aparts = separation(0.82), separation(0.85)
 
@@ -344,7 +344,7 @@ def change_of_split(draws: int) -> Bounds:
 def folds_to_come(draws: int, more: int) -> Bounds:
     """The prediction interval of one more fold, or the mean of five, by another seed and draw.
 
-    The images are divided anew. Several readings share the folds and one SD.
+    The images are divided into new folds. Several columns share the folds and one SD.
     """
     aparts = [separation(auroc) for auroc in READINGS]
 
@@ -377,10 +377,10 @@ def average_of_classes(draws: int, classes: int = 10, each: int = 30) -> Bounds:
 
 
 def seed_to_come(draws: int, unequal: bool) -> Bounds:
-    """The prediction interval of one more seed of each of ten classes that ran with two seeds.
+    """The prediction interval of a third seed for each of ten classes that ran with two seeds.
 
-    unequal: whether the spread over seeds, which the interval takes to be the same in all classes
-    on the logit scale, differs between them by a factor of up to four.
+    unequal: whether the spread over seeds differs between classes, by a factor of up to four. The
+    interval assumes the same spread in all classes on the logit scale.
     """
 
     def one(rng: Rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

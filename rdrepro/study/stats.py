@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import scipy  # loads its parts on first use, which a study's jobs seldom need
+import scipy  # its parts load on first use; jobs seldom need them
 
 LEVEL = 0.95
 FEWEST_SEEDS = 3
 COLLAPSE = 10.0  # points below the median of its repetitions; our choice, above every known SD
-FINEST = 5e-7  # half of the last digit of a row's AUROC; keeps logits of 0 and 1 finite
+FINEST = 5e-7  # half a unit of the last digit of a row's AUROC; keeps logits of 0 and 1 finite
 ROUNDING = 1e-9  # counts a bound that lies on the margin as inside, despite rounding
 
 
@@ -76,7 +76,7 @@ def auroc_interval(
         spread = 1 + shared * ((1 - bound) / (2 - bound) + bound / (1 + bound))
         return abs(value - bound) - z * np.sqrt(bound * (1 - bound) * spread / (normal * anomalous))
 
-    # At a bound of 0 or 1 the variance vanishes: the search stops short of that false root.
+    # The variance vanishes at 0 and 1; the search stops before these false roots.
     edge = 1e-9
     low = scipy.optimize.brentq(excess, 0, min(value, 1 - edge)) if value > edge else 0.0
     high = scipy.optimize.brentq(excess, max(value, edge), 1) if value < 1 - edge else 1.0
@@ -98,10 +98,10 @@ def average_interval(
     """The interval over images of the mean AUROC of several classes that share one test set.
 
     scores, labels: (K, N), one line per normal class, whose own images are labelled 0. Every image
-    is part of all K problems. Its contributions to the K AUROCs (DeLong's placement values) are
-    therefore summed before the variance is taken, within the image's own class. The interval is
-    computed on the logit scale and given as fractions. Where the variance is 0 (an AUROC of 1),
-    `auroc_interval` at the counts of the first class is returned instead.
+    takes part in all K problems. Its K placement values (DeLong) are therefore summed first, and
+    the variance of the sums is taken within each image's own class. The interval is computed on the
+    logit scale and given as fractions. Where the variance is 0 (an AUROC of 1), `auroc_interval` at
+    the counts of the first class is returned instead.
     """
     scores, labels = np.asarray(scores, float), np.asarray(labels) == 1
     from rdrepro.metrics import auroc  # loads scikit-learn
@@ -125,7 +125,7 @@ def average_interval(
 def prediction_intervals(
     values: pd.DataFrame, level: float = LEVEL, more: int = 1, together: bool = False
 ) -> pd.DataFrame:
-    """The interval in which the mean AUROC of `more` further seeds should lie, for each unit.
+    """The prediction interval for the mean AUROC of `more` further seeds, for each unit.
 
     values: AUROCs as fractions, with a line per unit, such as a class, and a column per seed; NaN
     where none ran.
@@ -133,9 +133,9 @@ def prediction_intervals(
     together: set this when all units share the same folds; pooling units then adds no degrees of
     freedom.
 
-    The result has columns low and high, as fractions. They are t-intervals on the logit scale,
-    where units near 1 spread as much as the others. All units share one SD. Every repetition of a
-    unit beyond its first is a degree of freedom. Without any, the result is NaN.
+    The result has columns low and high, as fractions. They are t-intervals on the logit scale, on
+    which units near 1 spread as much as the others. All units share one SD. Each repetition of a
+    unit after the first adds a degree of freedom. Without any degree of freedom, the result is NaN.
     """
     z = scipy.special.logit(values.clip(FINEST, 1 - FINEST))
     n = z.notna().sum(axis=1)

@@ -1,28 +1,17 @@
-"""Printed tables in the papers' layout with our results next to them; the tables of one run."""
+"""Printed tables in the papers' layout with our results next to them, and tables of rows."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pandas as pd
 
 from rdrepro import metric_names, paths, registry
-from rdrepro.config import protocol_differences
 from rdrepro.metric_names import METRICS
 from rdrepro.runs.rows import load_runs
 from rdrepro.study.compare import ORDERED_TABLES, compare, other_protocols
-from rdrepro.study.formats import interval
-from rdrepro.study.printed import (
-    BASELINES,
-    METHOD_NAMES,
-    ROW_METRICS,
-    Cell,
-    paper_cells,
-    printed_values,
-)
+from rdrepro.study.formats import interval, signed
+from rdrepro.study.printed import BASELINES, Cell, paper_cells
 from rdrepro.study.selection import clean, newest
-
-if TYPE_CHECKING:
-    from rdrepro.runs.run import Run
 
 COST_TITLES = {"seconds_per_image": "seconds per image", "memory_mb": "memory (MB)"}
 QUOTED = "apparently quoted, 224 px"  # see complexity.printed_memory
@@ -130,6 +119,31 @@ medical1, medical2, medical3, medical4 = (
 )
 
 
+def filled_cells(paper: str, table: str, runs: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The cells of a printed table that our runs fill, one a line.
+
+    Columns: `cell`, `printed`, `ours`, `95 % interval` (over seeds), `delta`, `seeds`, `verdict`.
+    Values are in percent, or in the unit that the cell names.
+    """
+    row_key, column_keys = LAYOUTS[paper, table]
+    results = compare(paper_cells(paper, table), runs)
+    results = results[results["ours"].notna()]
+    keys = list(dict.fromkeys([row_key, *column_keys, "metric"]))
+    digits = 2 if table == "3" and paper == "rd4ad" else 1
+    lines = {
+        "cell": [_title(cell) for cell in results[keys].to_numpy()],
+        "printed": results["printed"].map(lambda value: f"{value:.{digits}f}"),
+        "ours": results["ours"].map(lambda value: f"{value:.{digits}f}"),
+        "95 % interval": [
+            interval(*x, digits) or "-" for x in results[["low", "high"]].to_numpy(float)
+        ],
+        "delta": results["delta"].map(lambda value: signed(value, digits)),
+        "seeds": results["n_seeds"],
+        "verdict": results["verdict"],
+    }
+    return pd.DataFrame(lines).reset_index(drop=True)
+
+
 def beside_table(runs: pd.DataFrame | None = None, study: str | None = None) -> pd.DataFrame:
     """The result of `other_protocols` as a table to read, in percent.
 
@@ -140,55 +154,13 @@ def beside_table(runs: pd.DataFrame | None = None, study: str | None = None) -> 
     lines = other_protocols(runs, study)
     if lines.empty:
         return lines
-    lines["interval"] = [interval(*x, 2) for x in lines[["low", "high"]].to_numpy(float)]
+    lines["interval"] = [interval(*x) for x in lines[["low", "high"]].to_numpy(float)]
     lines["metric"] = lines["metric"].map(title_of)
     names = {"mean": "ours", "n": "seeds", "image_size": "px"}
     columns = ["study", "category", "backbone", "image_size", "epochs", "differs in", "metric"]
     columns += ["printed", "mean", "sd", "interval", "delta", "n", "tier"]
     lines = lines[columns].rename(columns=names)
     return lines.loc[:, (lines != "").any()]
-
-
-# The column of the extension's Tables 1, 2 and 4 that each of its MVTec AD presets reproduces.
-EXTENSION_COLUMNS = {"extension": "Ours", "extension_mkd": "Ours+L_MKD"}
-
-
-def beside_print(metrics: dict[str, float], run: "Run") -> pd.DataFrame:
-    """Every metric of a run in percent, next to the printed value where there is one.
-
-    metrics: fractions. A run of one of the extension's presets is compared with the extension's
-    tables, whose "PRO" is `recall_at_youden` (E5). Embedded data have no printed values. A
-    difference is not a verdict, because one seed gives none.
-    """
-    whose = "extension (%)" if run.preset in EXTENSION_COLUMNS else "paper (%)"
-    result = pd.DataFrame({"ours (%)": 100 * pd.Series(metrics, dtype=float)})
-    result = result.rename_axis("metric")
-    real = bool(registry.DATASETS[run.config.dataset].tables)
-    result[whose] = pd.Series(_printed_metrics(run) if real else {}, dtype=float)
-    result["difference"] = result["ours (%)"] - result[whose]
-    return result.round(1).dropna(axis="columns", how="all")
-
-
-def _printed_metrics(run: "Run") -> dict[str, float]:
-    """The values printed for a run's category in percent, by the name of the metric in rows."""
-    c = run.config
-    if run.preset in EXTENSION_COLUMNS:
-        column = EXTENSION_COLUMNS[run.preset]
-        cells = [cell for n in "124" for cell in paper_cells("rkd_medical", n)]
-        own = [x for x in cells if (x.category, x.method) == (c.category, column)]
-        return {cell.row_metric: cell.value for cell in own}
-    place = {"category": c.category, "image_size": c.image_size}
-    place |= {"method": METHOD_NAMES.get(c.method, c.method)}
-    values = {}
-    for table in ("1", "2"):
-        values |= printed_values("rd4ad", table, "metric", **place)
-    return {ROW_METRICS[metric]: value for metric, value in values.items()}
-
-
-def protocol_table(run: "Run") -> pd.DataFrame:
-    """The settings in which a run departs from the paper's protocol; empty if there are none."""
-    rows = [(name, *map(str, values)) for name, values in protocol_differences(run.config).items()]
-    return pd.DataFrame(rows, columns=["setting", "this run", "paper"]).set_index("setting")
 
 
 EMBEDDED_METRICS = ("image_auroc", "pixel_auroc", "pixel_aupro")
@@ -225,3 +197,16 @@ def latest_row() -> pd.DataFrame:
     # A trial that is repeated with the same result touches its row instead of writing another.
     times = rows["file"].map(lambda file: (scratch / file).stat().st_mtime_ns)
     return row_table(rows.loc[times.idxmax()])
+
+
+def all_tables(
+    runs: pd.DataFrame | None = None, runs_dir: Path | None = None
+) -> dict[str, pd.DataFrame]:
+    """Every table of the study as a DataFrame, by the name of its files in results/tables.
+
+    runs: lines of `load_runs` (default: all). runs_dir: the folder of their files.
+    """
+    from rdrepro.study import every_table  # it is made of this module and many others
+
+    runs_dir = runs_dir or paths.results_dir() / "runs"
+    return every_table.all_tables(load_runs(runs_dir) if runs is None else runs, runs_dir)

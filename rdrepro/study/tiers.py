@@ -64,10 +64,10 @@ class Tiers:
         """The tier of a cell as text, such as "reduced (backbone=resnet18 epochs=40)"."""
         near = [p for p in self.protocols.get(cell.dataset, ()) if _serves(p, cell)]
         if near:
-            found = [(_departures(p.settings, cell), -p.rows) for p in near]
+            found = [(departures_from(p.settings, cell), -p.rows) for p in near]
             changed, _ = min(found, key=lambda pair: (len(pair[0]), pair[1]))
             return _reduced(changed)
-        twin = _embedded_twin(cell.dataset)
+        twin = embedded_twin(cell.dataset)
         if any(_serves(p, cell) for p in self.protocols.get(twin, ())):
             return EMBEDDED
         return NOT_RUN
@@ -81,7 +81,7 @@ def _summarise(group: pd.DataFrame) -> _Protocol:
     return _Protocol(group.iloc[-1].to_dict(), metrics, seeds, len(group))
 
 
-def _embedded_twin(dataset: str) -> str:
+def embedded_twin(dataset: str) -> str:
     """The embedded data set of the same family."""
     family = registry.DATASETS[dataset].family
     return next(name for name in registry.of_family(family) if registry.DATASETS[name].embedded)
@@ -111,7 +111,7 @@ def tier_of(settings: Mapping[str, Any], cell: Cell, ignored: Collection[str] = 
     """
     if registry.DATASETS[settings["dataset"]].embedded:
         return EMBEDDED
-    changed = _departures(settings, cell)
+    changed = departures_from(settings, cell)
     changed = {name: value for name, value in changed.items() if name not in ignored}
     return _reduced(changed) if changed else PRINTED_PROTOCOL
 
@@ -121,7 +121,7 @@ def _reduced(changed: Mapping[str, Any]) -> str:
     return f"{REDUCED} ({settings_text(changed) or 'see the rows left out'})"
 
 
-def _departures(settings: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
+def departures_from(settings: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
     """The settings in which a run differs from the cell's protocol, where it differs least."""
     skipped = {"dataset", "fold", "normal_class", *foreign_fields(settings["method"])}
     found = []

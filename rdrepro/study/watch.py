@@ -19,7 +19,7 @@ from rdrepro.study.plan import packed
 
 SNAKEFILE = "workflow/Snakefile"
 LOOK = 0.5  # seconds between looks at the markers
-PATIENCE = 3  # seconds until Snakemake gets the interrupt that did not reach it
+PATIENCE = 3  # seconds before an interrupt is passed on to Snakemake
 
 
 def run_workflow(
@@ -27,8 +27,8 @@ def run_workflow(
 ) -> int:
     """Let Snakemake make markers; return its exit code.
 
-    plan: what was asked for, as `Plan.of` takes it. options: further options of Snakemake. log: the
-    file for its output. Ctrl-C and SIGTERM end Snakemake and its jobs, and raise KeyboardInterrupt.
+    plan: values that `Plan.of` accepts. options: further options for Snakemake. log: the file for
+    its output. Ctrl-C and SIGTERM end Snakemake and its jobs, and raise KeyboardInterrupt.
     """
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / SNAKEFILE)]
     command += ["--directory", str(paths.ROOT), *options]
@@ -59,9 +59,9 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 
 def _end(process: subprocess.Popen) -> None:
-    """Wait until Snakemake has ended. On a terminal Ctrl-C has reached it, too; else pass it on.
+    """Wait until Snakemake has ended. Without a terminal, a Ctrl-C is passed on to it.
 
-    A second Ctrl-C is ignored, so that Snakemake is never left behind.
+    A second Ctrl-C is ignored, so that Snakemake never keeps running alone.
     """
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -100,7 +100,7 @@ def count(markers: Sequence[Path]) -> tuple[int, int, int]:
 
 
 def _runs(file: Path) -> bool:
-    """Whether a job that says that it runs does so; one of another machine is believed."""
+    """Whether a job that claims to be running is running. A job of another machine is believed."""
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
         return said["host"] != HOST or psutil.pid_exists(said["process"])
@@ -126,7 +126,7 @@ def _sentence(marker: Path) -> str:
 
 
 def overheads(markers: Sequence[Path]) -> list[float]:
-    """The seconds that each finished job took beside its training and testing, where known."""
+    """The seconds that each finished job needed besides training and testing, if known."""
     found = []
     for marker in markers:
         try:

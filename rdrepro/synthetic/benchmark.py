@@ -17,7 +17,7 @@ from rdrepro.synthetic.defects import Fault
 from rdrepro.synthetic.drawing import Array, Drawn, Frame, Rng, paint, photograph
 from rdrepro.text import nearest
 
-# To be raised whenever the same seed would draw other images, so that older ones are not reused.
+# Raise it whenever the same seed would draw other images, so that older images are not reused.
 DRAWING_VERSION = 1
 DEVELOPMENT_SEED = 1
 REPORT_SEED = 2
@@ -35,7 +35,7 @@ _GOOD_EVERY = 3
 
 def _category(name: str) -> Category:
     if name not in CATEGORIES:
-        raise ValueError(f"category={name!r} is none of the fifteen.{nearest(name, CATEGORIES)}")
+        raise ValueError(f"category={name!r} is not one of the fifteen.{nearest(name, CATEGORIES)}")
     return CATEGORIES[name]
 
 
@@ -48,7 +48,7 @@ def _kind(category: str, index: int) -> str:
 
 
 def _pose(size: int, turn: float, rng: Rng) -> Frame:
-    """The frame of a part as it happens to lie: nearly centred, rotated by `turn` rad at most."""
+    """The frame of a part at a random place: nearly centred, rotated by at most `turn` rad."""
     shift = rng.uniform(-0.02, 0.02, 2)
     return Frame.upright(size).move(*shift, rng.uniform(-turn, turn), rng.uniform(0.96, 1.04))
 
@@ -67,8 +67,8 @@ def _site(frame: Frame, region: Array, rng: Rng) -> tuple[float, float]:
 def _spoil(spec: Category, name: str, frame: Frame, good: Drawn, replay: Rng, rng: Rng) -> Array:
     """The scene of the same specimen with the named defect.
 
-    replay: a generator in the state in which that of the good part began, so that nothing but the
-    defect changes.
+    replay: a generator in the state from which the good part was drawn, so that only the defect
+    changes.
     """
     strength = float(rng.uniform(*_STRENGTH))
     if name in spec.faults:
@@ -81,8 +81,8 @@ def _spoil(spec: Category, name: str, frame: Frame, good: Drawn, replay: Rng, rn
 def _mask(scene: Array, good: Array, redrawn: bool) -> Array:
     """Where two scenes differ visibly, (H, W) bool, without specks.
 
-    Redrawing a part also redraws its texture. Where old and new happen to agree, the mask has
-    holes; they are filled up to 1/32 of the image width. A mark drawn on top leaves no holes.
+    Redrawing a part also redraws its texture. The mask has holes where old and new happen to agree.
+    Holes of up to 1/32 of the image width are filled. A mark drawn on top leaves no holes.
     """
     size = scene.shape[0]
     mask = np.abs(np.clip(scene, 0, 1) - np.clip(good, 0, 1)).max(axis=2) > _VISIBLE
@@ -166,8 +166,8 @@ def write_category(
 def write_whole(target: Path, fill: Callable[[Path], None]) -> None:
     """Let `fill` write into a temporary folder, which is then renamed to `target`.
 
-    A folder of the final name is therefore always complete. Where another process was first, its
-    folder is kept. Raises OSError where something else is in the way.
+    A folder with the final name is therefore always complete. If another process was faster, its
+    folder is kept. Raises OSError if another file or folder has the name.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))

@@ -12,7 +12,8 @@ from rdrepro.synthetic import objects, textures
 from rdrepro.synthetic.drawing import Drawn, Frame, Rng
 
 # The largest rotation either way, in rad. Free parts lie at any angle. Screws and nuts rotate less,
-# as 60 images cannot cover all angles as MVTec's 220 to 320 do. Other parts are laid down or fixed.
+# since 60 images cannot cover all angles; MVTec AD has 220 to 320 of them. Other parts are laid
+# down or fixed.
 _FREE, _PART, _LYING, _FIXED = np.pi, 0.6, 0.1, 0.03
 
 
@@ -20,7 +21,7 @@ _FREE, _PART, _LYING, _FIXED = np.pi, 0.6, 0.1, 0.03
 class Category:
     """What to draw, how far it may rotate (rad), and its defects.
 
-    Marks are laid over the finished part, and faults are drawn with it.
+    Marks are laid over the finished part; faults are drawn together with it.
     """
 
     part: Callable[[Frame, Rng, d.Fault | None], Drawn]
@@ -30,7 +31,7 @@ class Category:
 
     @property
     def defects(self) -> tuple[str, ...]:
-        """The names of the kinds of defects, in the order in which test images take them."""
+        """The names of the kinds of defects, in the order in which test images use them."""
         return (*self.marks, *self.faults)
 
 

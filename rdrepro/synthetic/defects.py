@@ -23,17 +23,17 @@ class Fault:
 
 
 def is_fault(fault: Fault | None, name: str) -> bool:
-    """Whether the part is to be drawn with the named flaw."""
+    """Whether the part should be drawn with the named flaw."""
     return fault is not None and fault.name == name
 
 
 def press(
     frame: Frame, fault: Fault | None, name: str, centre: Site, spread: Site, reach: float
 ) -> Frame:
-    """The frame, pushed aside around a random place if the fault has this name.
+    """The frame, displaced around a random place if the fault has this name.
 
-    centre, spread: the place is within `spread` of `centre`. reach: how far from the place the push
-    has an effect.
+    centre, spread: the place is within `spread` of `centre`. reach: how far from the place the
+    displacement acts.
     """
     if not is_fault(fault, name):
         return frame
@@ -44,7 +44,7 @@ def press(
 
 
 def _lay(image: Array, coverage: Array, colour: object, strength: float) -> Array:
-    """Lay a colour over the scene. A colour close to what it covers is made lighter or darker."""
+    """Lay a colour over the scene. A colour close to the covered one is made lighter or darker."""
     weight = coverage[..., None] / max(float(coverage.sum()), 1e-6)
     local = (image * weight).sum((0, 1))
     colour = np.asarray(colour, np.float32)

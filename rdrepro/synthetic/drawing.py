@@ -47,9 +47,9 @@ class Frame:
         return Frame(c * x + s * y, c * y - s * x, self.pixel / scale)
 
     def bend(self, site: tuple[float, float], reach: float, du: float, dv: float) -> Frame:
-        """The frame of an object that is pushed by (du, dv) at `site`.
+        """The frame of an object that is displaced by (du, dv) at `site`.
 
-        The push becomes weaker with the distance from the site; `reach` says over how far.
+        The displacement fades with the distance from the site, over a length of `reach`.
         """
         near = np.exp(-((self.u - site[0]) ** 2 + (self.v - site[1]) ** 2) / (2 * reach**2))
         return Frame(self.u - near * np.float32(du), self.v - near * np.float32(dv), self.pixel)
@@ -151,8 +151,8 @@ def vary(rng: Rng, colour: object, amount: float = 0.03) -> Array:
 
 def photograph(image: Array, rng: Rng) -> Array:
     """The uint8 picture (H, W, 3) of a scene in [0, 1] under random light and noise."""
-    # Light and noise are strong enough that raw colours say little, and weak enough that a person
-    # looks past them.
+    # Light and noise are strong enough to make raw colours useless, and weak enough for a person to
+    # ignore.
     size = image.shape[0]
     frame = Frame.upright(size)
     direction = rng.uniform(0, 2 * np.pi)

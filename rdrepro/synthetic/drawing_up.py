@@ -1,4 +1,4 @@
-"""The folders of drawn data sets, which are drawn where they are missing."""
+"""The folders of drawn data sets. Missing ones are drawn."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def drawing_name(data_seed: int, image_size: int, version: int = DRAWING_VERSION
 
 
 def drawings_root(config: RunConfig, results: Path) -> Path:
-    """The folder that holds a configuration's embedded images, or will once they are drawn."""
+    """The folder of a configuration's embedded images, whether or not they are drawn yet."""
     chosen = config.data_seed, config.image_size
     if config.dataset == "scans":
         return results / "synthetic" / "scans" / drawing_name(*chosen, SCANS_VERSION)
@@ -21,7 +21,7 @@ def drawings_root(config: RunConfig, results: Path) -> Path:
 
 
 def draw_if_embedded(config: RunConfig, root: Path) -> None:
-    """Draw a configuration's images below `root`, unless they are there or are not embedded."""
+    """Draw a configuration's images below `root`, if they are embedded and missing."""
     if config.dataset == "scans":
         write_scans(root, config.data_seed, config.image_size)
     if config.dataset == "synthetic":

@@ -1,4 +1,4 @@
-"""Made-up axial head slices in Head CT's layout, so that the medical notebook runs without data."""
+"""Invented head slices in Head CT's layout, so that the medical notebook runs without data."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from rdrepro.synthetic.defects import blob
 from rdrepro.synthetic.drawing import Array, Frame, Rng, bump, flat, paint
 from rdrepro.text import nearest
 
-# To be raised whenever the same seed would draw other scans, so that older ones are not reused.
+# Raise it whenever the same seed would draw other scans, so that older scans are not reused.
 SCANS_VERSION = 1
 
 N_NORMAL = 60
 N_ANOMALOUS = 40
-# Head CT and Brain MRI hold some pictures under several names, so these scans do too. Each pair is
-# a scan and its copy, by their numbers among the normal or among the anomalous scans.
+# Head CT and Brain MRI hold some pictures under several names, and so do these scans. Each pair is
+# a scan and its duplicate, by their numbers among the normal or the anomalous scans.
 NORMAL_COPIES = ((3, 31), (17, 52))
 ANOMALOUS_COPIES = ((6, 29),)
 # One more normal pair shows the same picture at another size.
 NORMAL_RESCALED = (11, 44)
 RESCALED = 1.5
 
-# From hard to see to plain.
+# From hardly visible to obvious.
 _STRENGTH = (0.45, 1.0)
-# A scan is redrawn where its thumbnail correlates more than this with another's. By chance, two
-# heads in four thousand pairs come near 0.99, above which the package takes them for copies.
+# A scan is redrawn if its thumbnail correlates more than this with another's. In four thousand
+# pairs, two heads come near 0.99 by chance; above that the package takes them for duplicates.
 _ALIKE = 0.97
 _THUMBNAIL = (32, 32)
 
@@ -80,7 +80,7 @@ def _ventricle(head: Head, side: int, size: float, width: float) -> Array:
     """The coverage (H, W) of a lateral ventricle: a bow that is wider at its frontal horn."""
     along = (head.frame.v - 0.02) / (0.42 * size)
     half = width * (1 - 0.35 * along) * np.sqrt(np.clip(1 - along**2, 0, 1))
-    # Measured from the wall between the two, so that a wider one grows away from it.
+    # Measured from the wall between the two, so that a wider ventricle extends outwards.
     middle = side * (0.025 + 0.2 * size * along**2 + half)
     return head.frame.cover(np.abs(head.frame.u - middle) - half) * (np.abs(along) < 1)
 
@@ -148,8 +148,8 @@ def _bleed(head: Head, strength: float, rng: Rng) -> Array:
 def _crescent(head: Head, strength: float, rng: Rng) -> Array:
     """Blood below the skull: a crescent along its inner face, bright when fresh, else dark."""
     _, theta = head.frame.polar()
-    turned = np.angle(np.exp(1j * (theta - rng.uniform(0, 2 * np.pi)))) / rng.uniform(0.9, 1.5)
-    thick = rng.uniform(0.14, 0.26) * np.clip(1 - turned**2, 0, 1)
+    offset = np.angle(np.exp(1j * (theta - rng.uniform(0, 2 * np.pi)))) / rng.uniform(0.9, 1.5)
+    thick = rng.uniform(0.14, 0.26) * np.clip(1 - offset**2, 0, 1)
     ink = (1 - head.within(head.inner - thick)) * (thick > 0)
     return ink * strength * (0.55 if rng.uniform() < 0.7 else -0.35)
 
@@ -193,14 +193,14 @@ def _scan(scene: Array, rng: Rng) -> Array:
 
 
 def draw_scan(rng: Rng, size: int, lesion: str | None) -> Array:
-    """A made-up slice of a head, uint8 (size, size), with one of LESIONS or None.
+    """An invented slice of a head, uint8 (size, size), with one of LESIONS or None.
 
     Generators in the same state draw the same head with and without a lesion. Raises ValueError for
     an unknown lesion.
     """
     if lesion is not None and lesion not in LESIONS:
         raise ValueError(
-            f"lesion={lesion!r} is none of {', '.join(LESIONS)}.{nearest(lesion, LESIONS)}"
+            f"lesion={lesion!r} is not one of {', '.join(LESIONS)}.{nearest(lesion, LESIONS)}"
         )
     shape, inside, flaw, scanner = rng.spawn(4)
     head, strength = _head(size, shape), float(flaw.uniform(*_STRENGTH))
@@ -222,7 +222,7 @@ def _thumbnail(picture: Image.Image) -> Array:
 
 
 def _draw_unlike(key: list[int], size: int, lesion: str | None, seen: list[Array]) -> Image.Image:
-    """Draw a scan unlike those whose thumbnails are in `seen`; add its own thumbnail to them."""
+    """Draw a scan that differs from those with thumbnails in `seen`; add its own thumbnail."""
     for attempt in count():
         rng = np.random.default_rng([*key, attempt])
         picture = Image.fromarray(draw_scan(rng, size, lesion))
@@ -233,7 +233,7 @@ def _draw_unlike(key: list[int], size: int, lesion: str | None, seen: list[Array
 
 
 def _labelled_scans(data_seed: int, size: int) -> list[tuple[Image.Image, int]]:
-    """All scans, copies among them, and their labels (1 = anomalous), normal ones first."""
+    """All scans, including duplicates, and their labels (1 = anomalous), normal ones first."""
     seen: list[Array] = []
     normal = [_draw_unlike([data_seed, 0, i], size, None, seen) for i in range(N_NORMAL)]
     anomalous = [
@@ -272,7 +272,7 @@ def write_scans(root: Path, data_seed: int, image_size: int) -> Path:
             lines.append(f"{number},{label}")
         (folder / "labels.csv").write_text("\n".join(lines) + "\n")
         (folder / DRAWN).write_text(
-            "These scans are drawn (rdrepro/synthetic/scans.py), no patient's.\n"
+            "These scans are drawn (rdrepro/synthetic/scans.py) and show no patient.\n"
         )
 
     write_whole(root, fill)

@@ -18,7 +18,7 @@ def images():
 
 @pytest.fixture(scope="session")
 def build():
-    """A function from a method and changed settings to a detector with an empty bank."""
+    """A function from a method and changed settings to a detector with an empty memory bank."""
 
     def make(method, **changes):
         settings = {"backbone": "resnet18", "weights": "random", "image_size": SIZE}
@@ -30,7 +30,7 @@ def build():
 
 @pytest.fixture(scope="session")
 def filled(build, images):
-    """A function from a method and changed settings to a detector with a full bank."""
+    """A function from a method and changed settings to a detector with a full memory bank."""
 
     def make(method, **changes):
         detector = build(method, **changes)

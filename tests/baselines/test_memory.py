@@ -1,4 +1,4 @@
-"""What PaDiM and SPADE share: the interface of all methods, smoothing, the bank."""
+"""What PaDiM and SPADE share: the interface of all methods, smoothing, the memory bank."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from rdrepro.scoring import gaussian_smooth
 
 @pytest.fixture(scope="module", params=["padim", "spade"])
 def detector(request, filled):
-    """A detector with a full bank, which no test may change."""
+    """A detector with a full memory bank, which no test may change."""
     return filled(request.param)
 
 
@@ -24,7 +24,7 @@ def test_memory_detectors_have_the_interface_of_all_methods(detector, images):
     torch.testing.assert_close(maps, alone, rtol=1e-3, atol=1e-4)
 
 
-def test_a_bank_filled_by_fit_is_that_of_the_images_as_bytes(detector, build, images):
+def test_fit_and_remember_fill_the_same_memory_bank(detector, build, images):
     data = [{"image": image} for image in images[:8]]
     fitted, twin = (build(detector.config.method, batch_size=3) for _ in range(2))
     history = fitted.fit(data, fitted.config)
@@ -44,5 +44,5 @@ def test_maps_are_smoothed_as_those_of_reverse_distillation(filled, images):
 
 
 @pytest.mark.parametrize("method", ["padim", "spade"])
-def test_the_bank_moves_with_the_detector(method, filled):
+def test_the_memory_bank_moves_with_the_detector(method, filled):
     assert {t.device.type for t in filled(method).to("meta").bank()} == {"meta"}

@@ -225,7 +225,7 @@ def test_the_seed_decides_the_order_of_the_images_too():
     assert fit(first, images)["loss"].tolist() != fit(other, images)["loss"].tolist()
 
 
-def test_how_much_memory_is_free_changes_nothing(monkeypatch):
+def test_free_memory_changes_nothing(monkeypatch):
     losses = []
     for source in ("memory", "file"):
         make_room(monkeypatch, source)
@@ -264,7 +264,7 @@ def test_mkd_has_the_interface_of_all_methods(trained):
         inside = images.clone()
         both = score_images(model, inside, CONFIG)
     torch.testing.assert_close(both, (maps, scores))
-    # In double precision, where rounding turns no ReLU or max-pool over from batch to batch.
+    # In double precision, where rounding switches no ReLU or max-pool between batches.
     exact = copy.deepcopy(model).double()
     alone = torch.cat([exact.anomaly_map(image) for image in images.double().split(1)])
     torch.testing.assert_close(exact.anomaly_map(images.double()), alone, rtol=1e-6, atol=1e-12)

@@ -39,7 +39,7 @@ def test_padim_draws_its_channels_by_the_seed(build):
         build("padim", padim_channels=449)
 
 
-def test_padim_has_the_same_bank_however_it_is_blocked(filled, images, monkeypatch):
+def test_the_size_of_blocks_does_not_change_padims_memory_bank(filled, images, monkeypatch):
     maps = []
     for size in (2**28, 4 * 20**2 * 7):
         monkeypatch.setattr(padim, "BLOCK_BYTES", size)

@@ -94,7 +94,7 @@ def test_a_data_set_laid_out_like_mvtec(data_root):
 
 
 def test_what_it_lacks_is_refused_by_its_name(data_root):
-    with pytest.raises(ValueError, match="'bottle' is none of the 2 categories of Parts"):
+    with pytest.raises(ValueError, match="'bottle' is not one of the 2 categories of Parts"):
         resolved(data_root, dataset="parts", category="bottle")
     with pytest.raises(FileNotFoundError, match=r"holds no Parts; draw it"):
         resolved(data_root / "knees", dataset="parts", category="nut")

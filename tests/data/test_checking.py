@@ -87,7 +87,7 @@ def black(size, value=0):
     [
         (
             write(b""),
-            "the image grid/test/bent/000.png cannot be decoded (it is empty or no image)",
+            "the image grid/test/bent/000.png cannot be decoded (it is empty or not an image)",
         ),
         (write(b"\x89PNG\r\n\x1a\n"), "the image grid/test/bent/000.png cannot be decoded"),
         (cut, "the image grid/test/bent/000.png cannot be decoded (image file is truncated"),
@@ -103,10 +103,10 @@ def black(size, value=0):
         (remove(BENT), "grid/test has no defects; AUROC and PRO need both"),
         (
             copy_into_training,
-            "the test image grid/test/good/000.png is also trained on, as grid/train/good/002.png "
-            "(the same pixels); take it out",
+            "the test image grid/test/good/000.png has the same pixels as the training image "
+            "grid/train/good/002.png; remove one of the two",
         ),
-        (save_again_into_training, f"the test image {BENT} is also trained on, as grid/train/good"),
+        (save_again_into_training, f"the test image {BENT} has the same pixels as the training"),
         (link_to_nothing, "grid/test/bent/001.png is a link that leads to no file; copy the image"),
     ],
 )
@@ -256,7 +256,7 @@ def test_medical_data_that_are_missing_or_too_few_say_so(tmp_path):
     (error,) = check_images(medical("brain_mri"), tmp_path).errors
     assert error.startswith("brain_mri is not in") and "kaggle.com" in error
     config = medical("brain_mri", split="report")
-    (error,) = check_images(config, brain_tree(tmp_path, normal=9)).errors  # and two copies
+    (error,) = check_images(config, brain_tree(tmp_path, normal=9)).errors  # and two duplicates
     assert (
         error == "brain_mri has 11 normal images, too few for split='report' to leave 2 to train on"
     )
@@ -283,7 +283,7 @@ def test_arrays_are_opened_and_data_to_be_downloaded_are_left(tmp_path):
 
 @pytest.fixture
 def aged(grid, monkeypatch):
-    """The category, whose files are taken for older than two seconds."""
+    """The category. Its files count as older than two seconds."""
     monkeypatch.setattr(digests, "UNSURE", 0)
     time.sleep(0.01)
     return grid

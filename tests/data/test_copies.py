@@ -1,4 +1,4 @@
-"""Copies of one picture among files: found by their bytes and by sight, and no others."""
+"""Duplicates among files: they are found by their bytes and by sight, and nothing else is."""
 
 import hashlib
 
@@ -11,7 +11,7 @@ from rdrepro.data.copies import picture_groups
 from rdrepro.data.medical import MedicalImages
 
 
-def test_copies_are_found_by_bytes_and_by_sight(tmp_path):
+def test_duplicates_are_found_by_bytes_and_by_sight(tmp_path):
     data = MedicalImages(brain_tree(tmp_path), "brain_mri", "test", 32)
     names = [p.path.name for p in data.everything]
     group = dict(zip(names, data.all_groups, strict=True))
@@ -19,11 +19,11 @@ def test_copies_are_found_by_bytes_and_by_sight(tmp_path):
     assert len(set(group.values())) == len(names) - 2
     copies = data.copies()
     assert copies["groups of identical files"] == 1
-    assert copies["groups of copies, sure and likely, those included"] == 2
+    assert copies["groups of duplicates, sure and likely"] == 2
     assert copies["images beyond the first of their group"] == 2
 
 
-def test_noise_leaves_a_copy_and_a_changed_half_does_not(tmp_path):
+def test_a_duplicate_may_have_noise_but_no_changed_half(tmp_path):
     rng = np.random.default_rng(0)
     base = np.asarray(picture(rng).convert("L"), float)
     noisy = np.clip(base + rng.normal(0, 2, base.shape), 0, 255)
@@ -64,7 +64,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_copy_stored_otherwise_is_a_likely_one(change, tmp_path):
+def test_a_duplicate_in_another_form_is_a_likely_one(change, tmp_path):
     """No other picture is in its group."""
     rng = np.random.default_rng(0)
     base, other = picture(rng, 96), picture(rng, 96)

@@ -148,8 +148,8 @@ def test_what_a_killed_process_left_is_swept(served, tmp_path):
     ("dataset", "message"),
     [
         ("mvtek", "mean 'mvtec'"),
-        ("mnist", "none of those fetched here, mvtec; it is downloaded when a run first needs it"),
-        ("brain_mri", "fetched here, mvtec; get it from https://www.kaggle.com"),
+        ("mnist", "is not fetched here, only mvtec; it is downloaded when a run first needs it"),
+        ("brain_mri", "fetched here, only mvtec; get it from https://www.kaggle.com"),
         ("digits", "its images come with the package"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Images held out to validate on: whole groups of copies, none of them trained on."""
+"""Images held out to validate on: whole groups of duplicates, none of them trained on."""
 
 import pytest
 from trees import brain_tree
@@ -8,7 +8,7 @@ from rdrepro.data.holdout import Part, hold_out, normals_of
 from rdrepro.data.medical import MedicalImages
 
 
-def test_a_likely_copy_of_what_is_held_out_is_not_trained_on():
+def test_likely_duplicates_of_held_out_images_are_not_trained_on():
     class Images:
         groups, sure_groups = [0, 0, 1, 2, 3, 4, 5, 6], list(range(8))
 

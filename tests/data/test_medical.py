@@ -116,7 +116,7 @@ def test_a_table_that_does_not_fit_the_images_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="1 without the other, the first 19"):
         MedicalImages(tmp_path, "head_ct")
     table.write_text(whole.replace("hemorrhage", "bleeding"))
-    with pytest.raises(ValueError, match="has no columns id and hemorrhage but id, bleeding"):
+    with pytest.raises(ValueError, match="must have the columns id and hemorrhage, not id"):
         MedicalImages(tmp_path, "head_ct")
     for text, message in (
         (whole.replace("19,0", "19,2"), "must be 0 or 1, not 2.* .id 19"),
@@ -221,7 +221,7 @@ def test_no_picture_is_on_both_sides(seed, split):
         assert not labels[sides == "train"].any() and (sides[labels == 1] == "test").all()
 
 
-def test_a_likely_copy_of_a_tested_picture_is_left_out():
+def test_a_likely_duplicate_of_a_tested_picture_is_left_out():
     pictures = [Picture(None, 0, "")] * 5 + [Picture(None, 1, "")]
     groups = np.array([0, 0, 1, 2, 3, 4])
     parted = 0
@@ -230,12 +230,12 @@ def test_a_likely_copy_of_a_tested_picture_is_left_out():
         if (sides[:2] == "test").any():
             assert set(sides[:2]) == {"test", "left out"}
             parted += 1
-    assert parted == 2  # each of the two copies is tested in a fold
+    assert parted == 2  # each of the two duplicates is tested in a fold
 
 
-def test_a_normal_copy_of_a_tested_anomaly_is_left_out():
+def test_a_normal_duplicate_of_a_tested_anomaly_is_left_out():
     pictures = [Picture(None, y, "") for y in (0, 0, 0, 0, 0, 0, 1)]
-    groups = np.array([0, 1, 2, 3, 4, 5, 5])  # the last normal one is an anomaly's copy
+    groups = np.array([0, 1, 2, 3, 4, 5, 5])  # the last normal one is a duplicate of an anomaly
     for fold in range(FOLDS):
         sides = split_sides(pictures, groups, groups, "kfold", fold, 1)
         assert sides[5] in ("test", "left out") and sides[6] == "test"
@@ -292,9 +292,9 @@ def test_blocks_of_head_ct_as_counted_by_hand():
     assert list(np.flatnonzero(sides == "left out")) == [6, 7]
 
 
-def test_blocks_start_where_the_draw_says_and_keep_copies_together():
+def test_blocks_start_where_the_draw_says_and_keep_duplicates_together():
     assert (block_sides(range(50), seed=1)[0] != block_sides(range(50), seed=2)[0]).any()
-    groups = [0, *range(1, 25), 0, *range(26, 50)]  # 0 and 25 are copies, in different runs
+    groups = [0, *range(1, 25), 0, *range(26, 50)]  # 0 and 25 are duplicates, in different runs
     tested = [sides == "test" for sides in block_sides(range(50), groups)]
     assert all(fold[0] == fold[25] for fold in tested)
     assert sum(fold.sum() for fold in tested) == 50
@@ -315,7 +315,7 @@ def test_the_reports_split_tests_ten_normals_in_whole_groups():
         draw_groups(np.arange(2), 10, np.random.default_rng(0))
 
 
-def test_the_folds_of_a_data_set_cover_its_normals_and_keep_copies_together(tmp_path):
+def test_the_folds_of_a_data_set_cover_its_normals_and_keep_duplicates_together(tmp_path):
     brain_tree(tmp_path)
     tested = []
     for fold in range(FOLDS):

@@ -1,4 +1,4 @@
-"""MVTec AD as the official code reads it, and what is said of folders that are not right."""
+"""MVTec AD as the official code reads it, and the errors for folders that are not right."""
 
 import os
 

@@ -138,11 +138,11 @@ def test_a_damaged_pickle_is_named(tmp_path, content):
     ("given", "message"),
     [
         (("mnistt", 0), "dataset='mnistt' is not .* Did you mean 'mnist'"),
-        (("fashion_mnist", 10), "normal_class=10 is no class of fashion_mnist: 0 t-shirt, "),
+        (("fashion_mnist", 10), "normal_class=10 is not a class of fashion_mnist: 0 t-shirt, "),
         (("digits", 0, "valid"), "split='valid' is neither train nor test"),
     ],
 )
-def test_what_is_no_view_is_refused(given, message):
+def test_views_that_do_not_exist_are_refused(given, message):
     with pytest.raises(ValueError, match=message):
         OneClass("", *given)
 
@@ -189,7 +189,7 @@ def test_the_official_choice_is_everything():
 
 
 def write_caltech(root, categories=6, images=20, clutter=30):
-    """Write a made-up tree of Caltech-256's layout, strays of the real archive included."""
+    """Write a made-up tree of Caltech-256's layout, with the stray files of the real archive."""
     folder = root / "caltech256" / "256_ObjectCategories"
     names = [f"{n:03d}.thing-{n}" for n in range(1, categories + 1)]
     for number, name in enumerate([*names, "257.clutter"]):
@@ -232,7 +232,7 @@ def test_at_most_150_images_of_a_category_count(tmp_path):
 @pytest.mark.parametrize(
     ("tree", "message"),
     [
-        ({"categories": 2}, "has 2 categories beside 257.clutter, which is there"),
+        ({"categories": 2}, "has 2 categories besides 257.clutter, which is there"),
         ({"clutter": 3}, "257.clutter has 3 images, fewer than the 12 to be tested"),
         ({"images": 1}, "has 1 images, too few to train on and to test"),
     ],

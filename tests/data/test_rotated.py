@@ -1,4 +1,4 @@
-"""Rotated test images: how they rotate, what that leaves alone, and a run that tests at angles."""
+"""Rotated test images: the rotation itself, what stays unchanged, and a run with rotated tests."""
 
 import copy
 import pickle
@@ -105,9 +105,9 @@ def test_only_test_images_are_rotated_and_labels_stay(small_mvtec):
 
 def test_every_angle_has_a_fingerprint_of_its_own(small_mvtec):
     data = resolved(small_mvtec).dataset("test")
-    prints = {Rotated(data, angle).fingerprint() for angle in (30.0, 60.0)}
-    assert len(prints | {data.fingerprint()}) == 3
-    assert Rotated(data, 30.0).fingerprint() in prints
+    rotated = {Rotated(data, angle).fingerprint() for angle in (30.0, 60.0)}
+    assert len(rotated | {data.fingerprint()}) == 3
+    assert Rotated(data, 30.0).fingerprint() in rotated
 
 
 def test_a_copy_of_rotated_data_passes_on_what_the_data_have(small_mvtec):

@@ -1,4 +1,4 @@
-"""What goes wrong during a run costs no data, and is said in a sentence."""
+"""Faults during a run cost no data, and a sentence reports each of them."""
 
 import errno
 import shutil
@@ -98,7 +98,7 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_starts_anew(tmp_path, caps
     tensors, facts = FileCheckpoint(path, "this", HERE).load()
     assert torch.equal(tensors["a"], torch.ones(2)) and facts == {"done": 0}
     assert FileCheckpoint(path, "another", HERE).load() is None
-    assert "is of another run; training starts anew" in capsys.readouterr().out
+    assert "is another run's; training starts anew" in capsys.readouterr().out
     whole = path.read_bytes()
     path.write_bytes(whole[:-4])
     assert FileCheckpoint(path, "this", HERE).load() is None

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of a small study: no row is lost, none is wrong, none is there twice.
+"""SIGKILL at random moments of a small study: no row is lost, wrong or duplicated.
 
 `make test` kills a few times; `make test-faults` 200 times (RDREPRO_KILLS).
 """
@@ -102,7 +102,7 @@ def test_two_processes_with_the_same_run_make_one_whole_row(study, tmp_path):
     assert len(rows(tmp_path)) == 2
     markers = list((tmp_path / "jobs").glob("*.done"))
     assert {json.loads(marker.read_text())["row"] for marker in markers} == set(rows(tmp_path))
-    # Where the rows are there, the markers alone are made anew.
+    # If the rows exist, only the markers are made again.
     before = {f: f.stat().st_mtime_ns for f in (tmp_path / "runs").rglob("*.json")}
     for marker in markers:
         marker.unlink()

@@ -1,4 +1,4 @@
-"""SIGKILL in the middle of writing: the old file or none is there, never half of the new one."""
+"""SIGKILL in the middle of writing: the old file or no file remains, never half of the new one."""
 
 import multiprocessing
 import os

@@ -83,7 +83,7 @@ def test_the_images_of_a_tree_are_those_that_can_be_seen(tmp_path_factory, pictu
         check_sentence(ValueError(sentence))
         assert str(root) not in unicodedata.normalize("NFC", sentence)
     # Every image of the test set is the training images' picture, and none has a mask.
-    assert sum("is also trained on" in error for error in found.errors) == len(expected)
+    assert sum("has the same pixels as" in error for error in found.errors) == len(expected)
     assert sum("has no mask" in error for error in found.errors) == sum(
         path.parent.name != "good" for path in expected
     )

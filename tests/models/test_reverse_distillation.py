@@ -128,5 +128,5 @@ def test_official_checkpoints_that_do_not_fit_say_why(tmp_path):
     with pytest.raises(ValueError, match=r"c\.pth holds no state dict"):
         model.load_official(tmp_path / "c.pth")
     torch.save({"model": torch.zeros(1)}, tmp_path / "b.pth")
-    with pytest.raises(ValueError, match=r"b\.pth is no official checkpoint"):
+    with pytest.raises(ValueError, match=r"b\.pth is not an official checkpoint"):
         model.load_official(tmp_path / "b.pth")

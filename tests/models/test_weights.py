@@ -64,7 +64,7 @@ def test_a_file_that_was_cut_off_is_refused(zipped, resnet_file, tmp_path):
 def test_tensors_that_are_not_plain_are_refused(tensor, resnet_file, tmp_path):
     path = tmp_path / "odd.pth"
     torch.save(torch.load(resnet_file) | {"conv1.weight": tensor}, path)
-    with pytest.raises(ValueError, match=r"odd\.pth has .* no dense tensors .*\(conv1\.weight\)"):
+    with pytest.raises(ValueError, match=r"odd\.pth has .* not dense tensors .*\(conv1\.weight\)"):
         Teacher("resnet18", given(path))
 
 
@@ -73,9 +73,9 @@ def test_tensors_that_are_not_plain_are_refused(tensor, resnet_file, tmp_path):
     [
         (
             {"epoch": 3, "state_dict": {}},
-            r"no tensors \(epoch, state_dict\); save its 'state_dict'",
+            r"not tensors \(epoch, state_dict\); save its 'state_dict'",
         ),
-        ({"conv1.weight": 3}, r"no tensors \(conv1\.weight\)"),
+        ({"conv1.weight": 3}, r"not tensors \(conv1\.weight\)"),
         ([1, 2], "holds no state dict"),
     ],
 )
@@ -157,7 +157,7 @@ def test_a_resnets_entries_may_be_named_as_others_name_them(
 def test_a_deeper_networks_file_is_refused(deeper, backbone, tmp_path):
     torch.save(torchvision.models.get_model(deeper, weights=None).state_dict(), tmp_path / "w.pth")
     found = given(tmp_path / "w.pth")
-    with pytest.raises(ValueError, match=f"does not fit backbone='{backbone}': .* entries more"):
+    with pytest.raises(ValueError, match=f"does not fit backbone='{backbone}': .* more entries"):
         Teacher(backbone, found)
 
 

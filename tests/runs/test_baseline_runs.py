@@ -120,7 +120,7 @@ def test_the_notebooks_steps_run_with_masks_and_without(run_at):
         found[kind] = rd.evaluate(predictions)
         row = rd.make_row(run, trained, predictions, found[kind], started)
         assert "Row valid" in rd.check_run(row, predictions, [figure], expected=1)
-        assert len(rd.beside_print(found[kind], run)) == len(found[kind])
+        assert len(rd.compared_with_paper(found[kind], run)) == len(found[kind])
     assert "pixel_auroc" in found[MVTecAD] and "pixel_auroc" not in found[WithoutMasks]
     assert found[MVTecAD]["image_auroc"] == found[WithoutMasks]["image_auroc"]
     saved = rd.save_row(row, run.rows_dir)

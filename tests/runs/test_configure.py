@@ -91,8 +91,8 @@ def test_fields_of_other_methods_keep_their_defaults(method):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"categroy": "wood"}, "'categroy' is no parameter. Did you mean 'category'"),
-        ({"category": "woood"}, "category='woood' is none of .* Did you mean 'wood'"),
+        ({"categroy": "wood"}, "'categroy' is not a parameter. Did you mean 'category'"),
+        ({"category": "woood"}, "category='woood' is not one of .* Did you mean 'wood'"),
         ({"study": "a" * 65}, "must be a folder's name: up to 64"),
         ({"study": "../x"}, "study='../x' must be a folder's name"),
         ({"study": False}, "study=False must be text"),
@@ -105,7 +105,7 @@ def test_fields_of_other_methods_keep_their_defaults(method):
         ({"neighbours": 3}, "neighbours has no meaning with method='reverse_distillation'"),
         ({"dataset": "mnistt"}, "dataset='mnistt' is not .* Did you mean 'mnist'"),
         ({"method": "PaDiM"}, "method='PaDiM' is not .* Did you mean 'padim'"),
-        ({"category": "Wood"}, "category='Wood' is none of .* Did you mean 'wood'"),
+        ({"category": "Wood"}, "category='Wood' is not one of .* Did you mean 'wood'"),
         ({"backbone": "wrn50"}, "not torchvision's name. Did you mean 'wide_resnet50_2'"),
         ({"backbone": "WRN-101-2"}, "Did you mean 'wide_resnet101_2'"),
         ({"backbone": "wideresnet50"}, "Did you mean 'wide_resnet50_2'"),
@@ -196,7 +196,7 @@ def test_spades_seed_is_set_aside_with_a_sentence():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"normal_class": 12}, "normal_class=12 is no class of digits: 0 to 9$"),
+        ({"normal_class": 12}, "normal_class=12 is not a class of digits: 0 to 9$"),
         ({"normal_class": True}, "normal_class=True must be a whole number"),
         ({"category": "wood"}, "category='wood' is not '0', that of normal_class"),
         ({"stem": "small"}, "stem='small' is not original or no_maxpool"),

@@ -69,7 +69,7 @@ def test_presets_change_what_they_say():
     assert printed.loss_reduction == "pointwise" and printed.mff_projection
     quick = resolve(preset="quick", dataset="synthetic", weights="random").config
     assert quick.backbone == "resnet18" and quick.epochs == PRESETS["quick"]["epochs"]
-    with pytest.raises(ValueError, match=r"preset='quik' is none of .* Did you mean 'quick'"):
+    with pytest.raises(ValueError, match=r"preset='quik' is not one of .* Did you mean 'quick'"):
         resolve(preset="quik")
 
 
@@ -82,7 +82,7 @@ def test_precision_is_resolved():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"categroy": "wood"}, "'categroy' is no parameter. Did you mean 'category'"),
+        ({"categroy": "wood"}, "'categroy' is not a parameter. Did you mean 'category'"),
         ({"backbone": "resnet17"}, "backbone='resnet17' is neither"),
         (
             {"dataset": "digits", "stem": "no_maxpool"},
@@ -91,7 +91,7 @@ def test_precision_is_resolved():
         ({"device": "gpu"}, "device='gpu' is not on this machine"),
         ({"data_root": "/somewhere"}, "embedded data need none"),
         ({"dataset": "digits", "data_root": "here"}, "embedded data need none"),
-        ({"weights": "nowhere.pth"}, "weights='nowhere.pth' is no file"),
+        ({"weights": "nowhere.pth"}, "weights='nowhere.pth' is not a file"),
         ({"oce_width": 128}, "oce_width=128 does not fit backbone='efficientnet_lite0'"),
     ],
 )

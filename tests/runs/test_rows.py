@@ -92,9 +92,9 @@ def test_rows_are_read_back_as_a_table(finished, tmp_path):
     assert table.loc[0, "study"] == "study"
     whole = file.read_text()
     file.write_text(whole.replace('"image_auroc": ', '"image_auroc": NaN, "image_ap": ', 1))
-    assert "NaN is no number" in unreadable(tmp_path)[f"study/{file.name}"]
+    assert "NaN is not a JSON number" in unreadable(tmp_path)[f"study/{file.name}"]
     file.write_text("{")
-    assert "no result row: Expecting" in unreadable(tmp_path)[f"study/{file.name}"]
+    assert "not a result row: Expecting" in unreadable(tmp_path)[f"study/{file.name}"]
 
 
 def unreadable(folder):
@@ -118,9 +118,9 @@ def test_a_file_that_is_no_row_is_named_and_the_others_are_read(finished, tmp_pa
     assert set(table.attrs["unreadable"]) == {
         f"study/{name}.json" for name in ("cut", "deep", "list", *edited)
     }
-    assert "cut.json is no result row and is left out" in capsys.readouterr().out
+    assert "cut.json is not a result row and is left out" in capsys.readouterr().out
     listed = left_out(table)
-    assert listed.set_index("row")["reason"]["study/list.json"].startswith("no result row")
+    assert listed.set_index("row")["reason"]["study/list.json"].startswith("not a result row")
 
 
 def test_rows_that_others_sent_bear_their_name(finished, tmp_path):

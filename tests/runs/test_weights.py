@@ -114,7 +114,7 @@ def test_offline_timms_weights_come_from_the_cache_alone(monkeypatch):
     ("backbone", "weights", "message"),
     [
         ("resnet18", "IMAGENET1K_V9", "use IMAGENET1K_V1 or random or the path"),
-        ("resnet18", "", "weights='' is no file"),
+        ("resnet18", "", "weights='' is not a file"),
         ("efficientnet_lite0", "IMAGENET1K_V1", "use shipped or random or the path"),
         ("timm/resnet18", "IMAGENET1K_V1", "use pretrained or random or the path"),
     ],

@@ -13,7 +13,7 @@ from rdrepro.runs.rows import load_runs
 
 
 def faults_of_rows(folder: Path, categories: list[str]) -> list[str]:
-    """A sentence for each row that is no row, incomplete, missing, unexpected or there twice."""
+    """A sentence for each row that is invalid, incomplete, missing, unexpected or duplicated."""
     runs = load_runs(folder)
     faults = [f"{file}: {why}" for file, why in runs.attrs["unreadable"].items()]
     if runs.empty:

@@ -114,9 +114,9 @@ def test_a_random_teacher_is_no_column_of_table_6(tmp_path):
     made += [("bottle", 1, lite0, 90)]
     found = image_auroc(made, "6", tmp_path).set_index("column")
     assert found["ours"].to_dict() == pytest.approx(
-        {"ResNet18": 97, "ResNet50": 98, LITE0: 90, "resnet18, random": 60}
+        {"ResNet18": 97, "ResNet50": 98, "EfficientNet-Lite0": 90, "ResNet-18, random": 60}
     )
-    assert np.isnan(found.loc["resnet18, random", "printed"])
+    assert np.isnan(found.loc["ResNet-18, random", "printed"])
 
 
 def test_seeds_without_every_category_are_no_repetitions(tmp_path):
@@ -184,3 +184,38 @@ def test_our_order_is_from_the_lowest_to_the_highest(tmp_path):
 def test_printed_ties_bind_nothing():
     known = pd.DataFrame({"printed": [94.0, 96.9, 96.9], "ours": [90.0, 97.0, 95.0]})
     assert ablation._order(known) == "as printed"
+
+
+# In words and as tables to read
+
+
+def test_steps_in_words_count_the_directions_and_name_the_metrics(tmp_path):
+    made = [
+        ("bottle", seed, {"bottleneck": b}, v)
+        for b, line in zip(("pretrained", "oce", "oce+mff"), ORDERS["as printed"], strict=True)
+        for seed, v in enumerate(line)
+    ]
+    order = ablation.orders(runs_of(made, tmp_path), "5")
+    part = order[order["metric"] == "image AUROC"]
+    assert ablation.steps_in_words(part) == [
+        "bottle (MVTec AD), WideResNet-50-2, 7 epochs: of 2 steps, 2 go in the printed direction, "
+        "0 in the other, and 0 are not resolved. All metrics have the printed order."
+    ]
+    both = pd.concat([part, part.assign(metric="PRO", order="differs")])
+    assert ablation.steps_in_words(both)[0].endswith("Only image AUROC has the printed order.")
+    assert ablation.steps_in_words(pd.DataFrame()) == []
+
+
+def test_a_table_to_read_has_a_block_per_metric(tmp_path):
+    made = [("bottle", s, {}, 95 + s) for s in (1, 2)]
+    made += [("bottle", s, {"map_layers": (1, 3)}, 94 + s) for s in (1, 2)]
+    lines = ablation.steps(runs_of(made, tmp_path), "7")
+    ((caption, table),) = ablation.shape_tables(lines)
+    assert caption.startswith("bottle (MVTec AD), WideResNet-50-2, 7 epochs; maps chosen at")
+    assert caption.endswith("; mean over 2 seeds; tier: reduced")
+    auroc = table["image AUROC"]
+    assert list(auroc.index) == ["M1,2,3", "M1,3"]
+    assert auroc["printed"].tolist() == ["98.5", "-"]
+    assert auroc["ours"].tolist() == ["96.5", "95.5"]
+    assert auroc["change [95 % interval]"].tolist() == ["", "-1.00 [-1.00, -1.00]"]
+    assert list(ablation.shape_tables(pd.DataFrame())) == []

@@ -1,4 +1,4 @@
-"""The catalogue declares every committed row and every printed table, and knows what is missing."""
+"""The catalogue declares every committed row and every printed table, and finds what is missing."""
 
 import pandas as pd
 import pytest

@@ -1,5 +1,7 @@
 """The claims of both papers, and what rows say of each."""
 
+import re
+
 import pandas as pd
 import pytest
 from builders import load, make_row
@@ -12,8 +14,13 @@ from rdrepro.study.claims import (
     IN_PART,
     NOT_YET,
     OPEN,
+    PARTS,
+    SHOWN_IN,
     SUPPORTED,
+    TRUE_IN_PRINT,
     UNTESTED,
+    claims_by_verdict,
+    claims_in_words,
     claims_table,
     verdict_of,
 )
@@ -55,7 +62,7 @@ def test_values_above_print_support_and_never_contradict(better):
 
 
 def test_a_teacher_that_never_ran_contradicts_nothing(better):
-    assert better.loc["C25", ["verdict", "our runs"]].to_list() == [NOT_YET, "not run (3)"]
+    assert better.loc["C25", ["verdict", "our runs"]].to_list() == [NOT_YET, "3 not run"]
     assert better.loc["C24", "verdict"] == NOT_YET
 
 
@@ -73,7 +80,7 @@ def test_values_at_print_support_what_print_holds(reproduced):
     assert set(claims.loc[["C8", "C16", "C25"], "verdict"]) == {NOT_YET}
     untested = claims[claims["evidence"] == UNTESTED]
     assert set(untested["verdict"]) == {UNTESTED} and len(untested) > 5
-    assert "2.5%" in claims.loc["C2", "evidence"]
+    assert claims.loc["C2", "evidence"].endswith("Ours 98.5; text of Sec. 4.1, results")
 
 
 @pytest.mark.parametrize(
@@ -98,8 +105,8 @@ def test_one_category_that_is_worse_contradicts_a_claim_on_all_in_part(tmp_path)
     rows = [make_row(category="transistor", seed=s, metrics={"pixel_auroc": 0.8}) for s in SEEDS]
     claims = claims_table(load(rows, tmp_path))
     assert claims.loc["C7", "verdict"] == IN_PART
-    assert claims.loc["C7", "our runs"].startswith("fails (1): transistor, pixel AUROC: Ours 80.00")
-    assert "not run (28)" in claims.loc["C7", "our runs"]
+    assert claims.loc["C7", "our runs"].startswith("1 fails: transistor, pixel AUROC: Ours 80.00")
+    assert "28 not run" in claims.loc["C7", "our runs"]
 
 
 def test_committed_costs_support_the_claims_on_time_and_memory(committed_runs):
@@ -120,15 +127,47 @@ def test_a_claim_without_a_run_of_its_cells_is_not_tested_yet(tmp_path):
     assert set(claims_table(load([one_category], tmp_path / "one"))["verdict"]) == nothing
 
 
-def test_print_is_judged_apart_from_our_runs():
+def test_the_printed_numbers_are_judged_apart_from_our_runs():
     claims = claims_table(pd.DataFrame())
-    assert claims.loc["M5", ["in print", "verdict"]].to_list() == ["holds", NOT_YET]
-    assert claims.loc["M4", "in print"] == "holds in 0 of 2"
-    assert claims.loc["C7", "in print"] == ""
+    assert claims.loc["M5", [TRUE_IN_PRINT, "verdict"]].to_list() == ["yes", NOT_YET]
+    assert claims.loc["M4", TRUE_IN_PRINT] == "no"
+    assert claims.loc["C26", TRUE_IN_PRINT] == "in 5 of 6 comparisons"
+    assert claims.loc["C7", TRUE_IN_PRINT] == ""
 
 
 def test_a_claim_without_a_verdict_names_the_tables_that_show_it(tmp_path):
     claims = claims_table(load([make_row(rotation=30.0)], tmp_path, "rotation"))
     shown = claims[claims["verdict"].str.startswith("no verdict")]
-    assert set(shown["verdict"]) == {"no verdict; see rotation"}
-    assert shown["test"].str.contains("rotation").all()
+    assert set(shown["verdict"]) == {"no verdict; see rotated test images"}
+    assert shown[SHOWN_IN].str.contains("rotated test images").all()
+
+
+def test_places_and_sections_are_words():
+    claims = claims_table(pd.DataFrame())
+    assert claims.loc["C13", SHOWN_IN] == "Table 3; Table 1; Table 2"
+    assert claims.loc["M2", SHOWN_IN] == "the extension's Table 1; deviations E2, E4, E6"
+    assert claims.loc["C34", SHOWN_IN] == "deviation E1; setting `loss`"
+    assert claims.loc["C30", SHOWN_IN] == ""
+    assert claims.loc["C1", "section"] == "4.1, results"
+    assert claims.loc["M3", "section"] == "table 1, caption"
+    assert claims.loc["M8", "section"] == "4.2, MVTec AD"
+    assert not claims[SHOWN_IN].str.contains("_").any()
+
+
+def test_every_claim_is_in_one_part_and_misses_come_first(worse):
+    parts = claims_by_verdict(worse)
+    assert list(parts) == list(PARTS)
+    numbers = [number for part in parts.values() for number in part.index]
+    assert sorted(numbers) == sorted(worse.index)
+    assert {"C1", "C6"} <= set(parts["Contradicted or open"].index)
+    assert "our runs" in parts["Contradicted or open"]
+    assert "our runs" not in parts["Not tested yet"]
+
+
+def test_claims_in_words_count_every_claim(worse, better):
+    words = claims_in_words(worse)
+    contradicted = worse["verdict"].isin([CONTRADICTED, IN_PART]).sum()
+    assert words.startswith(f"Of {len(worse)} claims, our runs contradict {contradicted} and")
+    assert "contradict 0 and support" in claims_in_words(better)
+    counts = [int(number) for number in re.findall(r"\b\d+\b", words)]
+    assert counts[0] == sum(counts[1:])

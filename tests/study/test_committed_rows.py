@@ -16,11 +16,11 @@ from rdrepro.study import (
     medical_tables,
     novelty,
     novelty_choice,
-    report,
     rotation,
     tables,
 )
 from rdrepro.study.printed import printed_cells
+from rdrepro.study.report import medical, register, results
 
 ROWS = ROOT / "results" / "runs"
 BEFORE = json.loads((ROOT / "tests" / "golden" / "tables.json").read_text())
@@ -52,13 +52,13 @@ TABLES = {
     "medical_steps": medical_tables.steps_table,
     "medical_habits": medical_tables.habits_table,
     "medical_long": medical_tables.long_table,
-    "medical_misses": report.medical_misses,
-    "misses": report.misses,
+    "medical_misses": medical.medical_misses,
+    "misses": results.misses,
     "others": tables.beside_table,
     "small_backbones": lambda runs: tables.beside_table(runs, "small-backbones"),
     "rotation": rotation.rotation_table,
     "rotation_effects": lambda runs: rotation.rotation_effects(runs, ROWS),
-    "coverage": lambda runs: report.coverage_table(),
+    "coverage": lambda runs: register.coverage_table(),
 }
 
 

@@ -249,7 +249,7 @@ def test_a_collapse_in_one_category_is_counted_in_its_averages(tmp_path):
     assert counts.sum() == 3
 
 
-# What print says and excludes
+# What the papers say and exclude
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_the_extensions_text_enters_its_cells_behind_its_code(tmp_path):
     runs = load(coded, tmp_path)
     grid = tables.medical1(runs)["ours: Ours, pixel AUROC"].loc["grid"]
     assert grid[["n_seeds", "ours"]].tolist() == [1, 50.0]
-    assert set(left_out(runs)["reason"]) == {"another choice of what print leaves open"}
+    assert set(left_out(runs)["reason"]) == {"another choice of what the paper leaves open"}
 
 
 def test_a_stray_row_of_the_codes_protocol_removes_no_complete_average(tmp_path):
@@ -414,7 +414,7 @@ def test_a_reduced_run_has_what_its_column_is_about(tmp_path):
     assert average[["tier", "verdict"]].tolist() == ["reduced (epochs=20)", "not run"]
 
 
-def test_the_extensions_average_leaves_out_what_its_print_does(tmp_path):
+def test_the_extensions_average_leaves_out_the_blank_category(tmp_path):
     stopped = {"early_stopping": "train", "patience": 15, "validation_fraction": 0.25}
     made = [
         make_row(category=c, seed=s, loss="mkd", **CODED, **stopped)

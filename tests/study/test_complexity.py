@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 from builders import load, make_row
 
-from rdrepro.study.complexity import complexity_table, complexity_variants, printed_memory
+from rdrepro.study.complexity import (
+    complexity_table,
+    complexity_variants,
+    costs_in_words,
+    printed_memory,
+    storage_table,
+    time_table,
+)
 
 
 def test_variants_are_by_method_and_resolution():
@@ -34,10 +41,53 @@ def test_random_weights_have_a_cost_and_no_performance(tmp_path):
         make_row(backbone="resnet18"),  # of no known cost
     ]
     table = complexity_table(load(made, tmp_path)).set_index("backbone")
-    assert set(table.index) == {"wide_resnet50_2", "resnet50"}
-    assert table.loc["wide_resnet50_2", "official checkpoint MiB"] == 351.7
+    assert set(table.index) == {"WideResNet-50-2", "ResNet-50"}
+    assert table.loc["WideResNet-50-2", "official checkpoint MiB"] == 351.7
     assert table["seconds"].tolist() == [0.2, 0.2]
     assert table["quartiles"].tolist() == ["[0.100, 0.300]"] * 2
-    assert np.isnan(table.loc["wide_resnet50_2", "image AUROC"])
-    assert table.loc["resnet50", "image AUROC"] == pytest.approx(100.0)
+    assert np.isnan(table.loc["WideResNet-50-2", "image AUROC"])
+    assert table.loc["ResNet-50", "image AUROC"] == pytest.approx(100.0)
     assert complexity_table(pd.DataFrame()).empty
+
+
+def three_methods(seconds, folder):
+    """The costs of the three methods under equal conditions, with these medians."""
+    methods = ("reverse_distillation", "padim", "spade")
+    made = [
+        make_row(
+            method=method,
+            category="bottle",
+            cost={"image_seconds": [x, x, x], "trained_mib": 1.0, "weights_mib": 2.0},
+            provenance={"threads": 2, "device": "cpu"},
+        )
+        for method, x in zip(methods, seconds, strict=True)
+    ]
+    return complexity_table(load(made, folder))
+
+
+def test_costs_in_words_have_our_order_and_the_printed_one(tmp_path):
+    (same,) = costs_in_words(three_methods((0.2, 0.3, 2.0), tmp_path / "same"))
+    assert "Ours 0.20, PaDiM 0.30, SPADE 2.00 (WideResNet-50-2, CPU, 2 threads" in same
+    assert same.endswith("The paper has the same order: Ours 0.31, PaDiM 0.95, SPADE 1.40.")
+    (other,) = costs_in_words(three_methods((0.4, 0.3, 2.0), tmp_path / "other"))
+    assert ": PaDiM 0.30, Ours 0.40" in other and "has another order" in other
+    assert costs_in_words(pd.DataFrame()) == []
+
+
+def test_a_method_that_is_missing_is_not_compared(tmp_path):
+    costs = three_methods((0.2, 0.3, 2.0), tmp_path)
+    assert costs_in_words(costs[costs["method"] != "SPADE"]) == []
+
+
+def test_time_and_memory_are_tables_of_text(tmp_path):
+    costs = three_methods((0.2, 0.3, 2.0), tmp_path)
+    time = time_table(costs).set_index("method")
+    assert time.loc["SPADE", ["seconds", "of these, search"]].tolist() == ["2.000", "-"]
+    memory = storage_table(costs).set_index("method")
+    assert memory.loc["Ours", ["trained MiB", "bank MiB", "printed MB"]].tolist() == [
+        "1.0",
+        "-",
+        "352",
+    ]
+    small = storage_table(costs.assign(backbone="ResNet-18"))
+    assert set(small["printed MB"]) == {"-"}

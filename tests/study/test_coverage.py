@@ -139,13 +139,17 @@ def test_shared_images_are_not_seen_by_folds_and_seeds(kept):
 
 
 @pytest.mark.parametrize("spread", coverage.SPREADS)
-def test_print_is_covered_where_anomalous_scores_vary_as_much_as_normal_ones(spread, kept):
-    lines = kept[kept["interval"].eq(coverage.PRINT) & kept["regime"].str.endswith(f"SD {spread}")]
+def test_a_printed_value_is_covered_where_anomalous_scores_vary_as_much_as_normal_ones(
+    spread, kept
+):
+    lines = kept[
+        kept["interval"].eq(coverage.PRINTED_VALUE) & kept["regime"].str.endswith(f"SD {spread}")
+    ]
     assert len(lines) == len(coverage.PRINTED)
     assert lines["coverage"].min() >= (0.94 if spread >= 1 else 0.9)
 
 
-def test_print_is_covered_less_the_less_anomalous_scores_vary():
+def test_a_printed_value_is_covered_less_the_less_anomalous_scores_vary():
     one = coverage.PRINTED[0]
     held = [
         coverage.shares(*simulations.printed_value(1000, *one, spread))["coverage"]
@@ -169,19 +173,20 @@ def test_images_of_one_head_leave_an_interval_over_images_too_narrow(kept):
 def test_the_words_name_the_shown_intervals_that_fall_short_and_why(kept):
     some = kept[kept["interval"].isin(["t over folds", "DeLong, logit scale"])]
     low = some.assign(coverage=np.where(some["holds"] == coverage.SHARED, 0.95, 0.9))
-    assert coverage.in_words(low) == (
-        "Of 2 lines of shown intervals, 1 falls short: t over folds as one for any images, any "
-        "training (90 % of 95 %; 5 folds of 20 + 100 images, AUROC 0.85)."
-    )
-    assert coverage.in_words(some.assign(coverage=0.95)) == (
-        "None of 2 lines of shown intervals falls short."
-    )
-    every = coverage.in_words(kept)
-    assert "t over seeds as one for any images" in every
-    assert "2 slices a head, correlation 0.3" in every and "neighbouring slices of one" in every
-    printed = kept[kept["interval"] == coverage.PRINT]
-    assert coverage.in_words(printed.assign(coverage=0.9)).endswith("takes into account.")
-    assert "takes into account" not in coverage.in_words(printed.assign(coverage=0.95))
+    assert coverage.in_words(low) == [
+        "In 1 of 2 simulated cases our intervals contain the truth as often as they should, within "
+        "2 points. In 1 they do not:",
+        "*t over folds*, taken for any images, any training: 90.0 % instead of 95 % (5 folds of 20 "
+        "+ 100 images, AUROC 0.85).",
+    ]
+    (all_kept,) = coverage.in_words(some.assign(coverage=0.95))
+    assert all_kept.startswith("In all 2 simulated cases")
+    every = " ".join(coverage.in_words(kept))
+    assert "*t over seeds*, taken for any images" in every
+    assert "2 slices a head, correlation 0.3" in every and "Neighbouring slices of one" in every
+    printed = kept[kept["interval"] == coverage.PRINTED_VALUE]
+    assert coverage.in_words(printed.assign(coverage=0.9))[-1].endswith("interval assumes.")
+    assert len(coverage.in_words(printed.assign(coverage=0.95))) == 1
 
 
 # ------------------------------------------------------------------ the simulations

@@ -5,19 +5,23 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from builders import load, make_row
+from builders import ROOT, load, make_row
 from study_rows import grid_row
 
 from rdrepro import presets
 from rdrepro.study.deviations import (
     EFFECT_METRICS,
     FORMULA,
+    MEASURED,
     REGISTER_PARTS,
     effect_text,
     effects,
+    effects_block,
+    effects_in_words,
     effects_table,
     measured_effects,
     register,
+    register_block,
 )
 from rdrepro.study.novelty_choice import GRID_STUDY
 
@@ -50,7 +54,7 @@ def test_effects_are_paired_by_seed_and_switch_one_field(measured):
     half = 12.706204736 * np.std([1, 2], ddof=1) / np.sqrt(2)
     assert (one["low"], one["high"]) == pytest.approx((1.5 - half, 1.5 + half))
     assert one["switch"] == "`loss_reduction=pointwise`"
-    assert one["data"] == "synthetic carpet, wide_resnet50_2, 7 epochs"
+    assert one["data"] == "carpet (embedded), WideResNet-50-2, 7 epochs"
     assert lines.loc["D14", "mean"] == 0
 
 
@@ -65,7 +69,7 @@ def test_an_official_formula_that_no_row_defines_is_not_measured(tmp_path):
     undefined |= {"pixel_aupro_official": None}
     made = [make_row(metrics=undefined, dataset="synthetic", seed=s) for s in (1, 2)]
     table = effects_table(measured_effects(load(made, tmp_path, STUDY)))
-    assert table.set_index("entry").loc[FORMULA, "AUPRO"] == "not measured yet"
+    assert table.set_index("entry").loc[FORMULA, "change"] == "not measured"
 
 
 def test_categories_are_averaged_before_seeds_are_compared(tmp_path):
@@ -77,7 +81,7 @@ def test_categories_are_averaged_before_seeds_are_compared(tmp_path):
     lines = effects(load(made, tmp_path, STUDY))
     line = lines[(lines["entry"] == "D15") & (lines["metric"] == "image_auroc")].iloc[0]
     assert line[["seeds", "base", "mean"]].tolist() == pytest.approx([1, 85, 4])
-    assert line["data"].startswith("synthetic 2 categories")
+    assert line["data"].startswith("2 embedded categories")
 
 
 def test_the_grid_of_novelty_detection_measures_deviations_too(tmp_path):
@@ -93,35 +97,91 @@ def test_the_grid_of_novelty_detection_measures_deviations_too(tmp_path):
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        ({"mean": np.nan, "low": np.nan, "high": np.nan}, "not measured yet"),
-        ({"mean": -0.5, "low": np.nan, "high": np.nan}, "-0.50 (one run)"),
-        ({"mean": 1.0, "low": 0.5, "high": 1.5}, "+1.00 [+0.50, +1.50]"),
-        ({"mean": 0.1, "low": -0.5, "high": 0.7}, "+0.10 [-0.50, +0.70]"),
-        ({"mean": 0.1, "low": -0.5, "high": 0.7, "base": 99.5}, "not resolvable"),
-        ({"mean": 2.0, "low": 2.0, "high": 2.001}, "+2.00 (all alike)"),
+        ({"mean": np.nan, "low": np.nan, "high": np.nan}, ("not measured", "")),
+        ({"mean": -0.5, "low": np.nan, "high": np.nan}, ("-0.50", "one run")),
+        ({"mean": 1.0, "low": 0.5, "high": 1.5}, ("+1.00", "[+0.50, +1.50]")),
+        ({"mean": 0.1, "low": -0.5, "high": 0.7}, ("+0.10", "[-0.50, +0.70]")),
+        ({"mean": 0.1, "low": -0.5, "high": 0.7, "base": 99.5}, ("not resolvable", "")),
+        ({"mean": 2.0, "low": 2.0, "high": 2.001}, ("+2.00", "all alike")),
     ],
-    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_an_effect_in_words(line, text):
     assert effect_text(pd.Series({"base": 90.0} | line)) == text
 
 
-def test_the_table_of_effects_has_a_column_per_metric_and_entries_in_order(measured):
+def test_the_table_of_effects_has_a_line_per_metric_and_entries_in_order(measured):
     second = measured[measured["entry"] == "D1"].assign(entry="D2")
-    table = effects_table(pd.concat([measured, second]))
-    assert table["entry"].tolist() == ["D1", "D2", "D14", FORMULA]
-    assert list(table.columns)[-3:] == list(EFFECT_METRICS.values())
-    formula = table.set_index("entry").loc[FORMULA]
-    assert formula["image AUROC"] == "" and formula["AUPRO"] == "+5.00 (all alike)"
+    table = effects_table(pd.concat([second, measured]))
+    metrics = list(EFFECT_METRICS.values())
+    every = [(entry, metric) for entry in ("D1", "D2", "D14") for metric in metrics]
+    assert list(zip(table["entry"], table["metric"], strict=True)) == [*every, (FORMULA, "AUPRO")]
+    line = table.iloc[0]
+    assert line["data"] == "carpet (embedded), WideResNet-50-2, 7 epochs"
+    assert line[["default (%)", "change", "over"]].tolist() == ["90.0", "+1.50", "2 seeds"]
+    assert table.iloc[-1][["change", "95 % interval"]].tolist() == ["+5.00", "all alike"]
+
+
+def test_effects_over_folds_say_so(measured):
+    folds = measured.iloc[:1].assign(data="head_ct, resnet18, 60 epochs, 5 folds", seeds=1)
+    line = effects_table(folds).iloc[0]
+    assert (line["data"], line["over"]) == ("Head CT, ResNet-18, 60 epochs", "5 folds")
 
 
 @pytest.mark.parametrize("part", REGISTER_PARTS)
-def test_every_entry_of_the_register_states_an_effect_or_why_none_is_measured(part):
+def test_every_entry_is_one_line_and_says_what_is_known_of_its_effect(part):
     table = register(pd.DataFrame(), part)
     letter = REGISTER_PARTS[part]
     numbers = [int(entry.removeprefix(letter)) for entry in table["id"]]
     assert numbers == sorted(numbers) and len(set(numbers)) == len(numbers) > 5
-    assert (table["effect, in points"] != "").all()
+    assert table["effect"].str.split().str.len().between(2, 3).all()
+    assert table.drop(columns="switch").map(len).to_numpy().max() <= 90
+
+
+# DEVIATIONS.md
+
+
+@pytest.fixture(scope="module")
+def text():
+    return (ROOT / "DEVIATIONS.md").read_text()
+
+
+def test_every_link_within_the_text_has_an_anchor(text):
+    anchors = re.findall(r'<a id="([^"]+)">', text)
+    headings = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
+    anchors += [heading.lower().replace(" ", "-") for heading in headings]
+    assert len(anchors) == len(set(anchors))
+    links = set(re.findall(r"\]\(#([^)]+)\)", text))
+    assert links <= set(anchors) and {"d1-effects", "d1", "o18-notes"} <= links
+    effects = {anchor for anchor in anchors if anchor.endswith("-effects")}
+    assert effects == {link for link in links if link.endswith("-effects")}
+    noted = {anchor for anchor in anchors if anchor.endswith("-notes")}
+    assert noted - {link for link in links if link.endswith("-notes")} == set()
+
+
+def test_sentences_are_short(text):
+    notes = re.sub(r"\n {3,}", " ", text.partition("## Notes")[2])
+    items = re.findall(r"^\d+\. (.+)$", notes, flags=re.MULTILINE)
+    sentences = [s for item in items for s in re.split(r"(?<=[.:])\s", item)]
+    assert len(sentences) > 100
+    assert not [s for s in sentences if len(s.split()) > 30]
+
+
+def test_blocks_link_entries_effects_and_notes(measured):
+    lines = register_block(measured, "register").splitlines()
+    assert lines[2].startswith('| <a id="d1"></a>[D1](#d1-effects) |')
+    assert lines[4].startswith('| <a id="d3"></a>D3 |')
+    assert "([notes](#d4-notes))" in lines[5]
+    found = effects_block(measured).splitlines()[2:]
+    assert found[0].startswith('| <a id="d1-effects"></a>[D1](#d1) |')
+    assert found[1].startswith("| [D1](#d1) |")
+
+
+def test_effects_in_words_name_the_largest_that_is_resolved(measured):
+    sure = measured[measured["entry"] == FORMULA].assign(low=4.0, high=6.0)
+    words = effects_in_words(pd.concat([measured[measured["entry"] == "D14"], sure]))
+    assert "the effect of 2 was measured" in words and "For 1 of 4 measured" in words
+    assert words.endswith("`pixel_aupro_official` changes AUPRO by +5.0 points [4.0, 6.0].")
+    assert effects_in_words(pd.DataFrame()).endswith("no effect was measured.")
 
 
 def entry(number):
@@ -133,36 +193,43 @@ def numbers_in(text):
     return {int(number) for number in re.findall(r"\d+", text)}
 
 
-def test_the_register_has_the_epochs_and_sizes_of_mkd_that_the_presets_have():
+def notes_on(number, text):
+    """The notes on an entry in DEVIATIONS.md."""
+    return text.partition(f"</a>{number}. ")[2].partition("###")[0]
+
+
+def test_the_notes_have_the_epochs_and_sizes_of_mkd_that_the_presets_have(text):
     epochs = {*presets.MKD_EPOCHS.values(), presets.MKD_OTHER_EPOCHS}
+    assert epochs | {n - 1 for n in epochs} <= numbers_in(notes_on("E14", text))
     assert {n - 1 for n in epochs} <= numbers_in(entry("E14")["paper"])
     assert epochs <= numbers_in(entry("E14")["ours"])
-    assert {*presets.MKD_IMAGE_SIZE.values(), 256} <= numbers_in(entry("E15")["code"])
-    assert presets.MKD_OTHER_IMAGE_SIZE in numbers_in(entry("E15")["ours"])
+    sizes = {*presets.MKD_IMAGE_SIZE.values(), presets.MKD_OTHER_IMAGE_SIZE}
+    assert sizes | {256} <= numbers_in(notes_on("E15", text))
 
 
 @pytest.mark.parametrize(
     ("number", "habit"),
-    [("E12", "kornia's"), ("E13", "|TPR - FPR|"), ("E16", "99th percentile")],
+    [("E12", "kornia's"), ("E13", "|TPR - FPR|"), ("E16", "scaled and clipped")],
 )
 def test_the_register_has_the_habits_of_both_codes_that_no_switch_has(number, habit):
     assert habit in entry(number)["code"] and entry(number)["switch"] == "-"
 
 
-def test_the_register_names_the_committed_rows_in_which_youdens_variant_can_differ(committed_runs):
+def test_the_notes_name_the_committed_rows_in_which_youdens_variant_can_differ(
+    committed_runs, text
+):
     possible = committed_runs[committed_runs["pixel_auroc"] <= 5 / 8]
     assert set(zip(possible["study"], possible["category"], strict=True)) == {
         ("rotation", "transistor")
     }
-    effect = entry("E13")["effect, in points"]
     angles = " and ".join(f"{angle:g}" for angle in sorted(possible["rotation"]))
-    assert f"transistor turned by {angles} degrees" in effect
+    assert f"transistor rotated by {angles} degrees" in " ".join(notes_on("E13", text).split())
 
 
-def test_the_register_states_what_was_measured_and_no_change_in_a_word(measured):
-    stated = register(measured, "register").set_index("id")["effect, in points"]
-    assert stated["D1"].startswith("synthetic carpet") and "image AUROC +1.50" in stated["D1"]
-    assert stated["D14"].endswith(": no change")
+def test_the_register_says_which_entries_were_measured(measured):
+    effect = register(measured, "register").set_index("id")["effect"]
+    assert set(effect.index[effect == MEASURED]) == {"D1", "D14", FORMULA}
+    assert effect["D2"] == "not measured"
 
 
 def test_without_rows_nothing_is_measured(tmp_path):

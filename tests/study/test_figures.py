@@ -34,6 +34,13 @@ def predictions(scores, labels, defects):
     return rd.Predictions(maps, np.array(scores), gt_masks, labels, defects, names, "abc", 1.5)
 
 
+def legend(ax):
+    """The texts of a figure's only legend."""
+    (only,) = ax.figure.legends
+    assert not any(other.get_legend() for other in ax.figure.axes)
+    return [text.get_text() for text in only.get_texts()]
+
+
 @pytest.fixture
 def seven():
     """Predictions of two good images and five with two kinds of defect."""
@@ -58,8 +65,10 @@ def test_scaled_scores_span_0_to_1_and_every_image_is_counted(seven):
     _, ax = rd.new_figure()
     rd.plot_scores(ax, seven.scores, seven.gt_labels)
     normal, anomalous = ax.containers
-    assert [sum(bar.get_height() for bar in bars) for bars in (normal, anomalous)] == [2, 5]
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["normal", "anomalous"]
+    heights = [[bar.get_height() for bar in bars] for bars in (normal, anomalous)]
+    assert [sum(h) for h in heights] == pytest.approx([100, 100]), "shares of each class"
+    assert min(h for h in heights[0] if h) == pytest.approx(50), "of two normal images"
+    assert legend(ax) == ["normal", "anomalous"]
     assert "scaled" in ax.get_xlabel()
 
 
@@ -94,8 +103,7 @@ def test_the_roc_curve_encloses_its_auroc(seven):
     rd.plot_roc(ax, [0, 1, 2, 3], [0, 1, 0, 1], "y")
     chance, _, second = ax.lines
     assert auc(*second.get_data()) == pytest.approx(0.75)
-    texts = [t.get_text() for t in ax.get_legend().get_texts()]
-    assert texts == ["chance", "x: AUROC 100.0 %", "y: AUROC 75.0 %"]
+    assert legend(ax) == ["chance", "x: AUROC 100.0 %", "y: AUROC 75.0 %"]
     assert chance.get_label() == "chance"
 
 
@@ -107,7 +115,7 @@ def test_the_pro_curve_stops_at_the_limit_and_encloses_the_aupro(seven):
     assert limit.get_xdata()[0] == fpr[-1] == fpr.max() == 0.3
     aupro = rd.aupro(seven.maps, seven.gt_masks)
     assert auc(fpr, pro) / 0.3 == pytest.approx(aupro)
-    assert ax.get_legend().get_texts()[1].get_text() == f"x: AUPRO {100 * aupro:.1f} %"
+    assert legend(ax)[1] == f"x: AUPRO {100 * aupro:.1f} %"
 
 
 def test_region_overlaps_by_hand():
@@ -143,7 +151,8 @@ CELLS = pd.DataFrame(
 def test_paper_against_ours_keeps_a_line_for_a_cell_without_a_run():
     _, ax = rd.new_figure()
     figures.plot_paper_against_ours(ax, CELLS)
-    ours, paper = ax.containers[0].lines[0], next(x for x in ax.lines if x.get_label() == "paper")
+    ours = ax.containers[0].lines[0]
+    paper = next(line for line in ax.lines if line.get_label() == "printed value")
     np.testing.assert_array_equal(ours.get_xdata().astype(float), CELLS["ours"])
     np.testing.assert_array_equal(paper.get_xdata(), CELLS["printed"])
     interval = ax.containers[0].lines[2][0].get_segments()[0]
@@ -191,7 +200,9 @@ def test_overlays_have_three_panels_per_case_on_one_scale(seven):
         np.testing.assert_array_equal(image.get_array(), seven.maps[index])
     assert len({image.get_clim() for image in shown}) == 1
     assert [len(ax.collections) for ax in axes[:, 1]] == [1, 1], "the truth is outlined"
-    assert axes[0, 0].get_title("left") == "best: anomalous, highest score\nbent, score 0.9"
+    titles = [ax.get_title("left") for ax in axes[0, :3]]
+    case = "best: anomalous, highest score\nbent, score 0.900"
+    assert titles == [f"{case}\ninput", "outlined defect", "anomaly map"]
     with pytest.raises(AssertionError, match="not the same images"):
         rd.plot_cases(axes, data[::-1], seven, cases)
 
@@ -200,7 +211,9 @@ def test_samples_have_a_column_per_kind(small_mvtec):
     data = rd.MVTecAD(small_mvtec / "mvtec", "bottle", "test", 64)
     _, axes = rd.new_figure(2, len(data.counts()), size=(1, 1))
     rd.plot_samples(axes, data)
-    assert {ax.get_title() for ax in axes[0]} == set(data.counts())
+    assert {" ".join(ax.get_title().split()) for ax in axes[0]} == {
+        kind.replace("_", " ") for kind in data.counts()
+    }
     assert axes[0, 0].get_title() == "good"
     assert all(len(ax.images) == 1 for ax in axes[0])
 

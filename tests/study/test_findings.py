@@ -6,10 +6,10 @@ from builders import load, make_row
 from study_rows import SEEDS
 
 from rdrepro.study.findings import FAILS, HOLDS, NOT_RUN, OPEN, findings, state_of
-from rdrepro.study.printed import EXTENSION, load_print
+from rdrepro.study.printed import EXTENSION, load_printed
 from rdrepro.study.relations import comparisons
 
-RELATIONS = load_print("claims").set_index("id")["relation"]
+RELATIONS = load_printed("claims").set_index("id")["relation"]
 TRANSISTOR = "rd4ad/2/mvtec/transistor/Ours/256/pixel_auroc"
 BETTER = f"{TRANSISTOR} >= best rd4ad/2/mvtec/transistor/*/256/pixel_auroc"  # PaDiM, 97.5
 MAPS = f"{TRANSISTOR} < rd4ad/7/mvtec/transistor/M3/256/pixel_auroc"

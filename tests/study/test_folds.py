@@ -38,8 +38,8 @@ def test_resampled_folds_agree_with_resampling_by_hand():
     assert resampled.mean() == pytest.approx(expected, abs=0.003)
 
 
-def test_copies_are_resampled_together():
-    """Every image there twice, as copies: the spread is that of the distinct images."""
+def test_duplicates_are_resampled_together():
+    """Every image occurs twice: the spread is that of the distinct images."""
     rng = np.random.default_rng(1)
     normal, anomalous = rng.normal(0, 1, 12), rng.normal(1, 1, 15)
     once = scores_of(normal, anomalous)
@@ -68,8 +68,8 @@ def test_an_image_that_several_draws_test_is_resampled_once():
     assert same == pytest.approx(fold_resamples([draws[0]], 5000).std(), rel=0.06)
 
 
-def test_copies_in_other_draws_keep_their_group():
-    """A copy under another name is resampled with its picture, whichever draw tests it."""
+def test_duplicates_in_other_draws_keep_their_group():
+    """A duplicate is resampled with its picture, whichever draw tests it."""
     rng = np.random.default_rng(6)
     normal, anomalous = rng.normal(0, 1, 12), rng.normal(1, 0.1, 50)
     groups = [*range(12), *range(100, 150)]
@@ -121,7 +121,7 @@ def test_resampled_splits_test_so_many_normal_images_of_one_fold():
 
 
 def test_the_noise_of_splits_includes_what_differs_between_folds():
-    """Variances within and between by hand; only one that is known from few folds widens t."""
+    """Variances within and between by hand; only a variance from few folds widens t."""
     rng = np.random.default_rng(9)
     same = rng.normal(0, 1, (5, 20000))
     assert split_noise(same) == pytest.approx(1.96, rel=0.02)

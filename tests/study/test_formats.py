@@ -5,16 +5,20 @@ import pandas as pd
 import pytest
 
 from rdrepro.study.formats import (
-    FOLDED,
+    LONGEST_FLOAT,
     csv_text,
     flattened,
-    html_table,
+    for_readers,
     interval,
+    latex_float,
     markdown,
     markdown_text,
     rounded,
     save_table,
+    signed,
 )
+from rdrepro.study.glossary import TABLES
+from rdrepro.study.html_tables import FOLDED, html_table
 
 
 @pytest.fixture
@@ -39,6 +43,8 @@ def test_an_interval_that_is_not_there_is_empty():
 
 def test_two_levels_of_columns_become_one(printed):
     assert list(flattened(printed)) == ["Ours", "ours: Ours: delta"]
+    bare = pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("", "seeds")]))
+    assert list(flattened(bare)) == ["seeds"]
     plain = pd.DataFrame({"a": [1]})
     assert flattened(plain) is plain
 
@@ -52,20 +58,27 @@ def test_a_bar_inside_a_cell_ends_no_cell_of_markdown():
     ]
 
 
+def test_an_interval_in_markdown_never_breaks_over_lines():
+    cells = ["[1.0, 2.5]", "+0.2 [-1.5, +2.0]", "a, b", "[2, 3]"]
+    lines = markdown(pd.DataFrame({"a": cells})).splitlines()[2:]
+    assert [line.count("\u00a0") for line in lines] == [1, 1, 0, 1]
+    assert lines[1] == "| +0.2 [-1.5,\u00a0+2.0] |"
+
+
 def test_a_table_is_saved_in_three_formats(printed, tmp_path):
     csv, md, tex = save_table(printed, "name", tmp_path / "new")
     assert [f.name for f in (csv, md, tex)] == ["name.csv", "name.md", "name.tex"]
     assert sorted(csv.parent.iterdir()) == sorted((csv, md, tex))  # and nothing else is left
     back = pd.read_csv(csv, index_col=0)
     assert list(back.index) == ["a", "b"] and back.loc["a", "ours: Ours: delta"] == 0
-    assert md.read_text().splitlines()[2] == "| a | 98.5 | 0.00 |"
+    assert md.read_text().splitlines()[0::4] == ["name", "| a | 98.5 | 0.0 |"]
     assert "\\toprule" in tex.read_text() and "98.5" in tex.read_text()
 
 
 def test_a_numbered_index_is_not_saved(tmp_path):
     csv, md, _ = save_table(pd.DataFrame({"a": [1, 2]}), "name", tmp_path)
     assert csv.read_text().split() == ["a", "1", "2"]
-    assert md.read_text().splitlines()[0] == "| a |"
+    assert md.read_text().splitlines()[2] == "| a |"
 
 
 def test_tables_are_saved_among_the_results(tmp_path):
@@ -134,11 +147,60 @@ def test_text_in_markdown(text, shown):
 
 def test_hostile_text_is_shown_in_latex(hostile, tmp_path):
     tex = save_table(hostile, "name", tmp_path)[2].read_text().splitlines()
-    assert r"\textbackslash input\{x\} \$y\_\{\$ \%\&\#\textasciitilde \textasciicircum" in tex[7]
-    assert tex[8].startswith("{}[1cm] & [1cm]")  # else "\\ [1cm]" were a distance
-    assert tex[10].startswith("two lines & two lines")
-    assert tex[2].split("&")[1].strip() == r"<i>\_\%" and tex[3].startswith(r"@\_id")
-    assert len(tex) == 13
+    lines = tex[tex.index(r"\midrule") + 1 :]
+    assert r"\textbackslash input\{x\} \$y\_\{\$ \%\&\#\textasciitilde \textasciicircum" in lines[2]
+    assert lines[3].startswith("{}[1cm] & [1cm]")  # else "\\ [1cm]" were a distance
+    assert lines[5].startswith("two lines & two lines")
+    heads = tex[tex.index(r"\toprule") + 1 :]
+    assert heads[0].split("&")[1].strip() == r"<i>\_\%" and heads[1].startswith(r"@\_id")
+    assert len(lines) == 6 + len([r"\bottomrule", r"\end{tabular}}", r"\end{table}"])
+
+
+def test_a_caption_is_text_in_latex():
+    tex = latex_float(pd.DataFrame({"a": ["1"]}), False, "my_table", "5 % \\of {x}_1 & $y$\n#~^")
+    assert r"\caption{5 \% \textbackslash{}of \{x\}\_1 \& \$y\$ \#\textasciitilde{}" in tex
+    assert r"\label{tab:my-table}" in tex
+
+
+def test_only_a_table_that_fits_on_no_page_is_a_longtable():
+    long, short = (pd.DataFrame({"a": ["1"] * n}) for n in (LONGEST_FLOAT + 1, LONGEST_FLOAT))
+    assert r"\begin{longtable}" in latex_float(long, False, "n", "c")
+    assert r"\begin{table}" in latex_float(short, False, "n", "c")
+
+
+def test_a_caption_is_that_of_the_glossary(tmp_path):
+    md = save_table(pd.DataFrame({"a": [1]}), "novelty", tmp_path)[1]
+    assert md.read_text().startswith(TABLES["novelty"])
+    assert (
+        save_table(pd.DataFrame({"a": [1]}), "n", tmp_path, "Mine.")[1].read_text()[:5] == "Mine."
+    )
+
+
+def test_readers_see_no_block_without_runs():
+    heads = [("printed", "Ours"), ("ours: Ours, 256 px", "ours"), ("ours: Ours, 256 px", "n_seeds")]
+    heads += [("ours: Ours, 256 px", "tier"), ("ours: MKD", "ours"), ("ours: MKD", "verdict")]
+    values = [["98.5", 98.4, 3, "reduced", np.nan, "not run"]]
+    shown = for_readers(pd.DataFrame(values, columns=pd.MultiIndex.from_tuples(heads)))
+    assert list(shown) == [
+        ("printed", "Ours"),
+        ("our runs, 256 px", "ours"),
+        ("our runs, 256 px", "seeds"),
+    ]
+    plain = pd.DataFrame({"a": [1]})
+    assert for_readers(plain) is plain
+
+
+@pytest.mark.parametrize(
+    ("head", "shown"),
+    [("ours: MNIST", "our runs: MNIST"), ("ours: Ours+ES", "our runs: Ours+ES"), ("ours", "ours")],
+)
+def test_headings_of_our_runs(head, shown):
+    table = pd.DataFrame([[1.0]], columns=pd.MultiIndex.from_tuples([(head, "ours")]))
+    assert list(for_readers(table)) == [(shown, "ours")]
+
+
+def test_a_difference_has_its_sign():
+    assert [signed(x) for x in (-0.04, 0.05001, -3.69, np.nan)] == ["+0.0", "+0.1", "-3.7", "-"]
 
 
 def test_a_spreadsheet_computes_nothing_of_a_csv(hostile, tmp_path):

@@ -87,7 +87,7 @@ def test_weights_are_found_by_name_or_given_as_a_file():
     job = next(j for j in jobs_of("medical-table3") if j.config.method == "mkd")
     with pytest.raises(FileNotFoundError, match=r"--weights vgg16=PATH"):
         parameters(job, {}, {})
-    assert parameters(job, {"vgg16": "/w/vgg.pth"}, {})["weights"] == "/w/vgg.pth"
+    assert parameters(job, {"vgg16": "/w w/vgg.pth"}, {})["weights"] == "/w w/vgg.pth"
     (random,) = {
         j for j in jobs_of("complexity") if j.config.image_size == 224 and "epochs" in j.given
     }

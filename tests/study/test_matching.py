@@ -177,7 +177,7 @@ def test_table_4_averages_ten_classes_and_pools_no_two_protocols(tmp_path):
 def test_the_smaller_of_two_open_protocols_is_listed(tmp_path):
     made = [class_row(k, epochs=20) for k in range(10)] + [class_row(k, epochs=2) for k in range(9)]
     reasons = left_out(load(made, tmp_path))["reason"].value_counts()
-    assert reasons.to_dict() == {"another choice of what print leaves open": 9}
+    assert reasons.to_dict() == {"another choice of what the paper leaves open": 9}
 
 
 def test_an_average_over_draws_of_caltech_needs_all_ten(tmp_path):

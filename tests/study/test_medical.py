@@ -30,7 +30,7 @@ def test_without_data_the_notebook_runs_all_folds_of_the_drawn_scans(without_dat
     runs = medical.resolve_folds(without_data | {"fold": -1})
     assert list(runs) == [f"fold {n}" for n in range(FOLDS)]
     first = runs["fold 0"]
-    assert first.preset == "medical_demo" and "of no patient" in first.banner
+    assert first.preset == "medical_demo" and "show no patient" in first.banner
     assert len(medical.resolve_folds(without_data | {"fold": "all"})) == FOLDS
 
 
@@ -96,7 +96,7 @@ def test_the_epoch_that_counts(history, epoch):
     assert medical.best_epoch(history) == epoch
 
 
-# ------------------------------------------------------------------ readings and print
+# ------------------------------------------------------------------ readings and printed values
 
 
 def configured(dataset, how):

@@ -11,12 +11,13 @@ from rdrepro.metrics import auroc
 from rdrepro.presets import preset_settings
 from rdrepro.registry import FOLDS
 from rdrepro.runs.configure import configure
-from rdrepro.study import medical, medical_tables, report, rotation
+from rdrepro.study import medical, medical_tables, rotation
 from rdrepro.study.ablation import steps
 from rdrepro.study.claims import SHOWN_FROM
 from rdrepro.study.compare import other_protocols
 from rdrepro.study.formats import interval
 from rdrepro.study.medical_rows import STUDY, Change, Folds
+from rdrepro.study.report import medical as medical_report
 
 # How far the anomalous scores of each reading lie above the normal ones.
 SHIFTS = {"Ours": 1.0, "Ours+ES": 1.0, "Ours+L_MKD": 2.5}
@@ -63,7 +64,7 @@ def of_preset(runs, preset):
 
 
 @pytest.mark.parametrize(("spread", "overlap"), [(0.0, "does not overlap"), (0.15, "overlaps")])
-def test_a_reading_overlaps_print_by_either_interval(medical_runs, spread, overlap):
+def test_a_reading_overlaps_the_printed_value_by_either_interval(medical_runs, spread, overlap):
     """With a spread the folds differ far more than resampled images let expect."""
     runs = of_preset(medical_runs, "medical").reset_index(drop=True)
     folds = 0.4 + spread * (runs["fold"] - 2)
@@ -126,7 +127,7 @@ def test_the_printed_protocol_has_the_first_line_of_its_column(beside_reduced):
     shown = medical_tables.readable_columns(table)
     assert len(shown) == len(table) and shown["tier"].iloc[0] == "printed protocol"
     steps = medical_tables.steps_table(runs)
-    assert steps["teacher"][0] == "wide_resnet50_2" and steps["batch norms"][0] == "train"
+    assert steps["teacher"][0] == "WideResNet-50-2" and steps["batch norms"][0] == "train"
 
 
 def test_modes_of_batch_norms_have_lines_and_steps_of_their_own(medical_runs):
@@ -139,8 +140,6 @@ def test_modes_of_batch_norms_have_lines_and_steps_of_their_own(medical_runs):
     frozen = medical_tables.columns_table(medical_runs).drop(columns="batch norms")
     own = table[table["batch norms"] == "frozen"].drop(columns="batch norms")
     pd.testing.assert_frame_equal(own.reset_index(drop=True), frozen)
-    verdict = medical_tables.steps_verdict(steps)
-    assert "by 2 of 2 teachers (resnet18, batch norms: train: 0.0, resnet18: 0.0)" in verdict
 
 
 @pytest.mark.parametrize(
@@ -162,8 +161,8 @@ def test_rows_of_a_printed_cell_that_are_no_reading_have_a_line(
     assert line["reading"] == reading and line["folds"] == FOLDS
 
 
-# Rows of a printed cell that differ in what print leaves open: the line that they belong to, their
-# preset, the number of their folds, and what they change.
+# Rows of a printed cell that differ in what the paper leaves open: the line that they belong to,
+# their preset, the number of their folds, and what they change.
 ES, LEAKY = "Ours+ES", {"early_stopping": "leaky"}
 OPEN = {
     "all folds, and one of another patience": [
@@ -256,7 +255,7 @@ def test_retinal_oct_is_in_the_table_by_its_splits(given, text, beside_reduced):
     rows = [row_of_preset("medical", {"dataset": "retinal_oct"} | one) for one in given]
     table = medical_tables.columns_table(beside_reduced(rows))
     (line,) = table[table["dataset"] == "retinal_oct"].to_dict("records")
-    assert line["printed"] == 94.6 and line["overlap"] == ""  # print has no counts
+    assert line["printed"] == 94.6 and line["overlap"] == ""  # the extension prints no counts
     assert medical_tables.readable_columns(table)["split"].iloc[-1] == text
 
 
@@ -268,8 +267,8 @@ def test_a_figure_draws_one_line_of_each_teacher_and_mode(medical_runs):
     )
     drawn = medical_tables.one_line_each(table)
     assert len(table) == 3 * len(SHIFTS) and len(drawn) == 2 * len(SHIFTS)
-    assert set(drawn["series"]) == {"resnet18", "resnet18, batch norms: train"}
-    assert set(drawn[drawn["series"] == "resnet18"]["epochs"]) == {199}
+    assert set(drawn["series"]) == {"ResNet-18", "ResNet-18, batch norms: train"}
+    assert set(drawn[drawn["series"] == "ResNet-18"]["epochs"]) == {199}
 
 
 def drawn_line(rows, tmp_path):
@@ -307,26 +306,20 @@ def test_missing_folds_are_no_overlap(tmp_path):
 
 def test_the_earlier_split_has_a_table_of_its_own(medical_runs):
     nothing = medical_tables.earlier_split_table(medical_runs)
-    assert nothing.empty and medical_tables.earlier_split_verdict(nothing) == ""
+    assert nothing.empty
     earlier = medical_runs.assign(split="kfold", image_auroc=medical_runs["image_auroc"] + 0.05)
     (line, *_) = medical_tables.earlier_split_table(earlier).to_dict("records")
-    assert line["reading"] == "Ours" and line["usual folds"] == 0
-    assert np.isnan([line["usual"], line["change"]]).all() and line["over folds"] == ""
-    assert medical_tables.earlier_split_verdict(medical_tables.earlier_split_table(earlier)) == (
-        "None of 3 results of the earlier split has run in full by the usual one yet."
-    )
+    assert line["reading"] == "Ours" and line["numbered folds"] == 0
+    assert np.isnan([line["split by number"], line["change"]]).all() and line["over folds"] == ""
     assert medical_tables.columns_table(earlier).empty
     both = pd.concat([medical_runs, earlier], ignore_index=True)
     table = medical_tables.earlier_split_table(both)
-    assert list(table["reading"]) == list(SHIFTS) and (table["usual folds"] == FOLDS).all()
+    assert list(table["reading"]) == list(SHIFTS) and (table["numbered folds"] == FOLDS).all()
     np.testing.assert_allclose(table["change"], -5)
     # Equal spreads and counts: eight degrees of freedom.
     spread = 100 * of_preset(medical_runs, "medical")["image_auroc"].std(ddof=1)
     half = 2.3060 * spread * (2 / FOLDS) ** 0.5
     assert table["over folds"][0] == interval(-5 - half, -5 + half)
-    assert medical_tables.earlier_split_verdict(table).endswith(
-        "-5.0 to -5.0 points, -5.0 on average."
-    )
     pd.testing.assert_frame_equal(
         medical_tables.columns_table(both), medical_tables.columns_table(medical_runs)
     )
@@ -361,34 +354,16 @@ def reduced(count=FOLDS, shift=1.0, **given):
 def test_the_earlier_split_is_shown_from_every_study_with_its_counterpart_in_any(tmp_path):
     rows = {"mine": reduced(split="kfold"), "theirs": reduced(shift=2.0), "long-ago": reduced(2)}
     (line,) = split_changes(rows, tmp_path).to_dict("records")
-    assert (line["study"], line["reading"], line["earlier folds"]) == ("mine", "Ours", FOLDS)
-    assert line["usual folds"] == FOLDS and line["change"] > 10
+    assert (line["study"], line["reading"], line["random folds"]) == ("mine", "Ours", FOLDS)
+    assert line["numbered folds"] == FOLDS and line["change"] > 10
 
 
 def test_a_counterpart_has_the_same_settings_and_no_repetition_is_one(tmp_path):
     again = medical_tables.AGAIN_STUDY
     rows = {"mine": reduced(split="kfold"), again: reduced(), "other": reduced(lr=0.1)}
-    assert list(split_changes(rows, tmp_path)["usual folds"]) == [0]
+    assert list(split_changes(rows, tmp_path)["numbered folds"]) == [0]
     repeated = {again: reduced(split="kfold", seed=2) + reduced(3, seed=2), "mine": reduced()}
-    assert list(split_changes(repeated, tmp_path / "repeated")["usual folds"]) == [3]
-
-
-def test_the_verdict_on_the_earlier_split_counts_whole_results_and_averages_several_folds():
-    table = pd.DataFrame(
-        {
-            "earlier folds": [5, 5, 5, 5, 1, 1],
-            "usual folds": [5, 5, 3, 0, 1, 0],
-            "change": [-4.0, 1.0, -50.0, np.nan, 70.0, np.nan],
-        }
-    )
-    assert medical_tables.earlier_split_verdict(table) == (
-        "3 of 6 results of the earlier split have run in full by the usual one as well. Their "
-        "means, without 1 of a single fold, change by -4.0 to +1.0 points, -1.5 on average."
-    )
-    few = table[table["usual folds"].isin([0, 3])]
-    assert medical_tables.earlier_split_verdict(few).startswith("None of 3 results")
-    single = medical_tables.earlier_split_verdict(table[4:])
-    assert single.startswith("1 of 2 results") and single.endswith("which are not averaged.")
+    assert list(split_changes(repeated, tmp_path / "repeated")["numbered folds"]) == [3]
 
 
 # ------------------------------------------------------------------ what other tables leave out
@@ -413,13 +388,65 @@ def test_medical_rows_are_in_no_ablation(table, changes, medical_runs):
 
 def test_every_teacher_is_in_the_legend_whichever_panel_lacks_it(medical_runs):
     other = medical_runs.assign(dataset="brain_mri", split="kfold", backbone="efficientnet_lite0")
-    figure = report.medical_columns(pd.concat([medical_runs, other], ignore_index=True))
+    figure = medical_report.medical_columns(
+        medical_tables.columns_table(pd.concat([medical_runs, other], ignore_index=True))
+    )
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert [text.split(",")[0] for text in labels] == ["printed", "resnet18", "efficientnet_lite0"]
+    assert [text.split(",")[0] for text in labels] == [
+        "printed value",
+        "ResNet-18",
+        "EfficientNet-Lite0",
+    ]
     first, second = ([c.lines[0].get_color() for c in ax.containers] for ax in figure.axes)
     assert first == second  # a colour per teacher
     limits = {ax.get_xlim() for ax in figure.axes}
     assert len(limits) == 1
+
+
+def test_the_short_table_has_a_line_per_reading_and_a_column_per_teacher(medical_runs):
+    moving = of_preset(medical_runs, "medical").assign(teacher_bn="train")
+    other = moving.assign(backbone="efficientnet_lite0")
+    columns = medical_tables.columns_table(
+        pd.concat([medical_runs, moving, other], ignore_index=True)
+    )
+    shown = medical_report.short_table(columns).set_index("reading")
+    assert list(shown.index) == ["Ours (batch norms: train)", *SHIFTS]
+    assert list(shown)[2:] == ["EfficientNet-Lite0", "ResNet-18", "overlaps"]
+    line = columns[columns["reading"] == "Ours+ES"].iloc[0]
+    ours = f"{line['ours']:.1f} {interval(line['low'], line['high'])}"
+    assert shown.loc["Ours+ES", "ResNet-18"] == ours
+    assert shown["overlaps"].tolist()[:2] == ["2 of 2", "1 of 1"]
+    assert shown["EfficientNet-Lite0"].eq("").tolist() == [False, True, True, True]
+
+
+def test_the_full_table_is_folded_and_says_once_what_all_lines_share(medical_runs):
+    html = medical_report.columns_in_full(medical_tables.columns_table(medical_runs)).data
+    assert "Every result in full: 3 lines" in html
+    note = "In all lines: tier reduced, batch norms frozen, epochs 60, collapsed 0."
+    assert note in html.replace("\xa0", " ")
+
+
+def test_steps_are_shown_with_their_signs(medical_runs):
+    html = medical_report.steps_shown(medical_tables.steps_table(medical_runs)).data
+    assert ">+4.1<" in html and ">+0.0<" in html
+
+
+def test_without_rows_every_medical_table_and_figure_says_so(tmp_path):
+    tables = (
+        medical_report.columns_in_short,
+        medical_report.columns_in_full,
+        medical_report.steps_shown,
+        medical_report.again_shown,
+        medical_report.habits_shown,
+        medical_report.long_shown,
+        medical_report.earlier_shown,
+    )
+    nothing = pd.DataFrame()
+    assert all("No rows" in show(nothing).data for show in tables)
+    for figure in (medical_report.medical_columns, medical_report.medical_stopping):
+        assert figure(nothing) == medical_report.NO_MEDICAL
+    medical_report.save_tables(*[nothing] * 6, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_claims_refer_to_the_studies_that_the_report_shows():
@@ -466,24 +493,13 @@ def test_a_change_has_paired_intervals_over_images_and_over_folds():
 def test_steps_are_compared_with_the_noise_of_single_splits(medical_runs):
     table = medical_tables.steps_table(medical_runs).set_index("step")
     es, mkd = table.loc["Ours to Ours+ES"], table.loc["Ours to Ours+L_MKD"]
-    assert es["printed"] == pytest.approx(81.3 - 77.2)
+    assert es["printed step"] == pytest.approx(81.3 - 77.2)
     # The same scores: two columns on one split of them differ by nothing.
-    assert es["noise"] == 0 and es["print"] == "larger than noise"
-    assert es["ours"] == 0 and es["ours is"] == "not resolved"
+    assert es["noise"] == 0 and es["printed step is"] == "larger than noise"
+    assert es["our step"] == 0 and es["our step is"] == "not resolved"
     assert 0 < mkd["noise"] < 30
-    assert mkd["ours is"] == "resolved" and mkd["ours"] > 10
-    assert mkd["printed"] == pytest.approx(85.2 - 77.2)
-
-
-def test_the_verdict_names_the_steps_larger_than_noise_and_what_chance_gives(medical_runs):
-    verdict = medical_tables.steps_verdict(medical_tables.steps_table(medical_runs))
-    assert verdict.startswith(
-        "Of 2 printed steps, in points, larger than noise: Head CT, Ours to Ours"
-    )
-    assert "Ours to Ours+ES (+4.1) by 1 of 1 teachers (resnet18: 0.0)" in verdict
-    assert verdict.endswith(
-        "of so many steps that change nothing, about 0.1 would be larger by chance."
-    )
+    assert mkd["our step is"] == "resolved" and mkd["our step"] > 10
+    assert mkd["printed step"] == pytest.approx(85.2 - 77.2)
 
 
 @pytest.mark.parametrize(("folds", "epochs"), [(FOLDS, 201), (FOLDS - 1, 60)])
@@ -499,7 +515,7 @@ def test_the_baseline_counts_at_the_most_epochs_that_all_its_folds_have(
     # A quoted column shares no split, so that its noise is of both.
     assert table.loc["MKD to Ours", "noise"] > 0
     # At 60 epochs the made-up baseline is the method itself, at 201 its reverse.
-    assert (table.loc["MKD to Ours", "ours"] == 0) == (epochs == 60)
+    assert (table.loc["MKD to Ours", "our step"] == 0) == (epochs == 60)
 
 
 def test_folds_with_other_images_are_not_paired(medical_runs):
@@ -530,19 +546,14 @@ def test_other_seeds_are_compared_with_their_prediction(medical_runs):
     inside = table.set_index("reading")["inside"]
     assert inside["Ours"] == 1 and inside["Ours+ES"] == FOLDS
     assert list(table["mean inside"]) == ["no", "yes", "yes"]
-    shift = abs(table["mean"] - table["ours"])[0]
-    assert shift > 40
-    assert medical_tables.again_verdict(table) == (
-        f"By another seed and draw, {1 + 2 * FOLDS} of {3 * FOLDS} folds lie inside the intervals "
-        f"of one more fold, and means move by up to {shift:.1f} points."
-    )
+    assert abs(table["new mean"] - table["first mean"])[0] > 40
     few = pd.concat([medical_runs, again[again["fold"] < FOLDS - 1]], ignore_index=True)
     assert set(medical_tables.again_table(few)["mean inside"]) == {""}
 
 
 def test_without_other_images_there_is_nothing_to_compare_with_a_prediction(medical_runs):
     table = medical_tables.again_table(medical_runs)
-    assert table.empty and medical_tables.again_verdict(table) == ""
+    assert table.empty
     same = medical_runs.assign(study=medical_tables.AGAIN_STUDY)  # the same images once more
     both = pd.concat([medical_runs, same], ignore_index=True)
     assert medical_tables.again_table(both).empty

@@ -56,7 +56,7 @@ def test_another_data_seed_on_mvtec_takes_no_seed_from_a_verdict(tmp_path):
         ("SPADE", {"method": "spade", "batch_size": 32, "seed": 7}),
     ],
 )
-def test_another_batch_size_of_a_bank_is_the_printed_protocol(column, settings, tmp_path):
+def test_another_batch_size_of_a_memory_bank_is_the_printed_protocol(column, settings, tmp_path):
     cost = {f"{part}_seconds": [0.1, 0.2, 0.3] for part in ("image", "teacher", "search", "map")}
     runs = load([make_row(cost=cost, **settings)], tmp_path)
     timed = cells("3", method=column, metric="seconds_per_image")

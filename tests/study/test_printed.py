@@ -5,11 +5,12 @@ from dataclasses import asdict
 
 import pytest
 
+from rdrepro import paths
 from rdrepro.config import FIELD_NAMES
 from rdrepro.registry import MVTEC_CATEGORIES, TEXTURES
 from rdrepro.study.printed import (
     Cell,
-    load_print,
+    load_printed,
     paper_cells,
     printed_cells,
     printed_values,
@@ -102,6 +103,14 @@ def test_printed_values_by_one_key_and_by_several():
 
 
 def test_files_of_printed_numbers_keep_text_as_text():
-    table = load_print("rd4ad")
+    table = load_printed("rd4ad")
     assert set(map(type, table["table"])) == {str}
     assert not table["category"].isna().any() and set(table["table"]) == set("1234567")
+
+
+def test_a_missing_file_of_printed_numbers_names_the_way_out(monkeypatch, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"'rd4' is not one of claims, rd4ad, .*'rd4ad'"):
+        load_printed("rd4")
+    monkeypatch.setattr(paths, "PAPER", tmp_path)
+    with pytest.raises(FileNotFoundError, match="use a checkout of the repository"):
+        load_printed("rd4ad")

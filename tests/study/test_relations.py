@@ -2,14 +2,14 @@
 
 import pytest
 
-from rdrepro.study.printed import load_print
+from rdrepro.study.printed import load_printed
 from rdrepro.study.relations import Printed, comparisons, known_cells, name_of
 from rdrepro.study.stats import auroc_interval
 
 AVERAGE = "rd4ad/1/mvtec/average/Ours/256/image_auroc"
 OTHERS = "rd4ad/1/mvtec/average/*/256/image_auroc"
 MEDICAL = "rkd_medical/3/brain_mri//Ours/224/image_auroc"
-RELATIONS = load_print("claims").set_index("id")["relation"]
+RELATIONS = load_printed("claims").set_index("id")["relation"]
 
 
 def printed(relation):
@@ -76,13 +76,13 @@ def test_a_relation_that_compares_nothing_is_an_error(relation, said):
         comparisons(relation)
 
 
-def test_print_itself_has_a_relation_or_not():
+def test_printed_values_satisfy_a_relation_or_not():
     def holding(claim):
         return [c.in_print for c in comparisons(RELATIONS[claim])]
 
     assert holding("M5") == [True] * 15
     assert holding("M4") == [False, False]  # 80.3 < 95.0 and 93.2 < 93.4
     assert holding("M14") == [False, True]  # Brain MRI 85.6 to 84.1, Head CT 77.2 to 81.3
-    assert holding("C7") == [None] * 30  # print compared with itself
+    assert holding("C7") == [None] * 30  # printed values compared with each other
     assert holding("C26").count(False) == 1  # M2 and M3 share the pixel AUROC 96.9
     assert holding("C2") == [True]  # 98.5 is 2.497 % above 96.1

@@ -7,7 +7,8 @@ from builders import load, make_row
 from sklearn.metrics import roc_auc_score
 
 from rdrepro.backbones import LITE0
-from rdrepro.study import report, rotation
+from rdrepro.study import rotation
+from rdrepro.study.report import shapes
 from rdrepro.study.rotation import DROP, RANGE, ROTATION_STUDY
 
 NAMES = [f"wood/test/{kind}/{i}.png" for kind in ("good", "hole") for i in range(4)]
@@ -45,7 +46,7 @@ def test_the_table_by_hand(tmp_path):
     assert table["image AUROC"].tolist() == [93.75, 75, 100, 25, 18.75]
     assert table["pixel AUROC"].tolist() == pytest.approx([90, 70, 80, 20, 20])
     assert table["AUPRO"].tolist() == pytest.approx([80, 60, 70, 20, 20])
-    assert set(table["data"]) == {"wood (synthetic)"} and set(table["runs"]) == {1}
+    assert set(table["data"]) == {"wood (embedded)"} and set(table["runs"]) == {1}
 
 
 def test_seeds_are_averaged_and_unfinished_ones_left_out(tmp_path):
@@ -64,9 +65,9 @@ def test_protocols_and_data_have_lines_of_their_own(tmp_path):
         zip(angles["data"] + angles["epochs"].map(str), angles["image AUROC"], strict=True)
     )
     assert found == {
-        "wood (synthetic)200": 93.75,
-        "wood (synthetic)400": 75,
-        "carpet (synthetic)200": 100,
+        "wood (embedded)200": 93.75,
+        "wood (embedded)400": 75,
+        "carpet (embedded)200": 100,
     }
     assert angles["pixel AUROC"].isna().sum() == 1
 
@@ -75,14 +76,14 @@ def test_rows_of_changed_files_and_other_studies_count_nowhere(tmp_path):
     load([row(0, ONE_OFF)], tmp_path, "readme")
     runs = saved([row(0, ONE_OFF, dirty=True)], tmp_path)
     assert rotation.rotation_table(runs).empty and rotation.rotation_effects(runs).empty
-    assert report.rotation_curves(runs) == report.NO_ROTATION
+    assert shapes.rotation_curves(runs) == shapes.NO_ROTATION
 
 
 def test_the_change_is_the_other_angles_mean_minus_that_at_0(tmp_path):
     effects = rotation.rotation_effects(saved(THREE, tmp_path), tmp_path)
     line, quarter = effects.iloc[0], effects.iloc[1]
-    assert effects["turns"].tolist() == ["all", "quarter turns"]
-    assert (line["angles"], line["runs"], line["fold"]) == (2, 1, "")
+    assert effects["rotated by"].tolist() == [rotation.ALL, rotation.QUARTER_TURNS]
+    assert (line["angles"], line["seeds"], line["fold"]) == (2, 1, "")
     assert line["change"] == pytest.approx((75 + 100) / 2 - 93.75)
     assert (quarter["angles"], quarter["change"]) == (1, pytest.approx(100 - 93.75))
     low, high = map(float, line["95 % interval"].strip("[]").split(","))
@@ -112,18 +113,40 @@ def test_folds_are_never_pooled(tmp_path):
     assert effects["change"].tolist() == pytest.approx([6.25, -18.75])
 
 
-def test_quarter_turns_are_summed_up_in_a_sentence(tmp_path):
-    effects = rotation.rotation_effects(saved(THREE, tmp_path), tmp_path)
-    assert "wood (synthetic) +6.2" in rotation.quarter_turns_in_words(effects)
-    assert rotation.quarter_turns_in_words(effects.iloc[:0]) == ""
+def test_what_rotation_changes_is_summed_up_in_words(tmp_path):
+    runs = saved(THREE, tmp_path)
+    changes = rotation.measured_changes(runs, tmp_path)
+    sure = changes.assign(low=[-9.0, 1.0], high=[-1.0, 9.0], change=[-6.25, 6.25])
+    all_angles, quarter = rotation.rotation_in_words(sure)
+    assert all_angles.startswith(
+        "With all angles, image AUROC falls in 1 of 1 cases and rises in 0"
+    )
+    assert all_angles.endswith("-6.2 points, on wood (embedded).")
+    assert quarter.startswith(
+        "With quarter turns, image AUROC falls in 0 of 1 cases and rises in 1"
+    )
+    assert rotation.rotation_in_words(pd.DataFrame()) == []
+
+
+def test_all_angles_and_quarter_turns_are_beside_each_other(tmp_path):
+    changes = rotation.measured_changes(saved(THREE, tmp_path), tmp_path)
+    table = rotation.beside_each_other(changes)
+    assert len(table) == 1 and ("", "fold") not in table
+    line = table.iloc[0]
+    assert line["", "data"] == "wood (embedded)" and line[rotation.ALL, "change"] == "-6.2"
+    assert line[rotation.QUARTER_TURNS, "change"] == "+6.2"
+    same = changes.assign(low=0.0, high=0.0)
+    table = rotation.beside_each_other(same)
+    assert table[rotation.ALL, "95 % interval"].tolist() == ["not resolvable"]
+    assert rotation.beside_each_other(pd.DataFrame()).empty
 
 
 def test_curves_have_a_point_per_angle_and_a_line_per_data_set(tmp_path):
     carpet = [row(a, PERFECT, category="carpet") for a in (0, 30)]
-    figure = report.rotation_curves(saved([*THREE, *carpet], tmp_path))
+    figure = shapes.rotation_curves(saved([*THREE, *carpet], tmp_path))
     assert [ax.get_ylabel() for ax in figure.axes] == [f"{m} (%)" for m in rotation.METRICS]
     lines = {line.get_label(): line for line in figure.axes[0].lines}
-    wood = lines[f"wood (synthetic), {LITE0}"]
+    wood = lines["wood (embedded), EfficientNet-Lite0"]
     assert wood.get_xdata().tolist() == [0, 30, 90]
     assert wood.get_ydata().tolist() == [93.75, 75, 100]
     assert len(lines) == len(figure.legends[0].get_texts()) == 2
@@ -133,7 +156,7 @@ def test_curves_have_a_point_per_angle_and_a_line_per_data_set(tmp_path):
 def test_without_rows_there_is_a_sentence():
     empty = pd.DataFrame()
     assert rotation.rotation_table(empty).empty and rotation.rotation_effects(empty).empty
-    assert report.rotation_curves(empty) == report.NO_ROTATION
+    assert shapes.rotation_curves(empty) == shapes.NO_ROTATION
 
 
 def test_without_masks_there_are_no_metrics_of_pixels(tmp_path):

@@ -57,8 +57,8 @@ def test_groups_agree_in_every_field_that_affects_a_result(tmp_path):
     ]
     runs = load(rows, tmp_path)
 
-    def seeds(**told):
-        return [group["seed"].tolist() for group in by_protocol(runs, **told)]
+    def seeds(**options):
+        return [group["seed"].tolist() for group in by_protocol(runs, **options)]
 
     assert seeds() == [[1, 2], [3]]  # a category and a seed are no protocol
     assert seeds(also=["category"]) == [[1], [2], [3]]

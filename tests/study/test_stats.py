@@ -27,7 +27,7 @@ def auroc_of_pairs(scores, labels):
 
 
 def tost(values, printed, margin):
-    """The p-value of two one-sided t-tests: that the mean lies within the margin of the printed."""
+    """The p-value of two one-sided t-tests: the mean lies within the margin of `printed`."""
     n, mean, sd = len(values), np.mean(values), np.std(values, ddof=1)
     below, above = (
         student.cdf(distance / (sd / np.sqrt(n)), n - 1)
@@ -247,7 +247,7 @@ def test_no_margin_no_verdict():
     [(10, 100, 0.77), (10, 100, 0.85), (10, 155, 0.93), (10, 155, 0.95)],
 )
 def test_a_printed_value_overlaps_the_truth_as_often_as_it_should(normal, anomalous, true, spread):
-    """Binormal draws at the counts of print; `spread`: the SD of anomalous scores."""
+    """Binormal draws at the printed counts; `spread`: the SD of anomalous scores."""
     apart = (1 + spread**2) ** 0.5 * norm.ppf(true)
     scores = np.random.default_rng(8).normal(size=(3000, normal + anomalous))
     raised = apart + spread * scores[:, normal:, None]

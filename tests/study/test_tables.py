@@ -68,6 +68,27 @@ def test_a_table_reads_the_rows_of_the_results_folder(tmp_path, monkeypatch):
     assert tables.table1()["ours: Ours, 256 px"].loc["cable", "n_seeds"] == 1
 
 
+def test_only_cells_with_runs_are_filled_cells(tmp_path):
+    aurocs = dict(zip(SEEDS, (0.949, 0.95, 0.951), strict=True))
+    made = [
+        make_row(category="cable", seed=s, metrics={"image_auroc": a}) for s, a in aurocs.items()
+    ]
+    table = tables.filled_cells("rd4ad", "1", load(made, tmp_path))
+    half = 0.1 * T_OF_TWO / np.sqrt(3)
+    assert table.to_dict("records") == [
+        {
+            "cell": "cable, Ours, 256 px, image AUROC",
+            "printed": "95.0",
+            "ours": "95.0",
+            "95 % interval": f"[{95 - half:.1f}, {95 + half:.1f}]",
+            "delta": "+0.0",
+            "seeds": 3,
+            "verdict": "reproduced",
+        }
+    ]
+    assert tables.filled_cells("rd4ad", "1", pd.DataFrame()).empty
+
+
 # Tables of one run, and of rows of other protocols
 
 
@@ -75,14 +96,14 @@ def test_lines_of_other_protocols_are_readable(tmp_path):
     made = [make_row(seed=s, epochs=10, metrics={"image_auroc": 0.99}) for s in SEEDS]
     line = tables.beside_table(load(made, tmp_path)).set_index("metric").loc["image AUROC"]
     assert line[["ours", "seeds", "px", "printed"]].tolist() == pytest.approx([99, 3, 256, 100])
-    assert line["interval"] == "[99.00, 99.00]"
+    assert line["interval"] == "[99.0, 99.0]"
     assert tables.beside_table(pd.DataFrame()).empty
 
 
 def test_a_baselines_run_has_its_own_printed_numbers_beside_it():
     config = RunConfig(category="bottle", method="spade")
     run = SimpleNamespace(preset="quick", config=config)
-    table = rd.beside_print({"image_auroc": 0.9, "pixel_auroc": 0.9}, run)
+    table = rd.compared_with_paper({"image_auroc": 0.9, "pixel_auroc": 0.9}, run)
     assert table.loc["pixel_auroc", "paper (%)"] == 98.4
     assert np.isnan(table.loc["image_auroc", "paper (%)"])  # Table 1 has no SPADE
 
@@ -93,7 +114,7 @@ def test_the_extensions_presets_are_compared_with_its_own_tables():
     printed = {("extension", "bottle"): (98.4, 97.4), ("extension_mkd", "carpet"): (97.9, 92.7)}
     for (preset, category), (auroc, recall) in printed.items():
         config = RunConfig(category=category, image_size=224)
-        table = rd.beside_print(metrics, SimpleNamespace(preset=preset, config=config))
+        table = rd.compared_with_paper(metrics, SimpleNamespace(preset=preset, config=config))
         assert table.loc["pixel_auroc", "extension (%)"] == auroc
         assert table.loc["recall_at_youden", "extension (%)"] == recall
         assert table.loc["recall_at_youden", "difference"] == round(90 - recall, 1)

@@ -55,7 +55,7 @@ def test_what_is_written_is_what_is_drawn_and_an_existing_folder_is_kept(tmp_pat
 
 @pytest.mark.parametrize("category", ["tile", "bottle", "transistor", "zipper"])
 def test_masks_cover_what_differs_and_little_else(category, monkeypatch):
-    """Beside the mask, a defective image is the good one that the same seeds would have given."""
+    """Outside the mask, a defective image equals the good image of the same seeds."""
     drawn = [draw(category, DEVELOPMENT_SEED, "test", index, 128) for index in (1, 2, 4, 5)]
     monkeypatch.setattr(synthetic, "_kind", lambda category, index: "good")
     for index, (image, mask, _) in zip((1, 2, 4, 5), drawn, strict=True):

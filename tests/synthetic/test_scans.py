@@ -1,4 +1,4 @@
-"""The drawn scans: Head CT's layout, known copies and no others, lesions inside the head."""
+"""The drawn scans: Head CT's layout, the stated duplicates alone, lesions inside the head."""
 
 import csv
 import hashlib
@@ -85,7 +85,7 @@ def test_the_numbers_give_no_label_away(written):
     assert read_labels(written[1]) != read_labels(written[2])
 
 
-def test_the_copies_are_those_stated_and_no_others(written):
+def test_the_duplicates_are_those_stated_and_no_others(written):
     assert (len(NORMAL_COPIES), len(ANOMALOUS_COPIES)) == (2, 1)
     named = [i for pair in (*NORMAL_COPIES, NORMAL_RESCALED) for i in pair]
     assert len(set(named)) == len(named)

@@ -1,66 +1,78 @@
 """Notebook 11: one-class novelty detection (Table 4)."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
 from matplotlib.figure import Figure
 
-from rdrepro.presets import PRESETS
-from rdrepro.registry import (
-    CHOICE_TEST,
-    CHOICE_TRAIN,
-)
 from rdrepro.study import figures
 from rdrepro.study.formats import save_table
+from rdrepro.study.glossary import TABLES
 from rdrepro.study.html_tables import html_table
 from rdrepro.study.novelty import (
     CURVES_STUDY,
-    averages_table,
     clean_rows,
     predictions_table,
     protocols,
+    with_texts,
 )
-from rdrepro.study.novelty_choice import chosen_switches, grid_table
+from rdrepro.study.novelty_choice import grid_table
+from rdrepro.study.report.columns import said_once
 from rdrepro.study.tables import title_of
 
-if TYPE_CHECKING:
-    pass
+NO_NOVELTY = "Left out, because no run of novelty detection is here."
 
 
-NO_NOVELTY = "Left out: no row of novelty detection."
+def averages_shown(averages: pd.DataFrame) -> HTML:
+    """The averages over classes for display, to one decimal and in the order of the data sets.
+
+    The printed values are left out, because the printed table stands above.
+
+    averages: the result of `novelty.averages`.
+    """
+    if averages.empty:
+        return html_table(averages, TABLES["novelty"])
+    order = list(dict.fromkeys(averages["data"]))
+    texts = with_texts(averages, digits=1)
+    rows = texts.sort_values("data", key=lambda c: c.map(order.index), kind="stable")
+    rows = rows.drop(columns=["remark", "steps", "printed", "delta"]).reset_index(drop=True)
+    shown, note = said_once(rows, ["backbone", "classes"])
+    return html_table(shown, with_note("novelty", note), prose=True)
 
 
-def novelty_tables(runs: pd.DataFrame, folder: Path, runs_dir: Path) -> Iterator[HTML]:
-    """Save and yield tables for Table 4: its averages, each class, and the choice of settings."""
-    grid = grid_table(runs)
-    steps = PRESETS["novelty_tuned"]["epochs"], PRESETS["novelty_official"]["epochs"]
-    taken = (
-        f"{', '.join(chosen_switches(runs))} help on each class; <i>novelty_tuned</i> takes them, "
-        f"but for the epochs, {steps[0]} against {steps[1]}, for want of time"
+def classes_shown(runs: pd.DataFrame, preset: str = "novelty_official") -> HTML:
+    """The image AUROC of each class with a preset for display, to one decimal."""
+    table = predictions_table(runs, preset, digits=1)
+    return html_table(
+        table, TABLES["novelty_classes"], prose=True, fold=f"Every class: {len(table)} lines"
     )
-    named = {
-        "novelty": ("averages over the classes, percent", averages_table(runs, runs_dir)),
-        "novelty_classes": (
-            "each class by novelty_official, percent, and the 95 % prediction interval of one "
-            "more seed",
-            predictions_table(runs),
-        ),
-        "novelty_grid": (
-            f"what each switch changes, in points of image AUROC; {CHOICE_TRAIN} training images "
-            f"train, {CHOICE_TEST} others of the class and {CHOICE_TEST} of other classes "
-            f"validate; {taken}",
-            grid,
-        ),
+
+
+def grid_shown(runs: pd.DataFrame) -> HTML:
+    """What each switch changes on validation images for display."""
+    return html_table(grid_table(runs), TABLES["novelty_grid"], prose=True, digits=2)
+
+
+def save_tables(runs: pd.DataFrame, averages: pd.DataFrame, folder: Path) -> None:
+    """Save the tables of this notebook that have lines, with all columns and two decimals.
+
+    averages: the result of `novelty.averages`.
+    """
+    tables = {
+        "novelty": with_texts(averages),
+        "novelty_classes": predictions_table(runs),
+        "novelty_grid": grid_table(runs),
     }
-    for name, (what, table) in named.items():
+    for name, table in tables.items():
         if len(table):
             save_table(table, name, folder)
-        caption = f"<b>Table 4 in full</b>: {what}"
-        yield html_table(table, caption, prose=True, digits=2, fold=name == "novelty_classes")
+
+
+def with_note(name: str, note: str) -> str:
+    """The caption of a table, with a note on what all its lines share."""
+    return f"{TABLES[name]} In {note}." if note else TABLES[name]
 
 
 def novelty_classes(runs: pd.DataFrame) -> Figure | str:
@@ -73,11 +85,10 @@ def novelty_classes(runs: pd.DataFrame) -> Figure | str:
         panel[label] = aurocs.set_index("category")["image_auroc"]
     if not panels:
         return NO_NOVELTY
-    figure, axes = figures.new_figure(1, len(panels), size=(3.4, 3.6))
+    figure, axes = figures.new_figure(1, len(panels), size=(2.3, 2.8))
     for ax, (title, aurocs) in zip(np.ravel(axes), panels.items(), strict=True):
         figures.plot_classes(ax, dict(sorted(aurocs.items())), title)
-    handles, labels = np.ravel(axes)[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    figures.legend_once(figure)
     return figure
 
 
@@ -86,7 +97,7 @@ def novelty_curves(runs: pd.DataFrame) -> Figure | str:
     rows = clean_rows(runs, CURVES_STUDY)
     if rows.empty:
         return NO_NOVELTY
-    figure, axes = figures.new_figure(1, 2, size=(4.4, 3.2))
+    figure, axes = figures.new_figure(1, 2, size=(3.45, 2.4))
     for _, row in rows.iterrows():
         name = f"{title_of(row['dataset'])}, {row['category']}"
         figures.plot_history(axes[0, 0], row["history"], name)
@@ -97,6 +108,6 @@ def novelty_curves(runs: pd.DataFrame) -> Figure | str:
 
 def _gain(history: dict[str, list]) -> str:
     """The change of image AUROC from the first to the last test during training, as text."""
-    looks = [(e, a) for e, a in zip(history["epoch"], history["image_auroc"], strict=True) if a]
-    (first, start), (last, end) = looks[0], looks[-1]
+    tests = [(e, a) for e, a in zip(history["epoch"], history["image_auroc"], strict=True) if a]
+    (first, start), (last, end) = tests[0], tests[-1]
     return f"{100 * (end - start):+.1f} points from epoch {first:.0f} to {last:.0f}"

@@ -1,98 +1,122 @@
 """Notebook 10: verdicts, misses, figures and anomaly maps."""
 
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from IPython.display import HTML, Markdown
+from IPython.display import HTML
 from matplotlib.figure import Figure
 
-from rdrepro.registry import (
-    DATASETS,
-    MVTEC_CATEGORIES,
-)
+from rdrepro.metric_names import ROW_METRIC
+from rdrepro.registry import DATASETS, MVTEC_CATEGORIES
 from rdrepro.study import figures, selection
-from rdrepro.study.compare import compare, departures, other_protocols
+from rdrepro.study.compare import compare, departures
+from rdrepro.study.evidence import Evidence
 from rdrepro.study.formats import interval
-from rdrepro.study.html_tables import html_table
+from rdrepro.study.found import cell_title, find, table_title
 from rdrepro.study.printed import paper_cells, printed_cells
-from rdrepro.study.report.shared import READABLE
 from rdrepro.study.selection import clean
 from rdrepro.study.stats import auroc_interval
 from rdrepro.study.tables import FAILED, title_of
-from rdrepro.study.tiers import TIERS
+from rdrepro.study.tiers import REDUCED, TIERS
+from rdrepro.study.wording import network
 
 if TYPE_CHECKING:
     from rdrepro.evaluation import Predictions
 
 
 def verdicts(runs: pd.DataFrame) -> pd.DataFrame:
-    """How many cells of each printed table have each verdict, with failures first."""
-    results = compare(printed_cells(), runs)
-    results["verdict"] = results["verdict"].str.replace(r" \(.*", "", regex=True)
-    counts = results.groupby(["paper", "table"])["verdict"].value_counts().unstack(fill_value=0)
+    """How many cells of each printed table have each verdict, with misses first."""
+    counts = _counts(compare(printed_cells(), runs), "verdict")
     order = [*FAILED, "close", "incomplete", "no verdict", "reproduced", "overlaps", "not run"]
     counts = counts.reindex(columns=[*order, "not printed"], fill_value=0)
-    return counts.loc[:, counts.any()].rename_axis(columns=None).reset_index()
+    return counts.loc[:, counts.any()].reset_index()
 
 
 def tier_counts(runs: pd.DataFrame) -> pd.DataFrame:
-    """How many cells of each printed table stand at each tier, the highest first.
+    """How many cells of each printed table have each tier, the highest first.
 
     Cells with a printed dash are not counted.
     """
-    results = compare(printed_cells(), runs).dropna(subset="printed")
-    results["tier"] = results["tier"].str.replace(r" \(.*", "", regex=True)
-    counts = results.groupby(["paper", "table"])["tier"].value_counts().unstack(fill_value=0)
-    return counts.reindex(columns=TIERS, fill_value=0).rename_axis(columns=None).reset_index()
+    counts = _counts(compare(printed_cells(), runs).dropna(subset="printed"), "tier")
+    return counts.reindex(columns=TIERS, fill_value=0).reset_index()
+
+
+def _counts(results: pd.DataFrame, column: str) -> pd.DataFrame:
+    """How many cells of each printed table have each value of a column, without its remarks."""
+    named = [table_title(*key) for key in results[["paper", "table"]].to_numpy()]
+    table = pd.Categorical(named, dict.fromkeys(named))
+    values = results[column].str.replace(r" \(.*", "", regex=True)
+    counts = pd.crosstab(table, values).rename_axis(index="table", columns=None)
+    return counts.set_axis(counts.index.astype(str))
 
 
 def misses(runs: pd.DataFrame) -> pd.DataFrame:
     """The cells that differ from the printed value or order, with the largest difference first."""
     results = compare(printed_cells(), runs)
-    missed = results[results["verdict"].isin(FAILED) | (results["order"] == "differs")].copy()
-    missed = missed.sort_values("delta", key=abs, ascending=False)
-    missed["interval"] = [interval(*x) for x in missed[["low", "high"]].to_numpy(float)]
-    columns = ["paper", "table", "dataset", "category", "method", "image_size", "metric"]
-    columns += ["printed", "ours", "interval", "delta", "n_seeds", "verdict", "order", "tier"]
-    missed["image_size"] = missed["image_size"].astype("Int64")
-    missed["metric"] = missed["metric"].map(title_of)
-    return missed[columns].rename(columns=READABLE).reset_index(drop=True)
+    missed = results[results["verdict"].isin(FAILED) | (results["order"] == "differs")]
+    missed = missed.sort_values("delta", key=abs, ascending=False, ignore_index=True)
+    size = missed["image_size"].map(lambda size: "" if pd.isna(size) else f"{size:.0f} px")
+    lines = {
+        "table": [table_title(*key) for key in missed[["paper", "table"]].to_numpy()],
+        "cell": [
+            cell_title(line, px) for (_, line), px in zip(missed.iterrows(), size, strict=True)
+        ],
+        "printed": missed["printed"],
+        "ours": missed["ours"],
+        "95 % interval": [interval(*x) or "-" for x in missed[["low", "high"]].to_numpy(float)],
+        "delta": missed["delta"],
+        "seeds": missed["n_seeds"],
+        "verdict": missed["verdict"],
+        "order": missed["order"],
+    }
+    table = pd.DataFrame(lines)
+    return table if missed["order"].ne("").any() else table.drop(columns="order")
 
 
 def cells_with_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """The lines of the figures that compare our values with printed ones.
+    """The lines of the figures that compare our values with printed ones, in percent.
 
-    They are the cells of Tables 1-2 with runs, and runs with other protocols on small backbones.
+    They are the cells of Tables 1 and 2 with runs, and runs that differ from such a cell's protocol
+    in their scale alone.
     """
     results = compare([c for n in "12" for c in paper_cells("rd4ad", n)], runs)
     results = results[results["ours"].notna()]
-    size = results["image_size"].astype("Int64").astype(str)
+    size = results["image_size"].map("{:.0f} px".format)
     method = results["method"].where(results["method"] != "Ours", "").add(" ").str.lstrip()
-    results = results.assign(label=method + results["category"] + ", " + size + " px")
-    beside = other_protocols(runs, "small-backbones")
-    if len(beside):
-        # The variants of the ablations are shown by `shape_tables`.
-        beside = beside[~beside["differs in"].str.contains("bottleneck=|_layers=")]
-        label = beside["category"] + ", " + beside["backbone"] + ", "
-        label += beside["epochs"].astype(str) + " epochs " + beside["differs in"]
-        label = label.str.strip()
-        beside = beside.assign(label=label, ours=beside["mean"], verdict="another protocol")
-    shown = pd.concat([results, beside], ignore_index=True)
-    return shown.assign(metric=shown["metric"].map(title_of))
+    results = results.assign(label=method + results["category"] + ", " + size)
+    results["metric"] = results["metric"].map(title_of)
+    return pd.concat([results, _reduced(runs)], ignore_index=True)
+
+
+def _reduced(runs: pd.DataFrame) -> pd.DataFrame:
+    """Results for Tables 1 and 2 at a reduced protocol, those with the most epochs first."""
+    found = [one for number in "12" for one in find(runs).evidence["rd4ad", number]]
+    found = sorted((one for one in found if one.tier == REDUCED), key=_place)
+    lines = [
+        {"label": f"{one.place}, {one.ran}", "metric": title_of(one.metric), "verdict": one.tier}
+        | {name: getattr(one, name) for name in ("printed", "ours", "low", "high")}
+        for one in found
+    ]
+    return pd.DataFrame(lines)
+
+
+def _place(one: Evidence) -> tuple:
+    return one.place, -one.share, one.ran, list(ROW_METRIC).index(one.metric)
 
 
 NO_ROWS = "Left out: no row on MVTec AD."
 
 
-def against_print(runs: pd.DataFrame) -> Figure | str:
+def against_printed(runs: pd.DataFrame) -> Figure | str:
     """Draw printed values and, with intervals, ours, for all cells and protocols with a run."""
     cells = cells_with_runs(runs)
     if cells.empty:
         return NO_ROWS
-    figure, ax = figures.new_figure(size=(8, 1.2 + 0.25 * len(cells)))
+    figure, ax = figures.new_figure(size=(6.9, 0.7 + 0.2 * len(cells)), width="page")
     figures.plot_paper_against_ours(ax, cells)
     return figure
 
@@ -102,7 +126,9 @@ def deltas(runs: pd.DataFrame) -> Figure | str:
     cells = cells_with_runs(runs)
     if cells.empty:
         return NO_ROWS
-    figure, ax = figures.new_figure(size=(8, 1.8 + 0.3 * cells["label"].nunique()))
+    figure, ax = figures.new_figure(
+        size=(6.9, max(1.8, 0.9 + 0.25 * cells["label"].nunique())), width="page"
+    )
     figures.plot_deltas(ax, cells)
     return figure
 
@@ -122,25 +148,19 @@ def newest(runs: pd.DataFrame, name: str, column: str) -> list[pd.Series]:
     return [row for _, row in rows.iloc[place.argsort()].iterrows()]
 
 
-def row_counts(runs: pd.DataFrame) -> HTML:
-    """The number of rows of each study."""
-    if runs.empty:
-        return html_table(runs, "Result rows")
-    counts = runs["study"].value_counts(sort=False).reset_index(name="rows")
-    return html_table(counts, "Result rows", prose=True)
-
-
 def score_histograms(rows: list[pd.Series], columns: int = 5) -> Figure | str:
     """Draw the image scores of each row as a histogram, `columns` of them to a line (Fig. 5)."""
     if not rows:
         return "Left out: no rows."
     lines = -(-len(rows) // columns)
-    figure, axes = figures.new_figure(lines, min(columns, len(rows)), size=(2.4, 2.1))
+    figure, axes = figures.new_figure(lines, min(columns, len(rows)), size=(1.38, 1.15))
     panels = np.ravel(axes)
     for ax, row in zip(panels, rows, strict=False):
-        figures.plot_scores(ax, row["scores"]["score"], row["scores"]["label"], row["category"])
-    for ax in panels[len(rows) :]:
-        ax.set_axis_off()
+        category = row["category"].replace("_", " ")
+        figures.plot_scores(ax, row["scores"]["score"], row["scores"]["label"], category)
+    figures.share_limits(panels[: len(rows)], "y")
+    figures.outer_labels(np.atleast_2d(axes))
+    figures.hide_unused(panels)
     return figure
 
 
@@ -148,39 +168,42 @@ def curves(rows: list[pd.Series]) -> Figure | str:
     """Draw the loss curves and the ROC curves of rows, and the score histogram of the last row."""
     if not rows:
         return NO_ROWS
-    figure, axes = figures.new_figure(1, 3, size=(4.4, 3.4))
+    figure, axes = figures.new_figure(1, 3, size=(2.3, 2))
     for row in rows:
-        figures.plot_history(axes[0, 0], row["history"], row["backbone"])
-        figures.plot_roc(
-            axes[0, 1], row["scores"]["score"], row["scores"]["label"], row["backbone"]
-        )
-    title = f"{row['category']}, {row['backbone']}"
+        teacher, scores = network(row["backbone"]), row["scores"]
+        figures.plot_history(axes[0, 0], row["history"], teacher)
+        figures.plot_roc(axes[0, 1], scores["score"], scores["label"], teacher)
+    title = f"{row['category']}, {network(row['backbone'])}"
     figures.plot_scores(axes[0, 2], row["scores"]["score"], row["scores"]["label"], title)
     return figure
 
 
 def kept_maps(
     rows: list[pd.Series], runs_dir: Path
-) -> tuple[list[tuple[pd.Series, "Predictions"]], Markdown]:
+) -> tuple[list[tuple[pd.Series, "Predictions"]], HTML]:
     """The rows that have stored maps, each with its maps, and a sentence about the other rows."""
     from rdrepro.runs.maps import keep_maps_command, load_maps  # loads torch
 
+    if not rows:
+        return [], HTML("<p>There are no runs, and so no maps.</p>")
     found = [(row, load_maps(runs_dir / row["file"])) for row in rows]
     lacking = [row for row, maps in found if maps is None]
-    if not rows:
-        return [], Markdown("*No runs, and so no maps.*")
-    note = f"{len(lacking)} of {len(rows)} runs have kept no maps."
-    note += f" {keep_maps_command(lacking[0])}" if lacking else ""
-    return [(row, maps) for row, maps in found if maps is not None], Markdown(f"*{note}*")
+    kept = [(row, maps) for row, maps in found if maps is not None]
+    said = f"{len(kept)} of {len(rows)} runs on real images have kept their maps here."
+    if not lacking:
+        return kept, HTML(f"<p>{said}</p>")
+    command = escape(keep_maps_command(lacking[0]).replace("`", ""))
+    how = f"<details><summary>{said} How to keep maps</summary><p>{command}</p></details>"
+    return kept, HTML(how)
 
 
 def regions(kept: list[tuple[pd.Series, "Predictions"]]) -> Figure | str:
     """Draw PRO curves of stored maps, and the overlap of each defect region against its size."""
     if not kept:
         return "Left out: no run has kept its maps."
-    figure, axes = figures.new_figure(1, 2, size=(4.2, 3.2))
+    figure, axes = figures.new_figure(1, 2, size=(3.45, 2.4))
     for row, p in kept:
-        name = f"{row['category']} ({row['dataset']})"
+        name = f"{row['category']}, {title_of(row['dataset'])}"
         figures.plot_pro(axes[0, 0], p.maps, p.gt_masks, name)
         overlaps = figures.region_overlaps(p.maps, p.gt_masks)
         figures.plot_region_overlap(axes[0, 1], overlaps, name)
@@ -212,9 +235,7 @@ def _overlay(row: pd.Series, p: "Predictions", results_dir: Path) -> Figure | st
     except (ValueError, FileNotFoundError) as error:
         return f"Left out, since the images of {row['category']} are not here: {error}"
     cases = figures.choose_cases(p, "defect") | figures.choose_cases(p, "smallest")
-    figure, axes = figures.new_figure(len(cases), 3, size=(1.9, 1.9))
-    figures.plot_cases(axes, data, p, cases)
-    return figure
+    return figures.case_figure(data, p, cases)
 
 
 def single_intervals(rows: list[pd.Series]) -> pd.DataFrame:
@@ -223,6 +244,13 @@ def single_intervals(rows: list[pd.Series]) -> pd.DataFrame:
     for row in rows:
         counts = row["counts.test_normal"], row["counts.test_anomalous"]
         low, high = auroc_interval(row["image_auroc"], *counts)
-        numbers = {"image AUROC": row["image_auroc"], "low": low, "high": high}
-        lines.append({"row": row["file"]} | {k: 100 * v for k, v in numbers.items()})
+        lines.append(
+            {
+                "run": f"{row['category']}, {network(row['backbone'])}, {row['epochs']} epochs",
+                "normal images": counts[0],
+                "anomalous images": counts[1],
+                "image AUROC": 100 * row["image_auroc"],
+                "95 % interval": interval(100 * low, 100 * high),
+            }
+        )
     return pd.DataFrame(lines)

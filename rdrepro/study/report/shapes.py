@@ -2,45 +2,54 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from IPython.display import HTML
+from IPython.display import HTML, Markdown
 from matplotlib.figure import Figure
 
-from rdrepro.study import figures, rotation
-from rdrepro.study.ablation import ablation_table, orders
-from rdrepro.study.complexity import complexity_table
+from rdrepro.study import ablation, complexity, figures, rotation
 from rdrepro.study.formats import save_table
 from rdrepro.study.html_tables import html_table
 
-if TYPE_CHECKING:
-    pass
+ORDERED = ("5", "6", "7")
+UNTESTED = "no protocol ran two of its printed columns, so their order was not tested"
+NO_ROTATION = "Left out: no row of rotated test images."
+FOUND = "**What we found**"
 
 
-SHAPES = {"5": "bottlenecks", "6": "teachers", "7": "choices of layers"}
+def as_list(sentences: list[str], head: str = "") -> Markdown:
+    """Sentences as a list of Markdown, after a line of its own."""
+    lines = "\n".join(f"- {text[:1].upper()}{text[1:]}" for text in sentences)
+    return Markdown(f"{head}\n\n{lines}".strip())
 
 
-def shape_tables(runs: pd.DataFrame, folder: Path) -> Iterator[HTML]:
-    """Save and yield how results change from column to column of Tables 5-7, and their order.
+def in_short(runs: pd.DataFrame, runs_dir: Path) -> Markdown:
+    """What notebook 13 found, in a few sentences: steps, costs and rotation."""
+    orders = {number: ablation.orders(runs, number) for number in ORDERED}
+    steps = [
+        f"Table {number}: {ablation.counted(order) if len(order) else UNTESTED}."
+        for number, order in orders.items()
+    ]
+    costs = complexity.costs_in_words(complexity.complexity_table(runs))
+    changes = rotation.measured_changes(runs, runs_dir)
+    return as_list([*steps, *costs[:1], *rotation.rotation_in_words(changes)[-1:]])
 
-    `ablation.steps` computes the changes.
+
+def shape(runs: pd.DataFrame, number: str, folder: Path) -> Iterator[HTML | Markdown]:
+    """Save Table 5, 6 or 7 in shape, and yield what was found and a table for each protocol.
+
+    `ablation.steps` computes the changes from column to column.
     """
-    for number, what in SHAPES.items():
-        title = f"<b>Table {number} in shape</b>: {what}"
-        table, order = (f(runs, number) for f in (ablation_table, orders))
-        for part, name in ((table, "shape"), (order, "order")):
-            if len(part):
-                save_table(part, f"table{number}_{name}", folder)
-        yield html_table(table, f"{title}, percent [95 % interval]", prose=True)
-        if len(order):
-            yield html_table(
-                order, f"Table {number} in shape, the order of its columns", prose=True
-            )
-
-
-NO_ROTATION = "Left out: no row of turned test images."
+    lines = ablation.steps(runs, number)
+    order = ablation.orders_of(lines)
+    for table, name in ((ablation.ablation_table(runs, number), "shape"), (order, "order")):
+        if len(table):
+            save_table(table, f"table{number}_{name}", folder)
+    yield as_list(ablation.steps_in_words(order) or [f"{UNTESTED}."], FOUND)
+    title = f"Table {number} in shape"
+    for caption, table in ablation.shape_tables(lines):
+        yield html_table(table, f"<b>{title}</b>: {caption}.")
 
 
 def rotation_curves(runs: pd.DataFrame) -> Figure | str:
@@ -50,18 +59,24 @@ def rotation_curves(runs: pd.DataFrame) -> Figure | str:
         return NO_ROTATION
     figure, axes = figures.new_figure(1, len(rotation.METRICS), size=(3.4, 3.2))
     for ax, metric in zip(np.ravel(axes), rotation.METRICS, strict=True):
-        for told, table in lines:
-            name = f"{told['data']}, {told['backbone']}"
+        for tested, table in lines:
+            name = f"{tested['data']}, {tested['teacher']}"
             figures.plot_rotation(ax, table[metric], metric, name)
     figures.share_limits(axes, "y")
-    handles, labels = np.ravel(axes)[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    figures.shared_label(np.ravel(axes), "x")
+    figures.legend_once(figure)
     return figure
 
 
-def complexity(runs: pd.DataFrame, folder: Path) -> HTML:
-    """Save and return the cost of testing an image, from the clean rows that measured it."""
-    table = complexity_table(runs)
-    if len(table):
-        save_table(table, "complexity", folder)
-    return html_table(table, "<b>Table 3 in shape</b>: what testing an image costs", digits=3)
+def costs(table: pd.DataFrame, folder: Path) -> Iterator[HTML]:
+    """Save the costs of testing an image and yield them as two tables, of time and of memory.
+
+    table: from `complexity_table`.
+    """
+    if table.empty:
+        yield html_table(table, "<b>Table 3 in shape</b>")
+        return
+    save_table(table, "complexity", folder)
+    time, memory = complexity.time_table(table), complexity.storage_table(table)
+    yield html_table(time, "<b>Table 3 in shape</b>: seconds per image, as medians.", prose=True)
+    yield html_table(memory, "<b>Table 3 in shape</b>: memory.", prose=True)

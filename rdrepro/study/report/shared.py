@@ -1,109 +1,88 @@
-"""What several notebooks of the report share: printed tables with footnotes, and figures."""
+"""What several notebooks of the report share: printed tables with our runs, and figures."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import HTML, Markdown
-from matplotlib.figure import Figure
+from IPython.display import HTML
 
-from rdrepro.study import figures, tables
-from rdrepro.study.compare import compare, left_out
+from rdrepro import paths
+from rdrepro.runs.rows import load_runs
+from rdrepro.study import tables
+from rdrepro.study.compare import compare
 from rdrepro.study.formats import save_table
+from rdrepro.study.found import table_title
+from rdrepro.study.glossary import TABLES
 from rdrepro.study.html_tables import html_table
 from rdrepro.study.printed import paper_cells
+from rdrepro.study.report.pictures import show as show
 from rdrepro.study.tables import title_of
-
-if TYPE_CHECKING:
-    pass
-
-
-CAPTIONS = {
-    ("rd4ad", "1"): "image AUROC (%) on MVTec AD, by category and input resolution",
-    ("rd4ad", "2"): "pixel AUROC / PRO (%) on MVTec AD; PRO by the authors' formula",
-    ("rd4ad", "3"): "seconds per image, memory (printed as MB, held in MiB) and averages (%)",
-    ("rd4ad", "4"): "image AUROC (%) of one-class novelty detection, averaged over classes",
-    ("rd4ad", "5"): "ablation of the bottleneck, averages over fifteen categories (%)",
-    ("rd4ad", "6"): "teacher backbones, averages over fifteen categories (%)",
-    ("rd4ad", "7"): "layers whose maps are summed, averages over fifteen categories (%)",
-    ("rkd_medical", "1"): 'pixel AUROC / "PRO" (%) on textures; its "PRO" is recall at Youden\'s J',
-    ("rkd_medical", "2"): 'pixel AUROC / "PRO" (%) on objects; its "PRO" is recall at Youden\'s J',
-    ("rkd_medical", "3"): "image AUROC (%) on medical images",
-    ("rkd_medical", "4"): 'pixel AUROC / "PRO" (%) on textures, with its loss L_MKD',
-}
+from rdrepro.study.tiers import NOT_RUN, TIERS
+from rdrepro.study.wording import conditions
 
 
-WIDE = 16  # columns
+def open_results(results_dir: str | None) -> tuple[Path, pd.DataFrame]:
+    """The folder of results, and the lines of `load_runs` of its rows.
 
-
-READABLE = {"image_size": "px", "n_seeds": "seeds"}
+    results_dir: the notebook's parameter. By default it is RDREPRO_RESULTS or the project's own.
+    """
+    folder = Path(results_dir).absolute() if results_dir else paths.results_dir()
+    return folder, load_runs(folder / "runs")
 
 
 def printed_tables(
     runs: pd.DataFrame, folder: Path, paper: str = "rd4ad", numbers: str = "123"
 ) -> Iterator[HTML]:
-    """Save and yield printed tables, each followed by its footnotes and the rows left out of it.
+    """Save printed tables and yield each as printed, then our runs of it, then their conditions.
 
-    numbers: those of the tables, one digit each.
+    numbers: those of the tables, one digit each. A table of which nothing ran is one line, folded.
     """
     for number in numbers:
-        caption = CAPTIONS[paper, number]
+        name, title = tables.table_name(paper, number), table_title(paper, number)
         table = tables.printed_table(paper, number, runs)
-        save_table(table, tables.table_name(paper, number), folder)
-        whose = "" if paper == "rd4ad" else " of the extension"
-        digits = 2 if number == "3" and paper == "rd4ad" else 1
-        shown, title = compact(table), f"<b>Table {number}{whose}</b>"
-        ours = shown.drop(columns="printed", level=0)
-        wide = shown.shape[1] > WIDE
-        first = shown[["printed"]] if wide else shown
-        yield html_table(first, f"{title}: {caption}.", digits=digits)
-        if wide:
-            yield html_table(ours, f"{title}, our runs.", digits=digits)
-        below = {"Footnotes to": footnotes(runs, paper, number)}
-        below["Rows left out of"] = left_out(runs, paper_cells(paper, number))
-        for what, table in below.items():
-            if len(table):
-                yield html_table(table, f"{what} Table {number}{whose}", prose=True, fold=True)
+        save_table(table, name, folder)
+        filled = tables.filled_cells(paper, number, runs)
+        lacking = "" if len(filled) else f"{title}: {_nothing_ran(runs, paper, number)}"
+        digits = 2 if (paper, number) == ("rd4ad", "3") else 1
+        yield html_table(as_printed(table), TABLES[name], digits=digits, fold=lacking or False)
+        if len(filled):
+            count = len(_own(compare(paper_cells(paper, number), runs)))
+            caption = f"{title}, our runs: {len(filled)} of the {count} values that we can run."
+            yield html_table(filled, caption, digits=digits)
+            conditions = conditions_of(runs, paper, number)
+            if len(conditions):
+                yield html_table(conditions, f"{title}, conditions of our runs.", fold=True)
 
 
-def footnotes(runs: pd.DataFrame, paper: str, number: str) -> pd.DataFrame:
-    """The settings of a table's runs that affect no verdict, and how many repetitions collapsed."""
+def as_printed(table: pd.DataFrame) -> pd.DataFrame:
+    """The printed block of a table of `printed_table`, with readable names of its lines."""
+    return table["printed"].rename(index=lambda key: title_of(key).replace("_", " "))
+
+
+def _own(results: pd.DataFrame) -> pd.DataFrame:
+    """The lines of `compare` that print a number."""
+    return results.dropna(subset="printed")
+
+
+def _nothing_ran(runs: pd.DataFrame, paper: str, number: str) -> str:
+    """A sentence on a table of which nothing ran, with the highest tier of its cells."""
+    results = _own(compare(paper_cells(paper, number), runs))
+    reached = set(results["tier"].str.replace(r" \(.*", "", regex=True))
+    highest = next((tier for tier in TIERS if tier in reached), NOT_RUN)
+    nearest = "" if highest == NOT_RUN else f" The nearest runs have the tier {highest}."
+    return f"none of {len(results)} values was run at the printed protocol.{nearest}"
+
+
+def conditions_of(runs: pd.DataFrame, paper: str, number: str) -> pd.DataFrame:
+    """The settings of a table's runs that the paper leaves open, by the cells that they fill.
+
+    No verdict depends on them. `collapsed` counts repetitions far below the others; it is left out
+    where there are none.
+    """
     results = compare(paper_cells(paper, number), runs)
-    notes = results[results["footnotes"] != ""].groupby("footnotes", sort=False)
-    names = {"collapsed": "collapsed repetitions", "footnotes": "what ran"}
-    return (
-        notes.agg(cells=("ours", "size"), collapsed=("collapsed", "sum"))
-        .reset_index()
-        .rename(columns=names)
-    )
-
-
-def compact(table: pd.DataFrame) -> pd.DataFrame:
-    """A printed table for display.
-
-    Of columns for which nothing was run, only the verdict and the tier remain.
-    """
-    columns = {}
-    for head in dict.fromkeys(table.columns.get_level_values(0)):
-        block = table[head]
-        if head != "printed" and "verdict" in block and block["ours"].isna().all():
-            block = block[["verdict", "tier"]]
-        said = block.notna() & (block.astype(object) != "")
-        for name in block.loc[:, said.any()]:
-            columns[head, READABLE.get(name, name)] = block[name]
-    shown = pd.DataFrame(columns, index=table.index)
-    return shown.rename(index=lambda key: title_of(key).replace("_", " "))
-
-
-def show(figure: Figure | str, name: str, folder: Path) -> Figure | Markdown:
-    """Save a figure under a name and return it for display.
-
-    figure: a sentence in place of a figure is returned as Markdown, and nothing is saved.
-    """
-    if isinstance(figure, str):
-        return Markdown(f"*{figure}*")
-    figures.save_figure(figure, name, folder)
-    plt.close(figure)  # shown by the cell that returns it, not twice
-    return figure
+    results = results[results["footnotes"] != ""]
+    notes = results.groupby("footnotes", sort=False)
+    found = notes.agg(cells=("ours", "size"), collapsed=("collapsed", "sum")).reset_index()
+    found["footnotes"] = found["footnotes"].map(conditions)
+    found = found.rename(columns={"footnotes": "what ran"})
+    return found if found["collapsed"].any() else found.drop(columns="collapsed")

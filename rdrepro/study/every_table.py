@@ -1,0 +1,105 @@
+"""Every table of the study, made from result rows, by the name of its files.
+
+`make tables` and `make report` save them in results/tables. The module `glossary` holds their
+captions.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from rdrepro.study import (
+    ablation,
+    claims,
+    compare,
+    complexity,
+    deviations,
+    medical_tables,
+    novelty,
+    novelty_choice,
+    rotation,
+    summary,
+    tables,
+)
+from rdrepro.study.glossary import TABLES
+from rdrepro.study.report import medical, register, results
+
+Maker = Callable[[pd.DataFrame, Path], pd.DataFrame]
+
+
+def all_tables(runs: pd.DataFrame, runs_dir: Path) -> dict[str, pd.DataFrame]:
+    """Every table by name, in the order of the captions. A table without lines is empty.
+
+    runs: lines of `load_runs`. runs_dir: the folder of their files, where long lists of scores lie.
+    """
+    return {name: MAKERS[name](runs, runs_dir) for name in TABLES}
+
+
+def _of_runs(make: Callable[[pd.DataFrame], pd.DataFrame]) -> Maker:
+    return lambda runs, runs_dir: make(runs)
+
+
+def _fixed(make: Callable[[], pd.DataFrame]) -> Maker:
+    return lambda runs, runs_dir: make()
+
+
+def _of_table(
+    make: Callable[[pd.DataFrame, str], pd.DataFrame], number: str, runs: pd.DataFrame
+) -> pd.DataFrame:
+    return make(runs, number)
+
+
+def _embedded(runs: pd.DataFrame) -> pd.DataFrame:
+    own = runs[runs["study"] == "embedded"] if len(runs) else runs
+    return tables.embedded_table(own)
+
+
+def _rotation_effects(runs: pd.DataFrame, runs_dir: Path) -> pd.DataFrame:
+    return rotation.beside_each_other(rotation.measured_changes(runs, runs_dir))
+
+
+def _effects(runs: pd.DataFrame) -> pd.DataFrame:
+    return deviations.effects_table(deviations.measured_effects(runs))
+
+
+MAKERS: dict[str, Maker] = {
+    **{
+        tables.table_name(paper, number): _of_runs(partial(tables.printed_table, paper, number))
+        for paper, number in tables.LAYOUTS
+    },
+    **{
+        f"table{number}_{what}": _of_runs(partial(_of_table, make, number))
+        for number in "567"
+        for what, make in (("shape", ablation.ablation_table), ("order", ablation.orders))
+    },
+    "at_a_glance": _of_runs(summary.at_a_glance),
+    "headlines": _of_runs(summary.headline_rows),
+    "verdicts": _of_runs(results.verdicts),
+    "tiers": _of_runs(results.tier_counts),
+    "misses": _of_runs(results.misses),
+    "medical_misses": _of_runs(medical.medical_misses),
+    "embedded": _of_runs(_embedded),
+    "small_backbones": _of_runs(partial(tables.beside_table, study="small-backbones")),
+    "others": _of_runs(tables.beside_table),
+    "left_out": _of_runs(compare.left_out),
+    "complexity": _of_runs(complexity.complexity_table),
+    "memory": _fixed(complexity.printed_memory),
+    "novelty": novelty.averages_table,
+    "novelty_classes": _of_runs(novelty.predictions_table),
+    "novelty_grid": _of_runs(novelty_choice.grid_table),
+    "medical_columns": _of_runs(
+        lambda runs: medical_tables.readable_columns(medical_tables.columns_table(runs))
+    ),
+    "medical_again": _of_runs(medical_tables.again_table),
+    "medical_steps": _of_runs(medical_tables.steps_table),
+    "medical_habits": _of_runs(medical_tables.habits_table),
+    "medical_long": _of_runs(medical_tables.long_table),
+    "medical_earlier": _of_runs(medical_tables.earlier_split_table),
+    "rotation": _of_runs(rotation.rotation_table),
+    "rotation_effects": _rotation_effects,
+    "coverage": _fixed(register.coverage_table),
+    "effects": _of_runs(_effects),
+    "claims": _of_runs(claims.claims_table),
+}

@@ -1,0 +1,136 @@
+"""What rows say of every printed table, found once and shared by tables and sentences."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import pandas as pd
+
+from rdrepro.config import ALL_LAYERS
+from rdrepro.registry import DATASETS, MVTEC
+from rdrepro.study.ablation import orders
+from rdrepro.study.compare import compare
+from rdrepro.study.evidence import TABLES, Evidence, evidence, source_of
+from rdrepro.study.medical_tables import columns_table
+from rdrepro.study.printed import printed_cells
+from rdrepro.study.tables import FAILED, title_of
+from rdrepro.study.tiers import TIERS, embedded_twin
+
+EXTENSION = "rkd_medical"
+VERDICTS = ("reproduced", "close", *FAILED, "overlaps")
+
+
+class Found(NamedTuple):
+    """What rows say: the comparison with every printed value, and the evidence by table."""
+
+    runs: pd.DataFrame
+    cells: pd.DataFrame  # the result of `compare`, without printed dashes
+    columns: pd.DataFrame  # the result of `columns_table`
+    evidence: dict[tuple[str, str], list[Evidence]]
+
+    def best(self, key: tuple[str, str]) -> Evidence:
+        """The result that stands for a table; see `headline_rows`."""
+        return min(self.evidence[key], key=rank)
+
+    def with_verdict(self, *keys: tuple[str, str]) -> pd.DataFrame:
+        """The cells of some tables, or of all, that have a verdict."""
+        judged = self.cells[self.cells["verdict"].isin(VERDICTS)]
+        if not keys:
+            return judged
+        places = pd.Series(zip(judged["paper"], judged["table"], strict=True), judged.index, object)
+        return judged[places.isin(keys)]
+
+
+def find(runs: pd.DataFrame) -> Found:
+    """What rows say. The last answer is kept, for as long as the same rows are asked about."""
+    if not (_LAST and _LAST[0].runs is runs):
+        cells, columns = compare(printed_cells(), runs), columns_table(runs)
+        source = source_of(runs, cells, columns)
+        results = {key: evidence(source, *key) for key in TABLES}
+        _LAST[:] = [Found(runs, cells.dropna(subset="printed"), columns, results)]
+    return _LAST[0]
+
+
+_LAST: list[Found] = []
+
+
+def rank(one: Evidence) -> tuple:
+    """The place of a result among those of its table; the smallest is shown."""
+    return TIERS.index(one.tier), -one.share, -one.seeds, one.what
+
+
+def shown(found: Found, key: tuple[str, str]) -> list[Evidence]:
+    """The results that stand for a table, chosen as in `headline_rows`: one for each name."""
+    best: dict[str, Evidence] = {}
+    for one in sorted(found.evidence[key], key=rank):
+        best.setdefault(one.what, one)
+    return list(best.values())
+
+
+def table_title(paper: str, number: str) -> str:
+    """A printed table in words, such as "Table 3 of the extension"."""
+    return f"Table {number}" + (" of the extension" if paper == EXTENSION else "")
+
+
+def cell_title(cell: pd.Series, size: str = "") -> str:
+    """A printed cell in words, such as "bottle, PaDiM, PRO".
+
+    size: the resolution, if it is part of the name.
+    """
+    place = "" if cell["category"] in ("average", "normal") else cell["category"].replace("_", " ")
+    data = "" if cell["dataset"] == MVTEC else title_of(cell["dataset"])
+    method = "" if cell["method"] == "Ours" else cell["method"]
+    return ", ".join(t for t in (data, place, method, size, title_of(cell["metric"])) if t)
+
+
+def digits_of(one: Evidence) -> int:
+    """The decimals that a result is shown with, as printed."""
+    return {"seconds_per_image": 2, "memory_mb": 0}.get(one.metric, 1)
+
+
+def difference(one: Evidence) -> str:
+    """How far a result is from the printed value, such as "0.8 points below"."""
+    unit = {"seconds_per_image": " s", "memory_mb": " MB"}.get(one.metric, " points")
+    digits = digits_of(one)
+    gap = round(one.ours - one.printed, digits)
+    if gap == 0:
+        return "as printed"
+    return f"{abs(gap):.{digits}f}{unit} {'above' if gap > 0 else 'below'}"
+
+
+def and_(words: Iterable[str]) -> str:
+    """Words in a row: "a", "a and b", or "a, b and c"."""
+    *most, last = [word.replace("_", " ") for word in words]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def met_by_readings(found: Found) -> tuple[int, int]:
+    """How many readings of the extension's Table 3 meet the printed interval, and of how many."""
+    if found.columns.empty:
+        return 0, 0
+    said = found.columns["overlap"]
+    met = int(said.eq("overlaps").sum())
+    return met, met + int(said.eq("does not overlap").sum())
+
+
+def order_in_words(found: Found, table: str) -> str:
+    """In how many metrics the columns of Table 5, 6 or 7 come in the printed order, by data.
+
+    Completes "the columns come in ...". Empty where fewer than two printed columns ran. Of Table 7,
+    the reading counts in which one trained model is tested with several maps.
+    """
+    parts = []
+    for dataset in (MVTEC, embedded_twin(MVTEC)):
+        kept, whole = _in_order(found.runs, table, dataset)
+        if whole:
+            data = "the embedded images" if DATASETS[dataset].embedded else title_of(dataset)
+            metrics = "" if parts else " metrics"
+            parts.append(f"in {kept} of {whole}{metrics} on {data}")
+    return f"the printed order {and_(parts)}" if parts else ""
+
+
+def _in_order(runs: pd.DataFrame, table: str, dataset: str) -> tuple[int, int]:
+    if runs.empty:
+        return 0, 0
+    whole = runs["train_layers"].map(tuple) == ALL_LAYERS
+    lines = orders(runs[runs["dataset"].eq(dataset) & whole], table)
+    return (int(lines["order"].eq("as printed").sum()), len(lines)) if len(lines) else (0, 0)

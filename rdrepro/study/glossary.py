@@ -1,0 +1,223 @@
+"""The captions of tables and the terms that they use, as plain text.
+
+README.md, RESULTS.md, the report and the files in results/tables take them from here.
+"""
+
+from collections.abc import Iterable
+
+from rdrepro.registry import CHOICE_TEST, CHOICE_TRAIN
+
+# The caption of each table, by its name in `tables.all_tables`. They hold no markup.
+TABLES = {
+    "table1": "Table 1. Image AUROC on MVTec AD, in percent, by category and resolution.",
+    "table2": "Table 2. Pixel AUROC and PRO on MVTec AD, in percent. PRO is the authors' formula.",
+    "table3": (
+        "Table 3. Seconds per image, memory and average results. The paper prints MB; we measure "
+        "MiB. Average results are in percent."
+    ),
+    "table4": (
+        "Table 4. One-class novelty detection: image AUROC in percent, averaged over the classes."
+    ),
+    "table5": (
+        "Table 5. Ablation of the bottleneck: averages over the fifteen categories, in percent."
+    ),
+    "table6": "Table 6. Teacher backbones: averages over the fifteen categories, in percent.",
+    "table7": (
+        "Table 7. Layers whose maps are summed: averages over the fifteen categories, in percent."
+    ),
+    "medical1": (
+        "The extension's Table 1. Pixel AUROC and its PRO on textures, in percent. Its code "
+        "computes recall at Youden's J under the name PRO."
+    ),
+    "medical2": (
+        "The extension's Table 2. Pixel AUROC and its PRO on objects, in percent. Its code "
+        "computes recall at Youden's J under the name PRO."
+    ),
+    "medical3": "The extension's Table 3. Image AUROC on medical images, in percent.",
+    "medical4": (
+        "The extension's Table 4. Pixel AUROC and its PRO on textures with the loss L_MKD, in "
+        "percent."
+    ),
+    "at_a_glance": "What each printed table claims, and how far our runs answer it.",
+    "headlines": "One result for each printed table that has runs, in percent.",
+    "verdicts": "The printed cells that a run of ours could fill, by verdict.",
+    "tiers": "The same cells, by tier.",
+    "misses": "Printed cells whose verdict is a miss, the largest difference first.",
+    "medical_misses": (
+        "Readings of the extension's Table 3 whose intervals both miss the printed interval."
+    ),
+    "embedded": (
+        "The fifteen embedded categories, in percent: one run each. The images are drawn, so no "
+        "table of the paper is comparable."
+    ),
+    "small_backbones": (
+        "MVTec AD with smaller teachers (study small-backbones), in percent. The printed values "
+        "are those of WideResNet-50-2."
+    ),
+    "others": "Runs whose protocol no printed cell has, in percent.",
+    "left_out": "Rows that no table counts, and why.",
+    "complexity": (
+        "What it costs to test one image at batch size 1: seconds as medians, memory in MiB."
+    ),
+    "memory": (
+        "The memory banks of SPADE and PaDiM, calculated for WideResNet-50-2 in float32, and the "
+        "printed megabytes."
+    ),
+    "table5_shape": "The steps of Table 5 in our runs, in percent and points.",
+    "table6_shape": "The steps of Table 6 in our runs, in percent and points.",
+    "table7_shape": "The steps of Table 7 in our runs, in percent and points.",
+    "table5_order": "The order of Table 5's columns in our runs.",
+    "table6_order": "The order of Table 6's columns in our runs.",
+    "table7_order": "The order of Table 7's columns in our runs.",
+    "novelty": "Novelty detection: image AUROC averaged over the classes, in percent.",
+    "novelty_classes": (
+        "Novelty detection by normal class with the preset novelty_official, in percent, and "
+        "where one more seed would lie (95 % prediction interval)."
+    ),
+    "novelty_grid": (
+        "What each switch changes in novelty detection, in points of image AUROC. One class of "
+        f"each data set is used: {CHOICE_TRAIN} of its training images train. {CHOICE_TEST} "
+        f"others of it and {CHOICE_TEST} of the other classes validate."
+    ),
+    "medical_columns": (
+        "The columns of the extension's Table 3 and our runs of each reading, image AUROC in "
+        "percent."
+    ),
+    "medical_again": (
+        "Another seed and other folds, and where they were predicted to lie, in percent."
+    ),
+    "medical_steps": "What one column of the extension's Table 3 adds to another, in points.",
+    "medical_habits": (
+        "What each habit of the extension's code changes, in points of image AUROC."
+    ),
+    "medical_long": (
+        "One fold at the number of epochs that the published code runs, image AUROC in percent."
+    ),
+    "medical_earlier": (
+        "Head CT by the earlier, random split: image AUROC in percent, changes in points."
+    ),
+    "rotation": "Results on rotated test images by angle, in percent.",
+    "rotation_effects": (
+        "What rotating the test images changes, in points of image AUROC against upright images."
+    ),
+    "coverage": "How often the intervals of this study contain the truth, in simulations.",
+    "effects": "The measured effect of each deviation: the changed setting minus the default.",
+    "claims": "The claims of both papers, with the evidence and our verdicts.",
+}
+
+# One or two sentences for each term that tables use.
+GLOSSARY = {
+    # what is compared
+    "printed": 'The value in the paper, exactly as printed. "-" means that nothing was printed.',
+    "ours": "The mean over our runs.",
+    "delta": "Our value minus the printed value, in points.",
+    "point": "One percentage point, the unit of every difference between two percentages.",
+    "printed protocol": (
+        "The runs used the paper's own settings and data. Only such runs enter the printed tables "
+        "and get a verdict."
+    ),
+    "reduced": (
+        "Real data, but some settings differ from the paper's. The table names those settings."
+    ),
+    "embedded": (
+        "Images that are drawn by this package. They show that the method works, and no printed "
+        "value is comparable."
+    ),
+    "tier": (
+        "How near the runs come to the paper's protocol: printed protocol, reduced, embedded, or "
+        "not run."
+    ),
+    "differs in": "The settings in which a run differs from the paper's protocol.",
+    # verdicts
+    "verdict": "The outcome of the comparison of our runs with one printed value.",
+    "reproduced": (
+        "The 90 % interval over seeds lies within the margin that was declared around the printed "
+        "value."
+    ),
+    "differs": "The 95 % interval over seeds lies outside the declared margin.",
+    "close": "Neither reproduced nor different: the interval crosses the edge of the margin.",
+    "no verdict": "Fewer than three seeds ran, or no margin was declared for this value.",
+    "incomplete": "Some of the categories, classes or folds that the value averages have not run.",
+    "not run": "No run of ours followed the protocol of this cell.",
+    "not printed": 'The paper prints a dash ("-") here.',
+    "overlaps": (
+        "Our interval and the printed value's interval share at least one value. These intervals "
+        "are wide, so overlap is weak evidence."
+    ),
+    "does not overlap": "Our interval and the printed value's interval share no value.",
+    "margin": "The largest difference, in points, that still counts as reproduced.",
+    "order": "Whether our runs put the columns in the order in which the paper puts them.",
+    "tied": "Our intervals cannot tell which of the columns is better.",
+    "resolved": "The interval of a difference does not contain 0, so its sign is known.",
+    "not resolved": "The interval of a difference contains 0, so its sign is not known.",
+    "larger than noise": "The printed step is larger than chance alone would explain.",
+    "not shown": "The printed step could be chance. It may still be real.",
+    # numbers
+    "seeds": "The number of independent repetitions.",
+    "sd": "The standard deviation over seeds.",
+    "interval": "A 95 % confidence interval, over seeds unless the column says otherwise.",
+    "over seeds": (
+        "A 95 % t-interval over seeds: how far another training could move the mean. It may pass "
+        "100 %."
+    ),
+    "over images": (
+        "A 95 % interval over test images: how far other images of the same kind could move the "
+        "result. It does not include another training."
+    ),
+    "over folds": (
+        "A 95 % t-interval over folds. Every fold trains a new model on other normal images and "
+        "tests the rest."
+    ),
+    "fold": "One of five parts of the normal images. It is tested, and the other four train.",
+    "one more fold": "Where one further fold would lie: a 95 % prediction interval.",
+    "collapsed": (
+        "The number of trainings that fell more than ten points below the median of their "
+        "repetitions."
+    ),
+    "noise": (
+        "How large a difference between two columns could be by chance, with as few normal test "
+        "images as the extension used."
+    ),
+    "px": "The side of the square input image, in pixels.",
+    "epochs": "How often training passes over all training images.",
+    "steps": "The number of gradient steps, as a mean over the classes.",
+    # metrics
+    "AUROC": (
+        "The area under the ROC curve: the probability that an anomalous sample scores higher "
+        "than a normal one. 50 % is chance and 100 % is perfect."
+    ),
+    "image AUROC": "AUROC with one score for each image: is there a defect in it?",
+    "pixel AUROC": "AUROC with one score for each pixel: where is the defect?",
+    "PRO": (
+        "Per-region overlap: the share of each defect region that is found, averaged over regions "
+        "and over thresholds up to a false-positive rate of 30 %. This is the authors' formula."
+    ),
+    "AUPRO": "The same measure as PRO, calculated exactly over the whole test set.",
+    "recall at Youden's J": (
+        "The share of defect pixels that are found at the best single threshold. The extension "
+        "prints this as PRO."
+    ),
+    # methods
+    "teacher": "The pre-trained network, which is never trained here.",
+    "student": "The network that learns to restore the teacher's features of normal images.",
+    "bottleneck": (
+        "The block between teacher and student. MFF fuses the teacher's layers, and OCE compresses "
+        "them."
+    ),
+    "preset": "A named set of settings, such as `paper` or `demo`.",
+    "batch norms": (
+        "Whether the teacher's batch-normalisation statistics move during training (`train`, as in "
+        "the extension's code) or not (`frozen`, as in its text)."
+    ),
+    "reading": (
+        "One way to understand a column of the extension's Table 3, where its text and its code "
+        "leave several."
+    ),
+    "memory bank": "The stored training features that PaDiM and SPADE compare a test image with.",
+}
+
+
+def explained(terms: Iterable[str]) -> dict[str, str]:
+    """The glossary's sentences for those of the terms that it has, in the glossary's order."""
+    wanted = set(terms)
+    return {term: text for term, text in GLOSSARY.items() if term in wanted}

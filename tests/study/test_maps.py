@@ -1,0 +1,111 @@
+"""Anomaly maps of committed rows: a figure for every row, and none of another result."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from builders import make_row
+from PIL import Image
+
+import rdrepro as rd
+from rdrepro.study import maps_of_rows
+from rdrepro.study.maps_of_rows import draw_row, draw_rows, extremes, figure_file, row_files
+
+RESULTS = Path(__file__).parents[2] / "results"
+
+
+@pytest.fixture(autouse=True)
+def without_a_screen():
+    """No test opens a window."""
+    matplotlib.use("Agg")
+
+
+def test_every_embedded_row_has_a_figure_and_every_figure_has_a_row():
+    rows = {file.stem for file in (RESULTS / "runs" / maps_of_rows.STUDY).glob("*.json")}
+    files = sorted((RESULTS / "figures" / "maps").glob("*"))
+    assert {file.stem for file in files} == rows and len(files) == len(rows) == 15
+    for file in files:
+        assert file.suffix == ".png" and file.stat().st_size < 400_000
+        with Image.open(file) as picture:
+            assert picture.width == 1035  # a page of a paper at 150 dots an inch
+
+
+def outcome(row):
+    """A finished run with two kinds of defect, as `repeat` gives it."""
+    masks = np.zeros((3, 16, 16), bool)
+    masks[1:, 4:8, 4:8] = True
+    maps = np.random.default_rng(0).random((3, 16, 16)).astype(np.float32)
+    names, kinds = ["good/0.png", "bent/0.png", "cut/0.png"], ["good", "bent", "cut"]
+    labels = np.array([0, 1, 1])
+    p = rd.Predictions(maps, maps.max((1, 2)), masks, labels, kinds, names, "abc", 1.0)
+    data = [
+        {"image": torch.rand(3, 16, 16), "gt_mask": torch.tensor(mask), "path": name}
+        for mask, name in zip(masks, names, strict=True)
+    ]
+    return SimpleNamespace(run=SimpleNamespace(dataset=lambda _: data), predictions=p, row=row)
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A committed row of the study."""
+    return rd.save_row(make_row(), tmp_path / "results" / "runs" / maps_of_rows.STUDY)
+
+
+def test_the_maps_of_a_row_are_drawn_under_its_name(file):
+    places = []
+
+    def repeated(row, results):
+        places.append(results)
+        return outcome(row)
+
+    assert draw_row(file, repeated) == "The result is the same, to the bit."
+    target = figure_file(file)
+    assert target.name == f"{file.stem}.png" and target.is_file()
+    assert [f.name for f in target.parent.iterdir()] == [target.name]
+    assert row_files() == [file]
+    assert "scratch" in places[0]
+
+
+def test_another_result_is_not_drawn_under_the_name_of_the_row(file):
+    def repeated(row, results):
+        metrics = row["metrics"] | {"image_auroc": row["metrics"]["image_auroc"] - 0.02}
+        return outcome(row | {"metrics": metrics})
+
+    with pytest.raises(ValueError, match="this is a different result"):
+        draw_row(file, repeated)
+    assert not figure_file(file).exists()
+
+
+def test_figures_that_exist_are_left_alone_unless_asked(file, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(maps_of_rows, "draw_row", lambda file: drawn.append(file) or "the same")
+    figure_file(file).parent.mkdir(parents=True)
+    figure_file(file).write_bytes(b"")
+    assert draw_rows([file]) == {} and drawn == []
+    assert draw_rows([file], again=True) == {} and drawn == [file]
+
+
+def test_a_row_that_cannot_be_drawn_is_named_and_the_others_go_on(file, monkeypatch):
+    def drawing(each):
+        if each == file:
+            raise FileNotFoundError("no weights")
+        return "the same"
+
+    monkeypatch.setattr(maps_of_rows, "draw_row", drawing)
+    other = file.with_name("other.json")
+    assert draw_rows([file, other]) == {file.name: "no weights"}
+
+
+def test_the_picture_shows_the_highest_and_the_lowest_metric(tmp_path):
+    values = {"bottle": 0.9, "cable": 0.7, "grid": 0.95, "zipper": 0.7}
+    files = []
+    for category, value in values.items():
+        row = make_row(category=category)
+        row["metrics"]["pixel_aupro"] = value
+        files.append(rd.save_row(row, tmp_path))
+    (best, best_row), (worst, worst_row) = extremes(files, "pixel_aupro")
+    assert (best_row["config"]["category"], worst_row["config"]["category"]) == ("grid", "cable")
+    assert (best, worst) == (files[2], files[1])
