@@ -14,7 +14,12 @@ from rdrepro import registry
 from rdrepro.config import RunConfig
 from rdrepro.runs.rows import load_runs
 from rdrepro.study.catalogue import TABLES, configuration, studies_of
-from rdrepro.study.deviations import REGISTER_PARTS, effects_table, measured_effects, register
+from rdrepro.study.deviations import (
+    REGISTER_PARTS,
+    effects_block,
+    measured_effects,
+    register_block,
+)
 from rdrepro.study.formats import markdown, markdown_text, rounded
 from rdrepro.study.in_short import where_it_stands
 from rdrepro.study.jobs import jobs_of
@@ -33,9 +38,9 @@ def generated_blocks(runs_dir: Path) -> dict[str, str]:
         "stands": bullets(where_it_stands(runs)),
         "headlines": markdown(rounded(headline_rows(runs), 1)),
         "reproduce": f"{markdown(reproduction_table())}\n\n{pace_in_words(runs_dir)}",
-        "effects": markdown(effects_table(measured)),
+        "effects": effects_block(measured),
     }
-    return blocks | {part: markdown(register(measured, part)) for part in REGISTER_PARTS}
+    return blocks | {part: register_block(measured, part) for part in REGISTER_PARTS}
 
 
 def bullets(sentences: Iterable[str]) -> str:
