@@ -1,6 +1,6 @@
 """Tables 5-7: the variants that notebooks run, and how results change from column to column."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -251,6 +251,7 @@ def _lines(group: pd.DataFrame, table: str, reading: str) -> Iterator[dict]:
     printed_order = list(dict.fromkeys(method for method, _ in cells))
     present = set(group["column"])
     order = [c for c in printed_order if c in present] + sorted(present - set(printed_order))
+    tier = _tier(group, table, printed_order)
     for printed, key in ROW_METRIC.items():
         title = BY_NAME[key].title
         values = 100 * group.pivot(index=PAIR, columns="column", values=key).astype(float)
@@ -259,7 +260,6 @@ def _lines(group: pd.DataFrame, table: str, reading: str) -> Iterator[dict]:
             continue
         values, over = _balanced(values)
         level = {"seeds": "seed", "categories": "category"}[over]
-        tier = tier_of(group.iloc[-1], paper_cells("rd4ad", table)[0], VARIED[table])
         shared = {"data": _data(group, values), "tier": tier, "reading": reading}
         shared |= {"metric": title, "over": over}
         for before, column in zip([None, *order], order, strict=False):
@@ -279,6 +279,15 @@ def _lines(group: pd.DataFrame, table: str, reading: str) -> Iterator[dict]:
                     )
                 ),
             }
+
+
+def _tier(group: pd.DataFrame, table: str, printed_columns: Sequence[str]) -> str:
+    """The tier of a comparison of columns. A column that is not printed makes it "reduced"."""
+    cell = paper_cells("rd4ad", table)[0]
+    others = group[~group["column"].isin(printed_columns)]
+    if others.empty:
+        return tier_of(group.iloc[-1], cell, VARIED[table])
+    return tier_of(others.iloc[-1], cell)
 
 
 def _three(s: Summary) -> tuple[float, float, float]:

@@ -119,6 +119,25 @@ def test_a_random_teacher_is_no_column_of_table_6(tmp_path):
     assert np.isnan(found.loc["ResNet-18, random", "printed"])
 
 
+def test_other_weights_make_a_comparison_of_teachers_reduced(tmp_path):
+    resnet18 = {"backbone": "resnet18"}
+    resnet50 = {"backbone": "resnet50", "weights": "sha256:0123456789abcdef"}
+    protocol = {"dataset": "mvtec", "image_size": 256, "batch_size": 16}
+    rows = [
+        make_row(category="wood", epochs=200, **protocol, **teacher)
+        for teacher in (resnet18, resnet50)
+    ]
+    assert "weights=sha256:0123456789abcdef" in only_tier(rows, tmp_path / "other")
+    rows[1]["config"]["weights"] = rows[0]["config"]["weights"]
+    assert only_tier(rows, tmp_path / "usual") == "printed protocol"
+
+
+def only_tier(rows, folder):
+    """The one tier of all lines of Table 6 in shape."""
+    (tier,) = set(ablation.steps(load(rows, folder), "6")["tier"])
+    return tier
+
+
 def test_seeds_without_every_category_are_no_repetitions(tmp_path):
     layers = {"map_layers": (3,)}
     made = [(c, 1, x, v) for c, v in (("carpet", 90), ("grid", 80)) for x in ({}, layers)]
