@@ -205,6 +205,8 @@ def save_figure(figure: Figure, name: str, folder: Path | None = None) -> list[P
     folder = folder or paths.results_dir() / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{name}.{ending}" for ending in FORMATS]
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # it is laid out now, once for all formats
     for file, ending in zip(files, FORMATS, strict=True):
         with replacing(file) as aside:
             write_figure(figure, aside, ending)
