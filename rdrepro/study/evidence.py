@@ -55,7 +55,12 @@ class Evidence(NamedTuple):
     @property
     def what(self) -> str:
         """The name of the result, such as "bottle, PRO"."""
-        return ", ".join(t for t in (self.place, title_of(self.metric), self.column) if t)
+        return ", ".join(t for t in (self.place, metric_title(self.metric), self.column) if t)
+
+
+def metric_title(metric: str) -> str:
+    """A printed metric in words. What the paper calls memory is the size of the checkpoint."""
+    return "checkpoint size (MiB)" if metric == "memory_mb" else title_of(metric)
 
 
 class Group(NamedTuple):
@@ -120,7 +125,7 @@ def _of_cells(source: Source, paper: str, table: str) -> Iterator[Evidence]:
                 int(line["n_seeds"]),
                 PRINTED_PROTOCOL,
                 1.0,
-                _left_open(cell, rows.iloc[-1]),
+                _left_open(cell, rows.iloc[-1], line["ours"]),
                 tuple(rows["file"]),
                 _ran(rows.iloc[-1]),
             )
@@ -257,12 +262,14 @@ def _place(cell: Cell) -> str:
     return place if usual else f"{place}, {cell.image_size} px".removeprefix(", ")
 
 
-def _left_open(cell: Cell, row: pd.Series) -> str:
+def _left_open(cell: Cell, row: pd.Series, ours: float) -> str:
     """What ran where the paper states nothing, for a run of the printed protocol."""
+    if cell.metric == "memory_mb":
+        return f"the paper says MB; {ours:.0f} MiB are {ours * 2**20 / 1e6:.0f} MB"
     names = ("backbone", "image_size", "epochs")
     ran = {"backbone": network(row["backbone"]), "image_size": f"{row['image_size']} px"}
     ran |= {"epochs": f"{row['epochs']} epochs"}
     chosen = [ran[n] for n in names if cell.protocol.get(n) == ANY]
     if cell.metric in COSTS:
-        return "nothing; the paper names no conditions"
-    return f"nothing; left open by the paper: {', '.join(chosen)}" if chosen else "nothing"
+        return "the paper names no conditions"
+    return f"our choice, not stated by the paper: {', '.join(chosen)}" if chosen else "nothing"

@@ -7,9 +7,9 @@ import pandas as pd
 
 from rdrepro.config import ALL_LAYERS
 from rdrepro.registry import DATASETS, MVTEC
-from rdrepro.study.ablation import orders
+from rdrepro.study.ablation import AGAINST, AS_PRINTED, UNRESOLVED, orders
 from rdrepro.study.compare import compare
-from rdrepro.study.evidence import TABLES, Evidence, evidence, source_of
+from rdrepro.study.evidence import TABLES, Evidence, evidence, metric_title, source_of
 from rdrepro.study.medical_tables import columns_table
 from rdrepro.study.printed import printed_cells
 from rdrepro.study.tables import FAILED, title_of
@@ -79,7 +79,7 @@ def cell_title(cell: pd.Series, size: str = "") -> str:
     place = "" if cell["category"] in ("average", "normal") else cell["category"].replace("_", " ")
     data = "" if cell["dataset"] == MVTEC else title_of(cell["dataset"])
     method = "" if cell["method"] == "Ours" else cell["method"]
-    return ", ".join(t for t in (data, place, method, size, title_of(cell["metric"])) if t)
+    return ", ".join(t for t in (data, place, method, size, metric_title(cell["metric"])) if t)
 
 
 def digits_of(one: Evidence) -> int:
@@ -89,7 +89,7 @@ def digits_of(one: Evidence) -> int:
 
 def difference(one: Evidence) -> str:
     """How far a result is from the printed value, such as "0.8 points below"."""
-    unit = {"seconds_per_image": " s", "memory_mb": " MB"}.get(one.metric, " points")
+    unit = {"seconds_per_image": " s", "memory_mb": " MiB"}.get(one.metric, " points")
     digits = digits_of(one)
     gap = round(one.ours - one.printed, digits)
     if gap == 0:
@@ -112,25 +112,32 @@ def met_by_readings(found: Found) -> tuple[int, int]:
     return met, met + int(said.eq("does not overlap").sum())
 
 
-def order_in_words(found: Found, table: str) -> str:
-    """In how many metrics the columns of Table 5, 6 or 7 come in the printed order, by data.
+def steps_in_short(found: Found, table: str) -> str:
+    """How many steps between the columns of Table 5, 6 or 7 are resolved, and which way, by data.
 
-    Completes "the columns come in ...". Empty where fewer than two printed columns ran. Of Table 7,
-    the reading counts in which one trained model is tested with several maps.
+    Empty where fewer than two printed columns ran. For Table 7, one trained model is tested with
+    several maps; models trained on fewer layers are left out.
     """
     parts = []
     for dataset in (MVTEC, embedded_twin(MVTEC)):
-        kept, whole = _in_order(found.runs, table, dataset)
-        if whole:
-            data = "the embedded images" if DATASETS[dataset].embedded else title_of(dataset)
-            metrics = "" if parts else " metrics"
-            parts.append(f"in {kept} of {whole}{metrics} on {data}")
-    return f"the printed order {and_(parts)}" if parts else ""
+        order, categories = _order(found.runs, table, dataset)
+        if len(order):
+            embedded = DATASETS[dataset].embedded
+            data = "the embedded images" if embedded else and_(categories)
+            printed, against, open_ = (
+                int(order[name].sum()) for name in (AS_PRINTED, AGAINST, UNRESOLVED)
+            )
+            parts.append(
+                f"on {data}, {printed} of {printed + against + open_} steps go in the printed "
+                f"direction, {against or 'none'} in the other, and {open_} are within noise"
+            )
+    return "; ".join(parts)
 
 
-def _in_order(runs: pd.DataFrame, table: str, dataset: str) -> tuple[int, int]:
+def _order(runs: pd.DataFrame, table: str, dataset: str) -> tuple[pd.DataFrame, list[str]]:
+    """The result of `orders` for one data set, and its categories."""
     if runs.empty:
-        return 0, 0
+        return pd.DataFrame(), []
     whole = runs["train_layers"].map(tuple) == ALL_LAYERS
-    lines = orders(runs[runs["dataset"].eq(dataset) & whole], table)
-    return (int(lines["order"].eq("as printed").sum()), len(lines)) if len(lines) else (0, 0)
+    own = runs[runs["dataset"].eq(dataset) & whole]
+    return orders(own, table), sorted(set(own["category"].dropna()))

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from rdrepro.registry import MVTEC_CATEGORIES
-from rdrepro.study.evidence import TABLES, Evidence
+from rdrepro.study.evidence import TABLES, Evidence, metric_title
 from rdrepro.study.formats import interval
 from rdrepro.study.found import (
     Found,
@@ -12,9 +12,9 @@ from rdrepro.study.found import (
     digits_of,
     find,
     met_by_readings,
-    order_in_words,
     rank,
     shown,
+    steps_in_short,
     table_title,
 )
 from rdrepro.study.in_short import in_short, where_it_stands
@@ -63,13 +63,14 @@ def headline_rows(runs: pd.DataFrame) -> pd.DataFrame:
 
 def _headline(key: tuple[str, str], one: Evidence) -> dict[str, str]:
     sign, digits = "+" if one.signed else "", digits_of(one)
+    is_cost = one.metric in COSTS
     return {
         "table": table_title(*key),
         "what": one.what,
         "printed": f"{one.printed:{sign}.{digits}f}",
         "ours": f"{one.ours:{sign}.{digits}f}",
         "95 % interval": interval(one.low, one.high, digits) or "-",
-        "what differs": one.differs,
+        "what differs": one.differs + ("; one seed" if one.seeds == 1 and not is_cost else ""),
     }
 
 
@@ -129,9 +130,11 @@ def _outcome(found: Found, key: tuple[str, str]) -> str:
     """What the runs of a table say, in a few words; its verdicts last."""
     if key == ("rkd_medical", "3"):
         met, readings = met_by_readings(found)
-        said = [f"{met} of {readings} readings overlap the printed interval: weak evidence"]
+        change = (found.columns["ours"] - found.columns["printed"]).median()
+        said = [f"{change:+.1f} points in the median of {readings} results"]
+        said.append(f"{met} intervals overlap that of the printed value, which is weak evidence")
     elif found.best(key).signed:
-        said = [_gain(found.best(key)), order_in_words(found, key[1])]
+        said = [_gain(found.best(key)), steps_in_short(found, key[1])]
     else:
         results = shown(found, key)
         said = [f"{_name(one, results)}: {difference(one)}" for one in results]
@@ -150,7 +153,7 @@ def _gain(one: Evidence) -> str:
 def _name(one: Evidence, among: list[Evidence]) -> str:
     """A result's name, without what all results of its table share."""
     if len({other.place for other in among}) == 1:
-        return title_of(one.metric)
+        return metric_title(one.metric)
     return one.place if len({other.metric for other in among}) == 1 else one.what
 
 
