@@ -29,7 +29,7 @@ demo: $(VENV)/.installed  ## run the main notebook on embedded data and print it
 	@$(BIN)/python -m rdrepro
 	@echo "The executed notebook, with its figures: $(NOTEBOOKS)/demo.ipynb"
 
-test: $(VENV)/.installed  ## lint, then all tests and notebooks
+test: $(VENV)/.installed  ## lint, then the tests and every notebook
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/lint-imports --no-logo > $(VENV)/layers.txt || { cat $(VENV)/layers.txt; exit 1; }
@@ -63,6 +63,9 @@ study: $(VENV)/.installed  ## make the missing rows of a table or study: make st
 
 test-notebooks: $(VENV)/.installed  ## every notebook in a kernel of its own, under nbval
 	OMP_NUM_THREADS=1 RDREPRO_NBVAL=all $(BIN)/python -m pytest tests/notebooks -k nbval
+
+test-study: $(VENV)/.installed  ## all embedded categories through the workflow, killed on the way
+	OMP_NUM_THREADS=1 RDREPRO_STUDY=all $(BIN)/python -m pytest tests/study/test_workflow.py
 
 test-faults: $(VENV)/.installed  ## kill a small study at 200 random moments; no row is lost or wrong
 	OMP_NUM_THREADS=1 RDREPRO_KILLS=200 $(BIN)/python -m pytest tests/faults

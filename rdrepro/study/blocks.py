@@ -5,15 +5,16 @@ Each block lies between two marks.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
 
 from rdrepro import registry
-from rdrepro.config import RunConfig
+from rdrepro.config import OURS, RunConfig
 from rdrepro.runs.rows import load_runs
-from rdrepro.study.catalogue import TABLES, configuration, studies_of
+from rdrepro.study.catalogue import TABLES, studies_of
 from rdrepro.study.deviations import (
     REGISTER_PARTS,
     effects_block,
@@ -22,10 +23,14 @@ from rdrepro.study.deviations import (
 )
 from rdrepro.study.formats import markdown, markdown_text, rounded
 from rdrepro.study.in_short import where_it_stands
-from rdrepro.study.jobs import jobs_of
+from rdrepro.study.jobs import Job, jobs_of
 from rdrepro.study.printed import load_printed
 from rdrepro.study.summary import headline_rows
 from rdrepro.study.tables import row_table
+from rdrepro.study.wording import device, network
+
+Paces = Mapping[tuple[str, str], float]
+ON_GPU = "bfloat16"  # the precision of a run that names none
 
 
 def generated_blocks(runs_dir: Path) -> dict[str, str]:
@@ -33,11 +38,12 @@ def generated_blocks(runs_dir: Path) -> dict[str, str]:
     runs = load_runs(runs_dir)
     demo = runs[runs["study"] == "readme"].iloc[-1]
     measured = measured_effects(runs)
+    gpu, paces = measured_paces(runs_dir)
     blocks = {
         "demo": fenced(str(row_table(demo))),
         "stands": bullets(where_it_stands(runs)),
         "headlines": markdown(rounded(headline_rows(runs), 1)),
-        "reproduce": f"{markdown(reproduction_table())}\n\n{pace_in_words(runs_dir)}",
+        "reproduce": f"{markdown(reproduction_table(paces))}\n\n{hours_explained(gpu, paces)}",
         "effects": effects_block(measured),
     }
     return blocks | {part: register_block(measured, part) for part in REGISTER_PARTS}
@@ -48,51 +54,93 @@ def bullets(sentences: Iterable[str]) -> str:
     return "\n".join(f"- {markdown_text(sentence)}" for sentence in sentences)
 
 
-def reproduction_table() -> pd.DataFrame:
-    """What makes each printed table: studies, command, number of runs, data and hours.
+def reproduction_table(paces: Paces) -> pd.DataFrame:
+    """What makes each printed table: studies, command, number of runs, data and hours of a GPU.
 
-    Tables with the same studies share a line. Hours are those behind the committed rows.
+    Tables with the same studies share a line. paces: as of `measured_paces`.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for table, studies in TABLES.items():
         groups.setdefault(studies, []).append(table)
     lines = []
     for tables in groups.values():
-        studies = studies_of(tables[0])
-        data = dict.fromkeys(configuration(run).dataset for s in studies for run in s.runs())
-        hours = sum(study.hours or 0 for study in studies)
+        jobs = jobs_of(tables[0])
         lines.append(
             {
-                "table": " and ".join(table_title(table) for table in tables),
-                "studies": ", ".join(study.name for study in studies),
+                "table": tables_in_words(tables),
+                "studies": ", ".join(study.name for study in studies_of(tables[0])),
                 "command": f"`make study TABLE={tables[0]}`",
-                "runs": len(jobs_of(tables[0])),
-                "data": ", ".join(map(registry.title_of, data)),
-                "hours so far": f"{hours:.1f}" if hours else "none",
+                "runs": len(jobs),
+                "data": ", ".join(map(registry.title_of, data_of(jobs))),
+                "GPU hours": hours_in_words(jobs, paces),
             }
         )
     return pd.DataFrame(lines).astype(str)
 
 
-def table_title(name: str) -> str:
-    """A printed table in few words, such as "2" for "table2" and "extension's 3" for "medical3"."""
-    return name.replace("table", "").replace("medical", "extension's ")
+def data_of(jobs: Iterable[Job]) -> list[str]:
+    """The data sets of jobs, each once."""
+    return list(dict.fromkeys(job.config.dataset for job in jobs))
 
 
-def pace_in_words(runs_dir: Path) -> str:
-    """How long study `paper` trains on one GPU, from the speed that was measured there."""
+def tables_in_words(names: Sequence[str]) -> str:
+    """Printed tables of one paper in few words, such as "1 and 2" or "3 of the extension"."""
+    numbers = " and ".join(re.findall(r"\d+", " ".join(names)))
+    return f"{numbers} of the extension" if names[0].startswith("medical") else numbers
+
+
+def measured_paces(runs_dir: Path) -> tuple[str, dict[tuple[str, str], float]]:
+    """The GPU that was timed, and its training images a second by (backbone, precision)."""
     measured = json.loads((runs_dir.parent / "benchmarks" / "gpu-first.json").read_text())
-    pace = measured["training in the steady state"]["wide_resnet50_2 bfloat16"]["images/s"]
+    steady = measured["training in the steady state"]
+    paces = {tuple(name.split()): found["images/s"] for name, found in steady.items()}
+    return device(measured["device"]), paces
+
+
+def seconds_on_gpu(job: Job, paces: Paces) -> float | None:
+    """The expected seconds of training of a run on that GPU; None where no speed is known.
+
+    Only Reverse Distillation with a frozen teacher was timed, at 256 px. A smaller image counts
+    as much as one of 256 px.
+    """
+    config = job.config
+    pace = paces.get((config.backbone, job.given.get("precision", ON_GPU)))
+    images = images_of_an_epoch().get(config.dataset)
+    timed = config.method == OURS and config.teacher_bn == "frozen"
+    return images * config.epochs / pace if timed and pace and images else None
+
+
+def hours_in_words(jobs: Sequence[Job], paces: Paces) -> str:
+    """The expected hours on that GPU and the runs that they cover; a dash where no speed is known.
+
+    For example "3.2 (90 runs)".
+    """
+    known = [each for job in jobs if (each := seconds_on_gpu(job, paces)) is not None]
+    if not known:
+        return "-"
+    return f"{sum(known) / 3600:.1f} ({len(known)} runs)"
+
+
+@cache
+def images_of_an_epoch() -> dict[str, float]:
+    """Training images of a category or class, by data set: the printed number over their count."""
     text = load_printed("text")
-    whole = (text["metric"] == "train_images") & (text["category"] == "average")
-    images = float(text.loc[whole, "value"].iloc[0])
-    repetitions = len({configuration(run).seed for run in studies_of("paper")[0].runs()})
-    hours = repetitions * images * RunConfig.epochs / pace / 3600
+    whole = text[(text["metric"] == "train_images") & text["category"].isin(["", "average"])]
+    return {
+        name: value / len(registry.DATASETS[name].categories)
+        for name, value in zip(whole["dataset"], whole["value"], strict=True)
+    }
+
+
+def hours_explained(gpu: str, paces: Paces) -> str:
+    """What the hours of `reproduction_table` count, in words."""
+    teacher = RunConfig.backbone
     return (
-        "*Hours so far* are those of the committed rows, mostly on two CPU cores with small "
-        f"teachers. The full protocol needs a GPU. One H100 trained {pace:.0f} images a second "
-        f"with WideResNet-50-2. At that speed, Tables 1 and 2 at 256 px with {repetitions} seeds "
-        f"need about {hours:.1f} hours of training."
+        f"*GPU hours* are the expected hours of training on one {gpu}: the training images of all "
+        "epochs, divided by the speed at 256 px. They are extrapolated. With "
+        f"{network(teacher)}, {paces[teacher, ON_GPU]:.0f} images a second were measured, at "
+        "random weights. Testing is not counted. The brackets say how many runs are covered. No "
+        "speed was measured for the other methods, nor for the extension (-)."
     )
 
 

@@ -312,7 +312,7 @@ STUDIES = (
                 | {"weights": QUANTISED_RESNET50}
             ),
         ),
-        ("Table 6 in shape",),
+        ("README.md", "Table 6 in shape"),
         0.07,
         16,
     ),
@@ -342,7 +342,7 @@ STUDIES = (
                 (SWITCHED, seeds()),
             ),
         ),
-        ("README.md",),
+        ("RESULTS.md",),
         0.52,
     ),
     Study(

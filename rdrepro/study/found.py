@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from rdrepro.config import ALL_LAYERS
+from rdrepro.config import ALL_LAYERS, RunConfig
 from rdrepro.registry import DATASETS, MVTEC
 from rdrepro.study.ablation import AGAINST, AS_PRINTED, UNRESOLVED, orders
 from rdrepro.study.compare import compare
 from rdrepro.study.evidence import TABLES, Evidence, evidence, metric_title, source_of
 from rdrepro.study.medical_tables import columns_table
+from rdrepro.study.memo import remembered
 from rdrepro.study.printed import printed_cells
 from rdrepro.study.tables import FAILED, title_of
 from rdrepro.study.tiers import TIERS, embedded_twin
@@ -40,22 +41,18 @@ class Found(NamedTuple):
         return judged[places.isin(keys)]
 
 
+@remembered
 def find(runs: pd.DataFrame) -> Found:
-    """What rows say. The last answer is kept, for as long as the same rows are asked about."""
-    if not (_LAST and _LAST[0].runs is runs):
-        cells, columns = compare(printed_cells(), runs), columns_table(runs)
-        source = source_of(runs, cells, columns)
-        results = {key: evidence(source, *key) for key in TABLES}
-        _LAST[:] = [Found(runs, cells.dropna(subset="printed"), columns, results)]
-    return _LAST[0]
-
-
-_LAST: list[Found] = []
+    """What rows say."""
+    cells, columns = compare(printed_cells(), runs), columns_table(runs)
+    source = source_of(runs, cells, columns)
+    results = {key: evidence(source, *key) for key in TABLES}
+    return Found(runs, cells.dropna(subset="printed"), columns, results)
 
 
 def rank(one: Evidence) -> tuple:
     """The place of a result among those of its table; the smallest is shown."""
-    return TIERS.index(one.tier), -one.share, -one.seeds, one.what
+    return TIERS.index(one.tier), -one.share, -one.seeds, one.what, len(one.differs), one.differs
 
 
 def shown(found: Found, key: tuple[str, str]) -> list[Evidence]:
@@ -74,8 +71,10 @@ def table_title(paper: str, number: str) -> str:
 def cell_title(cell: pd.Series, size: str = "") -> str:
     """A printed cell in words, such as "bottle, PaDiM, PRO".
 
-    size: the resolution, if it is part of the name.
+    size: the resolution, if it is part of the name. Any but the paper's main one always is.
     """
+    if not size and pd.notna(cell["image_size"]) and cell["image_size"] != RunConfig.image_size:
+        size = f"{cell['image_size']:.0f} px"
     place = "" if cell["category"] in ("average", "normal") else cell["category"].replace("_", " ")
     data = "" if cell["dataset"] == MVTEC else title_of(cell["dataset"])
     method = "" if cell["method"] == "Ours" else cell["method"]

@@ -81,7 +81,8 @@ def _answer(found: Found) -> list[str]:
         *(["It cannot be said yet."] if open_ else []),
         _main_verdict(found),
         f"This package can run the methods behind {len(found.cells)} printed values. So far {ran} "
-        f"of these values were run at the printed protocol, and {judged} have a verdict.",
+        f"of these values were run at the printed protocol, and {judged} {_have(range(judged))} a "
+        "verdict.",
     ]
 
 
@@ -98,8 +99,8 @@ def _main_verdict(found: Found) -> str:
     failed, close = verdicts.isin(FAILED).sum(), verdicts.eq("close").sum()
     kept = len(verdicts) - failed - close
     return (
-        f"{len(verdicts)} accuracies in Tables 1 and 2 have a verdict: {failed} differ from the "
-        f"printed value, {close} are close to it and {kept} are reproduced."
+        f"Of the accuracies in Tables 1 and 2, {len(verdicts)} {_have(verdicts)} a verdict: "
+        f"differs {failed}, close {close}, reproduced {kept}."
     )
 
 
@@ -208,14 +209,16 @@ def _medical(found: Found) -> str:
     return (
         f"{(change < 0).sum()} of our {len(change)} results for the extension's Table 3 lie below "
         f"the printed value. The median difference is {change.median():+.1f} points. "
-        f"{reduced} of them ran at a reduced protocol. {met} of {readings} intervals overlap the one that we compute for the "
-        f"printed value. That one is about {width:.0f} points wide, so overlap says little."
+        f"{reduced} of them ran at a reduced protocol. {met} of {readings} intervals overlap the "
+        f"one that we compute for the printed value. That one is about {width:.0f} points wide, "
+        "so overlap says little."
     )
 
 
 def _untested(found: Found) -> list[str]:
     said = [_no_teacher(found), _no_categories(found), _no_data(found), _no_tables(found)]
-    return [text for text in [*said, _hardware(found)] if text]
+    said = [text for text in said if text]
+    return [*said, _hardware(found)] if said else []
 
 
 def _no_teacher(found: Found) -> str:
@@ -252,7 +255,7 @@ def _no_tables(found: Found) -> str:
         numbers = [number for one, number in missing if one == paper]
         whose = " of the extension" if paper == EXTENSION else ""
         tables = f"Table{'s' * (len(numbers) > 1)} {and_(numbers)}{whose}"
-        said.append(f"{tables} {_have(numbers)} no run with the printed settings.")
+        said.append(f"{tables} {_have(numbers)} no run on real data that comes near the protocol.")
     return " ".join(said)
 
 
@@ -261,12 +264,9 @@ def _have(names: Iterable) -> str:
 
 
 def _hardware(found: Found) -> str:
+    """On what the runs were made."""
     rows = clean(found.runs)
     fast = rows[rows["provenance.device"].ne("cpu")]
-    if len(fast) == len(rows):
-        return ""
-    why = "These gaps are due to missing data, weights and computing time"
-    if fast.empty:
-        return f"{why}: all {len(rows)} runs used a CPU."
-    cards = and_(sorted({device(name) for name in fast["provenance.device"]}))
-    return f"{why}: only {len(fast)} of {len(rows)} runs used a graphics card ({cards})."
+    cards = and_(sorted({device(name) for name in fast["provenance.device"]})) if len(fast) else ""
+    used = f"{len(fast)} of {len(rows)} runs used a graphics card"
+    return f"{used} ({cards})." if cards else f"{used}."

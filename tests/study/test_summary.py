@@ -8,7 +8,7 @@ from study_rows import SEEDS, all_classes, as_printed
 from rdrepro.registry import MVTEC_CATEGORIES
 from rdrepro.study import in_short, summary
 from rdrepro.study.evidence import TABLES
-from rdrepro.study.found import and_, find
+from rdrepro.study.found import Found, and_, find, met_by_readings
 from rdrepro.study.novelty import STUDY
 from rdrepro.study.summary import at_a_glance, headline_rows
 
@@ -36,15 +36,34 @@ def test_a_better_value_of_a_lower_tier_loses(tmp_path):
     assert (line["ours"], line["what differs"]) == ("70.0", "nothing")
 
 
+# In both, the loser differs from the protocol in fewer words or comes first by name.
+
+
 def test_a_better_value_of_fewer_epochs_loses(tmp_path):
-    line = headline(bottles(0.99, epochs=100) + bottles(0.8), tmp_path)
+    paper = {"backbone": "wide_resnet50_2", "oce_width": 128}
+    line = headline(bottles(0.99, epochs=100, **paper) + bottles(0.8), tmp_path)
     assert (line["ours"], line["what differs"]) == ("80.0", "ResNet-18 for WideResNet-50-2")
 
 
 def test_a_better_value_of_fewer_seeds_loses(tmp_path):
     other = {"backbone": "resnet50", "oce_width": 64}
-    line = headline(bottles(0.8) + bottles(0.99, seeds=(1,), **other), tmp_path)
+    line = headline(bottles(0.99, seeds=(1,)) + bottles(0.8, **other), tmp_path)
     assert (line["ours"], line["95 % interval"]) == ("80.0", "[80.0, 80.0]")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_among_equals_the_order_of_rows_decides_nothing(order, tmp_path):
+    rows = bottles(0.9, backbone="resnet18") + bottles(0.9, backbone="resnet50")
+    line = headline(rows[::order], tmp_path)
+    assert line["what differs"] == "ResNet-18 for WideResNet-50-2"
+
+
+def test_with_too_many_tables_the_highest_tier_stays_and_not_the_highest_value(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(summary, "MOST_ROWS", 1)
+    rows = all_classes("novelty_official", [0.5]) + bottles(1.0)
+    assert list(headline_rows(load(rows, tmp_path, STUDY))["table"]) == ["Table 4"]
 
 
 def test_among_equals_the_first_name_stands(tmp_path):
@@ -128,9 +147,27 @@ def test_verdicts_of_the_main_tables_are_counted(tmp_path):
         for s in SEEDS
     ]
     first, missed, kept, *_ = in_short.in_short(load(rows, tmp_path))
-    assert "6 accuracies in Tables 1 and 2 have a verdict: 3 differ" in first
+    assert "Of the accuracies in Tables 1 and 2, 6 have a verdict: differs 3, close 0" in first
     assert "3 of 6 verdicts are misses: Table 1, cable, image AUROC (-8.8 points)" in missed
     assert "Table 2, wood, PRO" in kept
+
+
+def test_the_largest_miss_comes_first_and_a_wide_interval_is_close(tmp_path):
+    made = [("pill", -7 + s / 10, s) for s in SEEDS] + [("tile", -20 + s / 10, s) for s in SEEDS]
+    made += [("cable", shift, s) for s, shift in zip(SEEDS, (-4, 0, 2), strict=True)]
+    rows = [make_row(category=c, seed=s, metrics=as_printed(c, shift)) for c, shift, s in made]
+    first, missed, *_ = in_short.in_short(load(rows, tmp_path))
+    assert "9 have a verdict: differs 6, close 3, reproduced 0" in first
+    assert "tile" in missed.split(";")[0] and "and 3 more" in missed
+
+
+@pytest.mark.parametrize(
+    ("overlap", "counts"),
+    [(["overlaps", "does not overlap", "overlaps", ""], (2, 3)), ([], (0, 0))],
+)
+def test_readings_that_overlap_are_counted_among_those_that_can(overlap, counts):
+    columns = pd.DataFrame({"overlap": overlap})
+    assert met_by_readings(Found(EMPTY, EMPTY, columns, {})) == counts
 
 
 def test_novelty_detection_is_above_or_below_and_lacks_seeds(tmp_path):
