@@ -20,7 +20,7 @@ from rdrepro.study.found import (
 from rdrepro.study.in_short import in_short, where_it_stands
 from rdrepro.study.printed import COSTS
 from rdrepro.study.tables import title_of
-from rdrepro.study.tiers import NOT_RUN
+from rdrepro.study.tiers import EMBEDDED, NOT_RUN, PRINTED_PROTOCOL, REDUCED, highest
 from rdrepro.study.wording import device
 
 __all__ = ["at_a_glance", "headline_rows", "in_short", "where_it_stands"]
@@ -38,6 +38,15 @@ CLAIMS = {
     ("rkd_medical", "2"): "localises defects on objects",
     ("rkd_medical", "3"): "detects anomalies in medical images, and more with new losses",
     ("rkd_medical", "4"): "the loss L_MKD helps on textures",
+}
+
+
+# The outcome of a table without any result that is near its protocol, by the highest tier.
+WITHOUT_EVIDENCE = {
+    PRINTED_PROTOCOL: "no value of the paper's own method",
+    REDUCED: "no run near the printed protocol",
+    EMBEDDED: "only embedded images ran",
+    NOT_RUN: "not tested",
 }
 
 
@@ -92,7 +101,8 @@ def _glance(found: Found, key: tuple[str, str]) -> dict[str, str]:
     line = {"claim": f"{table_title(*key)}: {CLAIMS[key]}"}
     if not found.evidence[key]:
         blank = dict.fromkeys(("scope", "hardware", "hours"), "-")
-        return line | blank | {"tier": NOT_RUN, "outcome": "not tested"}
+        tier = _tier(found, key)
+        return line | blank | {"tier": tier, "outcome": WITHOUT_EVIDENCE[tier]}
     files = {file for one in found.evidence[key] for file in one.files}
     rows = found.runs[found.runs["file"].isin(files)]
     hardware = sorted({device(name) for name in rows["provenance.device"]})
@@ -103,6 +113,13 @@ def _glance(found: Found, key: tuple[str, str]) -> dict[str, str]:
         "hours": hours_in_words(hours(rows)),
         "outcome": _outcome(found, key),
     }
+
+
+def _tier(found: Found, key: tuple[str, str]) -> str:
+    """The highest tier of a table's cells."""
+    cells = found.cells
+    own = cells[cells["paper"].eq(key[0]) & cells["table"].eq(key[1])] if len(cells) else cells
+    return highest(own["tier"]) if len(own) else NOT_RUN
 
 
 def hours(rows: pd.DataFrame) -> float:

@@ -79,7 +79,9 @@ def test_embedded_rows_and_random_teachers_stand_for_nothing(tmp_path):
     rows = bottles(0.9, dataset="synthetic") + bottles(0.9, weights="random")
     runs = load(rows, tmp_path)
     assert headline_rows(runs).empty
-    assert set(at_a_glance(runs)["outcome"]) == {"not tested"}
+    lines = at_a_glance(runs)
+    assert set(lines["outcome"]) == {"not tested", "only embedded images ran"}
+    assert set(lines["tier"]) == {"not run", "embedded"}
 
 
 def test_a_gain_is_paired_by_seed(tmp_path):
