@@ -1,6 +1,6 @@
 """README's picture: `make picture` (half a minute after `make maps`, else three minutes).
 
-It shows strength and weakness by rule: the embedded categories of highest and of lowest PRO. Of
+It shows strength and weakness by rule: the embedded categories of highest and of lowest AUPRO. Of
 each it shows the first two kinds of defect by name, and of each kind the image of median score.
 """
 
@@ -34,7 +34,7 @@ def main() -> int:
     for line, (which, row, outcome) in zip(axes, parts, strict=True):
         shown = draw_line(line, outcome, scale)
         percent = 100 * row["metrics"]["pixel_aupro"]
-        title = f"{row['config']['category'].replace('_', ' ')}: {which} PRO, {percent:.1f} %"
+        title = f"{row['config']['category'].replace('_', ' ')}: {which} AUPRO, {percent:.1f} %"
         head(line[0], title)
     figures.colour_scale(axes, shown, LETTERS)
     figures.save_png(figure, target())

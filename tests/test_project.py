@@ -99,12 +99,12 @@ def test_results_md_is_made_of_the_rows(committed_runs, monkeypatch):
     assert (ROOT / "RESULTS.md").read_text() == page, "run `make tables`"
 
 
-PAGES = ("README.md", "GUIDE.md", "RESULTS.md")
+PAGES = ("README.md", "GUIDE.md", "CONTRIBUTING.md", "RESULTS.md")
 
 
 def test_the_readme_is_short_and_its_tables_narrow(committed_texts):
     lines = committed_texts["README.md"].splitlines()
-    assert len(lines) <= 160
+    assert len(lines) <= 140
     tables = [line for line in lines if line.startswith("|")]
     assert tables and max(line.count(" | ") + 1 for line in tables) <= 6
     for block in re.findall(r"(?:^    .*\n)+", committed_texts["README.md"], flags=re.M):
@@ -144,6 +144,20 @@ def tiny_demo(tmp_path):
 def test_the_readmes_study_commands_name_tables_of_the_catalogue(committed_texts):
     named = re.findall(r"make study TABLE=(\w+)", committed_texts["README.md"])
     assert set(named) <= set(CATALOGUED) and len(set(named)) == len(set(CATALOGUED.values()))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_make_command_has_a_recipe(name):
+    recipes = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.M)
+    text = (ROOT / name).read_text()
+    named = re.findall(r"(?:`|^    )make ([a-z-]+)", text, flags=re.M)
+    assert named and set(named) <= set(recipes)
+
+
+def test_every_phony_target_has_a_recipe():
+    makefile = (ROOT / "Makefile").read_text()
+    [phony] = re.findall(r"^\.PHONY: (.*)$", makefile, flags=re.M)
+    assert sorted(phony.split()) == sorted(re.findall(r"^([a-z-]+):", makefile, flags=re.M))
 
 
 def test_the_version_is_one():

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from rdrepro.backbones import SHIPPED_LITE0
 from rdrepro.config import RunConfig, protocol_differences
 from rdrepro.meaning import meaningless
 
 if TYPE_CHECKING:
     from rdrepro.runs.run import Run
 
+SHIPPED = "EfficientNet-Lite0 weights that install with the package"
 BANNER = "<p style='background:#fe6;color:#000;padding:.5em'><b>{}</b></p>"
 
 
@@ -23,7 +25,7 @@ def protocol_table(run: "Run") -> pd.DataFrame:
     """
     known = meaningful(run.config)
     rows = [
-        (name, str(plain(ours)), str(plain(paper)))
+        (name, str(_shown(run, name, ours)), str(plain(paper)))
         for name, (ours, paper) in protocol_differences(run.config).items()
         if name in known
     ]
@@ -32,7 +34,8 @@ def protocol_table(run: "Run") -> pd.DataFrame:
 
 def settings_table(run: "Run") -> pd.DataFrame:
     """Every setting that has a meaning for the run, with its value."""
-    rows = [(name, plain(value)) for name, value in meaningful(run.config).items()]
+    known = meaningful(run.config).items()
+    rows = [(name, _shown(run, name, value)) for name, value in known]
     return pd.DataFrame(rows, columns=["setting", "value"]).set_index("setting")
 
 
@@ -73,8 +76,21 @@ def plain(value: Any) -> Any:
     return ",".join(map(str, value)) if isinstance(value, tuple) else value
 
 
+def _shown(run: "Run", name: str, value: Any) -> Any:
+    """A setting of the run as a table shows it. Weights without a published name get their file's.
+
+    The digest stays in result rows. A reader knows the file, and not its digest.
+    """
+    if name != "weights" or not str(value).startswith("sha256:"):
+        return plain(value)
+    if value == SHIPPED_LITE0:
+        return SHIPPED
+    return f"{run.weights.path.name} ({value})" if run.weights.path else value
+
+
 def _table(table: pd.DataFrame) -> str:
-    return table.rename_axis(None).to_html(border=0)
+    with pd.option_context("display.max_colwidth", None):  # no value is cut off
+        return table.rename_axis(None).to_html(border=0)
 
 
 def _warnings(run: "Run") -> list[str]:

@@ -1,6 +1,6 @@
 """Tables 5-7: the variants that notebooks run, and how results change from column to column."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -23,8 +23,8 @@ from rdrepro.study.printed import (
     printed_values,
 )
 from rdrepro.study.selection import by_protocol, clean, newest
-from rdrepro.study.stats import Summary, summary
-from rdrepro.study.tiers import tier_of
+from rdrepro.study.stats import ROUNDING, Summary, summary
+from rdrepro.study.tiers import kind_of, tier_of
 from rdrepro.study.titles import data_title
 from rdrepro.study.wording import network
 from rdrepro.text import one_of
@@ -39,6 +39,7 @@ TABLE_7 = {"M1": "1", "M2": "2", "M3": "3", "M2,3": "2,3", "M1,2,3": "1,2,3"}
 READINGS = ("test", "train", "both")  # of Table 7
 TRAINED = " (trained)"  # follows the printed name where these layers were trained
 LIMITATIONS_SIZE = 128  # pixels; Sec. 4.1, "Limitations"
+SMALLER = f"M1,2,3, {LIMITATIONS_SIZE} px"  # the run at that size
 # The fields in which the columns of a table differ.
 VARIED = {
     "5": ("bottleneck",),
@@ -117,7 +118,7 @@ def limitations_runs(runs: Mapping[str, "Run"]) -> dict[str, "Run"]:
 
         root = whole.data_root.with_name(drawing_name(whole.config.data_seed, LIMITATIONS_SIZE))
         smaller = replace(smaller, data_root=root)
-    return {"smaller": smaller}
+    return {SMALLER: smaller}
 
 
 def variants_table(outcomes: Mapping[str, "Outcome"], table: str) -> pd.DataFrame:
@@ -158,7 +159,7 @@ def limitations_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
     passage = text[(text["section"] == "4.1-limitations") & (text["metric"] == "pixel_auroc")]
     printed = passage.set_index(["method", "image_size"])["value"].to_dict()
     lines = {}
-    for name in (n for n in ("M1,2,3", "M2,3", "M3", "smaller") if n in outcomes):
+    for name in (n for n in ("M1,2,3", "M2,3", "M3", SMALLER) if n in outcomes):
         outcome = outcomes[name]
         config = outcome.run.config
         key = (name if name in TABLE_7 else "Ours", config.image_size)
@@ -217,10 +218,16 @@ def _column(row: Mapping[str, Any], table: str) -> str:
     if table == "5":
         return {value: name for name, value in BOTTLENECKS.items()}[row["bottleneck"]]
     backbone, weights = row["backbone"], row["weights"]
-    named = network(backbone)
+    named = _of_table_6(row) or network(backbone)
     if weights != usual_weights(backbone):
         named += ", random" if weights == RANDOM else f", weights {weights.split(':')[-1][:8]}"
-    return printed_backbone(backbone, weights) or named
+    return named
+
+
+def _of_table_6(row: Mapping[str, Any]) -> str:
+    """Table 6's column for a row's teacher with trained weights of any source; "" for others."""
+    names = {value: name for name, value in BACKBONES.items()}
+    return "" if row["weights"] == RANDOM else names.get(row["backbone"], "")
 
 
 def printed_backbone(backbone: str, weights: str) -> str:
@@ -249,9 +256,12 @@ def _lines(group: pd.DataFrame, table: str, reading: str) -> Iterator[dict]:
     """
     cells = printed_values("rd4ad", table, "method", "metric")
     printed_order = list(dict.fromkeys(method for method, _ in cells))
-    present = set(group["column"])
-    order = [c for c in printed_order if c in present] + sorted(present - set(printed_order))
-    tier = _tier(group, table, printed_order)
+    first = {column: own.iloc[-1] for column, own in group.groupby("column")}
+    column_of = {
+        column: _of_table_6(row) if table == "6" else column for column, row in first.items()
+    }
+    places = {name: place for place, name in enumerate(printed_order)}
+    order = sorted(first, key=lambda c: (places.get(column_of[c], len(places)), c))
     for printed, key in ROW_METRIC.items():
         title = BY_NAME[key].title
         values = 100 * group.pivot(index=PAIR, columns="column", values=key).astype(float)
@@ -260,15 +270,17 @@ def _lines(group: pd.DataFrame, table: str, reading: str) -> Iterator[dict]:
             continue
         values, over = _balanced(values)
         level = {"seeds": "seed", "categories": "category"}[over]
-        shared = {"data": _data(group, values), "tier": tier, "reading": reading}
+        shared = {"data": _data(group, values), "reading": reading}
         shared |= {"metric": title, "over": over}
+        ran = values.index.get_level_values("category")
         for before, column in zip([None, *order], order, strict=False):
             ours = summary(values[column].groupby(level).mean())
             change = (values[column] - values[before]).groupby(level).mean() if before else []
             yield {
                 **shared,
+                "tier": _tier(first[column], table, column_of[column], ran),
                 "column": column,
-                "printed": cells.get((column, printed)),
+                "printed": cells.get((column_of[column], printed)),
                 "n": ours.n,
                 **dict(zip(("ours", "low", "high"), _three(ours), strict=True)),
                 **dict(
@@ -281,13 +293,16 @@ def _lines(group: pd.DataFrame, table: str, reading: str) -> Iterator[dict]:
             }
 
 
-def _tier(group: pd.DataFrame, table: str, printed_columns: Sequence[str]) -> str:
-    """The tier of a comparison of columns. A column that is not printed makes it "reduced"."""
-    cell = paper_cells("rd4ad", table)[0]
-    others = group[~group["column"].isin(printed_columns)]
-    if others.empty:
-        return tier_of(group.iloc[-1], cell, VARIED[table])
-    return tier_of(others.iloc[-1], cell)
+def _tier(row: pd.Series, table: str, column: str, categories: Collection[str]) -> str:
+    """The tier of a column. One that is not printed is compared with the first that is.
+
+    row: one of the column's. column: as printed. categories: those that its values average over.
+    """
+    cells = paper_cells("rd4ad", table)
+    cell = next((cell for cell in cells if cell.method == column), None)
+    # Of Table 6 only the teacher itself may differ, and `cell` has it.
+    ignored = VARIED[table] if cell and table != "6" else ()
+    return tier_of(row, cell or cells[0], ignored, categories)
 
 
 def _three(s: Summary) -> tuple[float, float, float]:
@@ -344,7 +359,8 @@ def shape_tables(lines: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     for _, part in lines.groupby(PROTOCOL, sort=False) if len(lines) else ():
         first = part.iloc[0]
         over = f"mean over {first['n']} {first['over']}" if first["n"] > 1 else "one run"
-        parts = [first["data"], first["reading"], over, f"tier: {first['tier'].partition(' (')[0]}"]
+        tiers = list(dict.fromkeys(map(kind_of, part["tier"])))
+        parts = [first["data"], first["reading"], over, f"tier: {' and '.join(tiers)}"]
         columns = {}
         for metric, group in part.groupby("metric", sort=False):
             group = group.set_index("column")
@@ -381,7 +397,7 @@ def orders_of(lines: pd.DataFrame) -> pd.DataFrame:
     keys = [*PROTOCOL, "metric"]
     for named, group in lines.groupby(keys, sort=False) if len(lines) else ():
         known = group[group["printed"].notna()]
-        if len(known) < 2:
+        if known["printed"].nunique() < 2:
             continue
         direction = np.sign(known["printed"].diff())[1:]
         low, high = (known[c][1:] for c in ("change_low", "change_high"))
@@ -391,12 +407,17 @@ def orders_of(lines: pd.DataFrame) -> pd.DataFrame:
             AGAINST: int(((direction > 0) & down | (direction < 0) & up).sum()),
         }
         sure[UNRESOLVED] = len(direction) - sum(sure.values())
-        ours = " < ".join(known.sort_values("ours", kind="stable")["column"])
-        found.append(
-            dict(zip(keys, named, strict=True)) | {"our order": ours, "order": _order(known)} | sure
-        )
+        own = {"our order": _rising(known), "order": _order(known)}
+        found.append(dict(zip(keys, named, strict=True)) | own | sure)
     result = pd.DataFrame(found)
     return result.loc[:, (result != "").any()] if len(result) else result
+
+
+def _rising(known: pd.DataFrame) -> str:
+    """The columns by our values from the lowest, joined by "<", and by "=" where they are equal."""
+    rising = known.sort_values("ours", kind="stable")
+    signs = ["", *np.where(rising["ours"].diff()[1:] > ROUNDING, " < ", " = ")]
+    return "".join(sign + column for sign, column in zip(signs, rising["column"], strict=True))
 
 
 def steps_in_words(order: pd.DataFrame) -> list[str]:

@@ -5,7 +5,8 @@ from pathlib import Path
 from rdrepro.files import one_at_a_time, replacing
 
 # By the name under which a figure is saved, in the order of the report. A caption's first sentence
-# is also the figure's alternative text. Figures are numbered by their place here.
+# is also the figure's alternative text. Figures are numbered by their place here, without those of
+# KEPT_HERE.
 FIGURES = {
     "maps": (
         "Anomaly maps of the embedded categories, one image for each kind of defect. "
@@ -19,14 +20,20 @@ FIGURES = {
         "anomaly map (no unit; brighter is more anomalous). It mirrors Figs. 1, 6 and 7 of the "
         "paper."
     ),
+    "regions": (
+        "PRO curves of runs that have kept their maps, and the share found of each defect region. "
+        "The left curves end at a false positive rate of 0.3, the limit of the AUPRO. On the "
+        "right, each dot is a region, its size is in pixels, and 5 % of the normal pixels are "
+        "above the threshold. Small regions are the hardest."
+    ),
     "paper_against_ours": (
-        "Our value of each metric beside the printed value, in percent. Bars are 95 % intervals "
-        "where a cell has one, cut at 100. The text on the right is the verdict, or the tier where "
-        "a run does not follow the printed protocol."
+        "Our value of each metric and the printed value, in percent. Bars are 95 % intervals "
+        "where a cell has one, cut at 100. A hollow diamond is the printed value. The title says "
+        "the verdict, or the tier, where all cells share it; otherwise it stands on the right."
     ),
     "deltas": (
         "Our value minus the printed value, in points. Blue is higher than printed and red is "
-        "lower. Grey cells have no run or no printed value."
+        "lower."
     ),
     "scores_embedded": (
         "Image scores of normal and anomalous test images, by embedded category. Scores are scaled "
@@ -36,13 +43,8 @@ FIGURES = {
     "small_backbones": (
         "Training loss, ROC curves and image scores of runs on MVTec AD with smaller backbones. "
         "The loss is a mean over images and has no unit. The closer a ROC curve is to the upper "
-        "left corner, the better the image AUROC."
-    ),
-    "regions": (
-        "PRO curves of runs that have kept their maps, and the share found of each defect region. "
-        "The left curves end at a false positive rate of 0.3, the limit of the PRO. On the right, "
-        "each dot is a region, its size is in pixels, and 5 % of the normal pixels are above the "
-        "threshold. Small regions are the hardest."
+        "left corner, the better the image AUROC. Where two ROC curves coincide, the lower one is "
+        "drawn wider."
     ),
     "novelty_classes": (
         "Image AUROC (%) of each class, where that class is the normal one. Each dot is a run, "
@@ -53,7 +55,7 @@ FIGURES = {
     "novelty_curves": (
         "Training loss and image AUROC (%) of the test set during long training on one class. The "
         "loss is a mean over images and has no unit. The legend says what the last test adds to "
-        "the first. No test selected an epoch."
+        "the first. No test selected an epoch. Each panel has a scale of its own."
     ),
     "medical_columns": (
         "Image AUROC (%) of the extension's Table 3: printed values and ours, by data set. A "
@@ -69,10 +71,13 @@ FIGURES = {
     ),
     "rotation": (
         "Image AUROC, pixel AUROC and AUPRO (%) against the angle of the test images, in degrees "
-        "counter-clockwise. At 0 degrees the images are as in training. A flat line means that the "
-        "detector does not depend on the orientation."
+        "counter-clockwise. There is a panel for each data set. At 0 degrees the images are as in "
+        "training. A flat line means that the detector does not depend on the orientation."
     ),
 }
+# Figures of stored maps, which only some machines have. They have no number, so that the numbers of
+# the others are the same everywhere and have no gap.
+KEPT_HERE = ("overlays", "regions")
 LIST = "captions.md"
 
 
@@ -87,9 +92,13 @@ def key_of(name: str) -> str:
     raise KeyError(f"figure {name!r} has no caption; add one to rdrepro/study/captions.py")
 
 
-def number_of(name: str) -> int:
-    """The number of a figure, from 1: its place among the report's figures."""
-    return list(FIGURES).index(key_of(name)) + 1
+def label_of(name: str) -> str:
+    """What a caption begins with: "Figure" and a number, from 1, where the figure has one."""
+    key = key_of(name)
+    numbered = [other for other in FIGURES if other not in KEPT_HERE]
+    if key in KEPT_HERE:
+        return "Figure of maps that are kept here"
+    return f"Figure {numbered.index(key) + 1}"
 
 
 def caption_of(name: str) -> str:
@@ -126,9 +135,10 @@ def captions_text(folder: Path) -> str:
     names = [p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.png")]
     known = [name for name in names if any(_belongs(name, key) for key in FIGURES)]
     lines = ["# Captions of the figures in this folder", ""]
-    for name in sorted(known, key=lambda name: (number_of(name), name)):
+    places = list(FIGURES)
+    for name in sorted(known, key=lambda name: (places.index(key_of(name)), name)):
         text = f"{category_of(name.partition('/')[2])}. " if "/" in name else ""
-        lines += [f"**Figure {number_of(name)}** (`{name}`): {text}{caption_of(name)}", ""]
+        lines += [f"**{label_of(name)}** (`{name}`): {text}{caption_of(name)}", ""]
     return "\n".join(lines)
 
 

@@ -29,7 +29,7 @@ PLACES = {
     "medical_steps": "steps of the extension's Table 3",
     "medical_stopping": "figure of early stopping",
     "rotation": "rotated test images",
-    "region overlap figure": "figure of region overlap",
+    "region overlap figure": "figure of anomaly maps",
     "plot_scores": "figure of image scores",
     "-": "",
 }

@@ -164,7 +164,9 @@ def _order(group: pd.DataFrame) -> str:
 
 
 def left_out(runs: pd.DataFrame | None = None, cells: Iterable[Cell] | None = None) -> pd.DataFrame:
-    """The rows that follow the protocol of a cell but do not count: row, study and reason.
+    """The rows that follow the protocol of a cell but do not count for it: row, study and reason.
+
+    Tables of reduced runs and of single classes may show them.
 
     cells: by default all printed cells. By default, dirty rows that fit no cell are listed too, and
     so are files that are not rows.
@@ -266,6 +268,7 @@ def _beside(group: pd.DataFrame) -> list[dict[str, Any]]:
         values = 100 * runs[name].dropna().astype(float)
         if len(values):
             s, value = summary(values), printed.get(metric, np.nan)
-            found = {"metric": metric, "printed": value, **s._asdict(), "delta": s.mean - value}
+            shown = name if metric in quoted else metric  # the exact metric has a name of its own
+            found = {"metric": shown, "printed": value, **s._asdict(), "delta": s.mean - value}
             lines.append(named | found)
     return lines

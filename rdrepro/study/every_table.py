@@ -25,8 +25,10 @@ from rdrepro.study import (
 )
 from rdrepro.study.glossary import TABLES
 from rdrepro.study.report import medical, register, results
+from rdrepro.study.report import novelty as report_novelty
 
 Maker = Callable[[pd.DataFrame, Path], pd.DataFrame]
+PAPERS = {"rd4ad": "the paper", "rkd_medical": "the extension"}
 
 
 def all_tables(runs: pd.DataFrame, runs_dir: Path) -> dict[str, pd.DataFrame]:
@@ -64,6 +66,10 @@ def _effects(runs: pd.DataFrame) -> pd.DataFrame:
     return deviations.effects_table(deviations.measured_effects(runs))
 
 
+def _claims(runs: pd.DataFrame) -> pd.DataFrame:
+    return claims.claims_table(runs).replace({"paper": PAPERS})
+
+
 MAKERS: dict[str, Maker] = {
     **{
         tables.table_name(paper, number): _of_runs(partial(tables.printed_table, paper, number))
@@ -81,25 +87,27 @@ MAKERS: dict[str, Maker] = {
     "misses": _of_runs(results.misses),
     "medical_misses": _of_runs(medical.medical_misses),
     "embedded": _of_runs(_embedded),
-    "small_backbones": _of_runs(partial(tables.beside_table, study="small-backbones")),
-    "others": _of_runs(tables.beside_table),
+    "small_backbones": _of_runs(tables.smaller_teachers),
+    "others": _of_runs(tables.other_runs),
     "left_out": _of_runs(compare.left_out),
     "complexity": _of_runs(complexity.complexity_table),
     "memory": _fixed(complexity.printed_memory),
-    "novelty": novelty.averages_table,
-    "novelty_classes": _of_runs(novelty.predictions_table),
+    "novelty": lambda runs, runs_dir: report_novelty.readable(novelty.averages(runs, runs_dir)),
+    "novelty_classes": _of_runs(partial(novelty.predictions_table, digits=1)),
     "novelty_grid": _of_runs(novelty_choice.grid_table),
     "medical_columns": _of_runs(
-        lambda runs: medical_tables.readable_columns(medical_tables.columns_table(runs))
+        lambda runs: medical.full_columns(medical_tables.columns_table(runs))
     ),
     "medical_again": _of_runs(medical_tables.again_table),
     "medical_steps": _of_runs(medical_tables.steps_table),
-    "medical_habits": _of_runs(medical_tables.habits_table),
+    "medical_habits": _of_runs(
+        lambda runs: medical.readable_habits(medical_tables.habits_table(runs))
+    ),
     "medical_long": _of_runs(medical_tables.long_table),
     "medical_earlier": _of_runs(medical_tables.earlier_split_table),
     "rotation": _of_runs(rotation.rotation_table),
     "rotation_effects": _rotation_effects,
-    "coverage": _fixed(register.coverage_table),
+    "coverage": _fixed(lambda: register.readable_coverage(register.coverage_table())),
     "effects": _of_runs(_effects),
-    "claims": _of_runs(claims.claims_table),
+    "claims": _of_runs(_claims),
 }

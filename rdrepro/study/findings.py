@@ -9,8 +9,9 @@ import pandas as pd
 from rdrepro.study.compare import cost_rows, repetitions
 from rdrepro.study.formats import interval
 from rdrepro.study.matching import COST_CONDITIONS
-from rdrepro.study.printed import COSTS, Cell
+from rdrepro.study.printed import COSTS, Cell, protocol_defaults
 from rdrepro.study.relations import Comparison, Printed
+from rdrepro.study.selection import alike, clean
 from rdrepro.study.stats import FEWEST_SEEDS, ROUNDING, Summary, summary
 from rdrepro.study.tables import title_of
 
@@ -32,13 +33,30 @@ def findings(comparisons: Iterable[Comparison], runs: pd.DataFrame) -> dict[Comp
 
     An accuracy needs three seeds, and two accuracies are paired by seed. Their 95 % t-interval must
     lie on one side of the other value. A cost needs one run. Two costs must be of equal conditions,
-    and their quartiles over images (for memory, the sizes) must not overlap.
+    and their quartiles over images (for memory, the sizes) must not overlap. Each range spans all
+    clean measurements of the same settings and conditions, also those with a newer repeat.
     """
     comparisons = list(dict.fromkeys(comparisons))
     cells = {c for x in comparisons for c in (x.ours, x.other) if isinstance(c, Cell)}
     values = repetitions(cells, runs)
-    costs = cost_rows([c for c in cells if c.metric in COSTS], runs)
+    costs = _measurements([c for c in cells if c.metric in COSTS], runs)
     return {comparison: _finding(comparison, values, costs) for comparison in comparisons}
+
+
+def _measurements(cells: Iterable[Cell], runs: pd.DataFrame) -> dict[Cell, list[pd.DataFrame]]:
+    """The rows of `cost_rows`, with the older measurements that they supersede, oldest first."""
+    found = cost_rows(cells, runs)
+    if not any(found.values()):
+        return found
+    rows = clean(runs)
+    settings = alike(rows, [*protocol_defaults(), *COST_CONDITIONS])
+    return {
+        cell: [
+            rows[settings.isin(settings[group.index]) & rows[cell.row_metric].notna()]
+            for group in groups
+        ]
+        for cell, groups in found.items()
+    }
 
 
 def _finding(
@@ -93,14 +111,15 @@ def _of_costs(c: Comparison, ours: Sequence[pd.DataFrame], other: Sequence) -> F
     pairs = [(a, b) for a in ours for b in other if _conditions(a) == _conditions(b)]
     equal = bool(pairs)
     rows = pairs[0] if equal else (ours[0], other[0])
-    ranges = [
-        np.array(x[cell.row_metric].to_list(), float)
+    measured = [
+        list(x[cell.row_metric].map(np.atleast_1d))
         for cell, x in zip((c.ours, c.other), rows, strict=True)
     ]
+    ranges = [np.concatenate(values) for values in measured]
     low, high = ranges[1].min() - ranges[0].max(), ranges[1].max() - ranges[0].min()
     state = state_of(c.sign, low, high) if equal else OPEN
     unit = "s" if c.ours.metric == "seconds_per_image" else "MiB"
-    a, b = (_cost(name, x) for name, x in zip(_names(c), ranges, strict=True))
+    a, b = (_cost(name, x) for name, x in zip(_names(c), measured, strict=True))
     return Finding(state, f"{a}, {b} {unit}{'' if equal else ' under unequal conditions'}")
 
 
@@ -108,11 +127,15 @@ def _conditions(rows: pd.DataFrame) -> tuple:
     return tuple(map(str, rows[CONDITIONS].iloc[0]))
 
 
-def _cost(name: str, values: np.ndarray) -> str:
-    """A cost as text: its median, with the lowest and highest value if they differ."""
+def _cost(name: str, measured: Sequence[np.ndarray]) -> str:
+    """A cost as text: the median of each measurement, with its quartiles if it has any."""
+    return f"{name} {' and '.join(dict.fromkeys(map(_measurement, measured)))}"
+
+
+def _measurement(values: np.ndarray) -> str:
     low, high = values.min(), values.max()
     spread = f" [{low:.3g}, {high:.3g}]" if low < high else ""
-    return f"{name} {np.median(values):.{3 if high < 100 else 4}g}{spread}"
+    return f"{np.median(values):.{3 if high < 100 else 4}g}{spread}"
 
 
 def _shown(name: str, s: Summary) -> str:

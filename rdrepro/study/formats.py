@@ -1,19 +1,26 @@
 """Tables as text: rounding, intervals, Markdown, LaTeX and CSV."""
 
-import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from rdrepro import paths
+from rdrepro.files import replacing
 from rdrepro.study.glossary import TABLES
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-DECIMALS = {"table3": 2, "complexity": 3, "coverage": 3}  # other tables have one
+DECIMALS = {"table3": 2, "novelty_grid": 2}  # other tables have one
+# Columns that have other decimals than their table.
+OWN_DECIMALS = {"complexity": dict.fromkeys(("seconds", "teacher", "student", "search", "map"), 3)}
+ENDINGS = ("csv", "md", "tex")  # of a table's files
 NBSP = "\u00a0"
+# One or two printed numbers. The papers have two signs for what they do not print.
+PRINTED = re.compile(r"(?:[\d.]+|[-\u2013_])(?:/(?:[\d.]+|[-\u2013_]))?")
+DASHES = str.maketrans("\u2013_", "--")
 UNBROKEN = re.compile(r"(?<=[\d.],) (?=[-+]?[\d.]+\])")  # the space inside an interval
 OUR_RUNS = re.compile(r"^ours(?:: Ours(?=,|$)|(:))")  # how a block of our columns begins
 READABLE = {"n_seeds": "seeds", "interval": "95 % interval"}
@@ -48,27 +55,40 @@ def save_table(
 
     folder: by default results/tables. caption: by default that of `glossary.TABLES`, if there is
     one. The CSV holds every column. The other two leave out the blocks of columns for which
-    nothing was run. The LaTeX is a float for a paper, with booktabs, caption and label.
+    nothing was run, and show a dash where a value is missing. The LaTeX is a float for a paper,
+    with booktabs, caption and label.
     """
     folder = folder or paths.results_dir() / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     caption = TABLES.get(name, name) if caption is None else caption
     index = not isinstance(table.index, pd.RangeIndex)
-    digits = DECIMALS.get(name, 1)
-    shown = rounded(for_readers(table), digits)
+    digits, own = DECIMALS.get(name, 1), OWN_DECIMALS.get(name)
+    shown = dashed(rounded(for_readers(table), digits, own))
     flat = flattened(shown)
-    texts = {
-        "csv": _changed(flattened(rounded(table, max(digits, 2))), csv_text).to_csv(index=index),
-        "md": f"{markdown_text(caption)}\n\n{markdown(flat.reset_index() if index else flat)}\n",
-        "tex": latex_float(shown, index, name, caption),
-    }
-    return [_write(folder / f"{name}.{ending}", text) for ending, text in texts.items()]
+    exact = flattened(rounded(table, max(digits, 2), own))
+    texts = (
+        _changed(exact, csv_text).to_csv(index=index),
+        f"{markdown_text(caption)}\n\n{markdown(flat.reset_index() if index else flat)}\n",
+        latex_float(shown, index, name, caption),
+    )
+    named = zip(ENDINGS, texts, strict=True)
+    return [_write(folder / f"{name}.{ending}", text) for ending, text in named]
+
+
+def save_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    """Save tables by name. The files of an empty table are removed."""
+    for name, table in tables.items():
+        if len(table):
+            save_table(table, name, folder)
+        else:
+            for ending in ENDINGS:
+                (folder / f"{name}.{ending}").unlink(missing_ok=True)
 
 
 def _write(file: Path, text: str) -> Path:
-    aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    aside.write_text(text, encoding="utf-8")
-    return aside.replace(file)
+    with replacing(file) as aside:
+        aside.write_text(text, encoding="utf-8")
+    return file
 
 
 def for_readers(table: pd.DataFrame) -> pd.DataFrame:
@@ -90,16 +110,35 @@ def for_readers(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns, index=table.index)
 
 
-def rounded(table: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
-    """A table with floats as text with `digits` decimals, and missing values as empty text."""
+def rounded(
+    table: pd.DataFrame, digits: int = 2, own: Mapping[str, int] | None = None
+) -> pd.DataFrame:
+    """A table with floats as text with `digits` decimals, and missing values as empty text.
 
-    def text(value: object) -> str:
-        if pd.isna(value):
-            return ""
-        # Adding 0 turns -0 into 0.
-        return f"{round(value, digits) + 0:.{digits}f}" if isinstance(value, float) else str(value)
+    own: the decimals of columns that differ in them.
+    """
+    texts = table.map(_rounded, digits=digits)
+    for name, places in (own or {}).items():
+        if name in table:
+            texts[name] = table[name].map(partial(_rounded, digits=places))
+    return texts
 
-    return table.map(text)
+
+def _rounded(value: object, digits: int) -> str:
+    if pd.isna(value):
+        return ""
+    # Adding 0 turns -0 into 0.
+    return f"{round(value, digits) + 0:.{digits}f}" if isinstance(value, float) else str(value)
+
+
+def dashed(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of text with the same dash for every value that is missing or was not printed."""
+    return table.map(_dashed)
+
+
+def _dashed(text: str) -> str:
+    shown = text.translate(DASHES) if PRINTED.fullmatch(text) else text
+    return "-" if shown in ("", "-/-") else shown
 
 
 def flattened(table: pd.DataFrame) -> pd.DataFrame:

@@ -12,8 +12,10 @@ TABLES = {
     "table1": "Table 1. Image AUROC on MVTec AD, in percent, by category and resolution.",
     "table2": "Table 2. Pixel AUROC and PRO on MVTec AD, in percent. PRO is the authors' formula.",
     "table3": (
-        "Table 3. Seconds per image, memory and average results. The paper prints MB; we measure "
-        "MiB. Average results are in percent."
+        "Table 3. Seconds per image, memory, and average results in percent. The paper prints "
+        "memory in MB. Ours is in MiB: the size of a memory bank or, for Ours, of the checkpoint. "
+        "The checkpoint holds a layer that is never used, and not the teacher. Its size agrees "
+        "with the printed value only if the paper's MB are MiB. It is not the memory in use."
     ),
     "table4": (
         "Table 4. One-class novelty detection: image AUROC in percent, averaged over the classes."
@@ -44,20 +46,27 @@ TABLES = {
     "tiers": "The same cells, by tier.",
     "misses": "Printed cells whose verdict is a miss, the largest difference first.",
     "medical_misses": (
-        "Readings of the extension's Table 3 whose intervals both miss the printed interval."
+        "Results for the extension's Table 3 where neither of our intervals (over images, over "
+        "folds) overlaps the one we calculated for the printed value."
     ),
     "embedded": (
-        "The fifteen embedded categories, in percent: one run each. The images are drawn, so no "
-        "table of the paper is comparable."
+        "The fifteen embedded categories, in percent: one run with one seed each. The images are "
+        "drawn, so no table of the paper is comparable."
     ),
     "small_backbones": (
-        "MVTec AD with smaller teachers (study small-backbones), in percent. The printed values "
-        "are those of WideResNet-50-2."
+        "MVTec AD with smaller teachers (studies small-backbones and gpu-first), in percent. The "
+        "printed values are those of WideResNet-50-2."
     ),
-    "others": "Runs whose protocol no printed cell has, in percent.",
-    "left_out": "Rows that no table counts, and why.",
+    "others": (
+        "Other runs on MVTec AD next to the printed value of the same category, in percent."
+    ),
+    "left_out": (
+        "Rows left out of the comparison with printed values, and why. Tables of reduced runs and "
+        "of single classes may show them."
+    ),
     "complexity": (
-        "What it costs to test one image at batch size 1: seconds as medians, memory in MiB."
+        "What it costs to test one image at batch size 1: seconds as medians, memory in MiB. "
+        "Repeated measurements of the same settings are numbered."
     ),
     "memory": (
         "The memory banks of SPADE and PaDiM, calculated for WideResNet-50-2 in float32, and the "
@@ -69,7 +78,10 @@ TABLES = {
     "table5_order": "The order of Table 5's columns in our runs.",
     "table6_order": "The order of Table 6's columns in our runs.",
     "table7_order": "The order of Table 7's columns in our runs.",
-    "novelty": "Novelty detection: image AUROC averaged over the classes, in percent.",
+    "novelty": (
+        "Novelty detection: image AUROC averaged over the classes, in percent. The interval over "
+        "images belongs to the newest seed alone, so it need not contain the mean over seeds."
+    ),
     "novelty_classes": (
         "Novelty detection by normal class with the preset novelty_official, in percent, and "
         "where one more seed would lie (95 % prediction interval)."
@@ -77,11 +89,13 @@ TABLES = {
     "novelty_grid": (
         "What each switch changes in novelty detection, in points of image AUROC. One class of "
         f"each data set is used: {CHOICE_TRAIN} of its training images train. {CHOICE_TEST} "
-        f"others of it and {CHOICE_TEST} of the other classes validate."
+        f"others of it and {CHOICE_TEST} of the other classes validate. The first line is "
+        "novelty_official itself, in percent."
     ),
     "medical_columns": (
         "The columns of the extension's Table 3 and our runs of each reading, image AUROC in "
-        "percent."
+        "percent. The extension prints no intervals; we calculated them from its numbers of "
+        "images."
     ),
     "medical_again": (
         "Another seed and other folds, and where they were predicted to lie, in percent."
@@ -117,17 +131,21 @@ GLOSSARY = {
         "and get a verdict."
     ),
     "reduced": (
-        "Real data, but some settings differ from the paper's. The table names those settings."
+        "Real data, but fewer of them, or with other settings than the paper's. The table names "
+        "what differs."
     ),
     "embedded": (
-        "Images that are drawn by this package. They show that the method works, and no printed "
-        "value is comparable."
+        "Images that are drawn by this package. They show that it runs and finds drawn defects. No "
+        "printed value is comparable."
     ),
     "tier": (
         "How near the runs come to the paper's protocol: printed protocol, reduced, embedded, or "
         "not run."
     ),
-    "differs in": "The settings in which a run differs from the paper's protocol.",
+    "differs in": (
+        "The settings in which a run differs from the paper's protocol, besides those in columns "
+        "of their own."
+    ),
     # verdicts
     "verdict": "The outcome of the comparison of our runs with one printed value.",
     "reproduced": (
@@ -141,10 +159,10 @@ GLOSSARY = {
     "not run": "No run of ours followed the protocol of this cell.",
     "not printed": 'The paper prints a dash ("-") here.',
     "overlaps": (
-        "Our interval and the printed value's interval share at least one value. These intervals "
-        "are wide, so overlap is weak evidence."
+        "One of our intervals and the printed value's interval share at least one value. These "
+        "intervals are wide, so overlap is weak evidence."
     ),
-    "does not overlap": "Our interval and the printed value's interval share no value.",
+    "does not overlap": "None of our intervals shares a value with the printed value's interval.",
     "margin": "The largest difference, in points, that still counts as reproduced.",
     "order": "Whether our runs put the columns in the order in which the paper puts them.",
     "tied": "Our intervals cannot tell which of the columns is better.",
@@ -152,6 +170,10 @@ GLOSSARY = {
     "not resolved": "The interval of a difference contains 0, so its sign is not known.",
     "larger than noise": "The printed step is larger than chance alone would explain.",
     "not shown": "The printed step could be chance. It may still be real.",
+    "size of the checkpoint": (
+        "The weights in the official checkpoint, in MiB (2^20 bytes). They include a layer that is "
+        "never used, and exclude the teacher."
+    ),
     # numbers
     "seeds": "The number of independent repetitions.",
     "sd": "The standard deviation over seeds.",

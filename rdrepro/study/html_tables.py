@@ -7,17 +7,20 @@ from html import escape
 import pandas as pd
 from IPython.display import HTML
 
-from rdrepro.study.formats import rounded
+from rdrepro.study.formats import dashed, rounded
 
 FOLDED = 10  # lines; where asked for, a longer table is hidden until a click
 MIDDLE, LONG = 15, 40  # characters; columns with longer text get room for a readable line
 CSS = (
     "<style>.rd{overflow-x:auto;margin:1em 0}.rd table{font-size:12px;border-collapse:collapse}"
     ".rd td,.rd th{padding:3px 8px;border-bottom:1px solid #8886}"
-    ".rd td,.rd th{text-align:left;vertical-align:top}"
+    ".rd td,.rd th{vertical-align:top}"
+    ".rd.rd td,.rd.rd th{text-align:left}"  # the class twice: JupyterLab's own rule is as strong
     ".rd td.mid{min-width:9em}.rd td.long{min-width:16em}"
-    ".rd td.num,.rd th.num{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}"
-    ".rd th.group{text-align:center;border-left:1px solid #8886}"
+    ".rd.rd td.num,.rd.rd th.num{text-align:right}"
+    ".rd td.num,.rd th.num{white-space:nowrap;font-variant-numeric:tabular-nums}"
+    ".rd.rd th.group{text-align:center}"
+    ".rd th.group{border-left:1px solid #8886}"
     ".rd caption{text-align:left;font-size:13px;padding:4px 0;caption-side:top}</style>"
 )
 # A number, or two with a slash between them, then a unit and an interval; or an interval alone.
@@ -36,40 +39,49 @@ def html_table(
     digits: int = 1,
     empty: str = "No rows.",
     fold: bool | str = False,
+    title: str = "",
 ) -> HTML:
     """A table with a caption as HTML; for an empty table, the caption and the sentence `empty`.
 
-    Columns of numbers and intervals are aligned to the right, and all others to the left.
+    Columns of numbers and intervals are aligned to the right, and all others to the left. A dash
+    stands where a value is missing. All texts may come from rows: none of them is markup.
 
+    title: stands in bold before the caption.
     prose: the cells are sentences, so that code in backticks and *emphasis* are shown as such.
     digits: decimals of numbers. fold: hide a table of more than FOLDED lines until a click; a text
     hides any table behind that one line.
     """
     if table.empty:
-        return HTML(f"<p>{unbroken(_code(_said(caption, empty)))}</p>")
-    head, body = _parts(rounded(table, digits), prose)
-    caption = unbroken(_code(caption))
-    line = fold if isinstance(fold, str) else _said(caption, f"{len(table)} lines")
+        return HTML(f"<p>{_titled(title, _said(caption, empty))}</p>")
+    head, body = _parts(dashed(rounded(table, digits)), prose)
     hidden = isinstance(fold, str) or (fold and len(table) > FOLDED)
-    above = "" if hidden and fold is True else f"<caption>{caption}</caption>"
+    above = "" if hidden and fold is True else f"<caption>{_titled(title, caption)}</caption>"
     # The class keeps JupyterLab from reading "$...$" in a cell as a formula.
     html = (
         f'<div class="rd tex2jax_ignore"><table>{above}'
         f"<thead>{head}</thead><tbody>{body}</tbody></table></div>"
     )
     if hidden:
-        html = f"<details><summary>{unbroken(_code(line))}</summary>{html}</details>"
+        counted = _titled(title, _said(caption, f"{len(table)} lines"))
+        line = _text(fold) if isinstance(fold, str) else counted
+        html = f"<details><summary>{line}</summary>{html}</details>"
     return HTML(CSS + html)
 
 
 def _said(caption: str, what: str) -> str:
-    return f"{caption.rstrip('.')}: {what}"
+    return f"{caption.rstrip('.')}: {what}" if caption else what
+
+
+def _titled(title: str, caption: str) -> str:
+    """A caption as HTML, after its title in bold."""
+    parts = [f"<b>{_text(title)}</b>"] if title else []
+    return ": ".join([*parts, _text(caption)] if caption else parts)
 
 
 def sort_key(text: str) -> float | None:
-    """The number by which a cell of a numeric column is sorted; None where it holds none."""
-    found = _FIRST.search(text.replace("\u2212", "-"))
-    return float(found[0].replace(",", "")) if found else None
+    """The number by which a cell is sorted; None if it is not a number or an interval."""
+    found = _FIRST.search(text) if _NUMBER.fullmatch(text) else None
+    return float(found[0].replace(",", "").replace("\u2212", "-")) if found else None
 
 
 def is_numeric(texts: Sequence[str]) -> bool:
@@ -107,7 +119,7 @@ def _width(texts: Sequence[str]) -> str:
 def _cells(line: list[str], kinds: list[str], prose: bool) -> str:
     cells = []
     for text, kind in zip(line, kinds, strict=True):
-        key = sort_key(text) if kind == "num" else None
+        key = sort_key(text)  # also in a column that holds a word, which sorts after numbers
         named = f' class="{kind}"' if kind else ""
         sort = f' data-sort="{key:.12g}"' if key is not None else ""
         cells.append(f"<td{named}{sort}>{_text(text, prose)}</td>")
@@ -135,8 +147,8 @@ def _head(columns: pd.Index, names: list[str], kinds: list[str]) -> str:
     return f"<tr>{above}</tr><tr>{own}</tr>"
 
 
-def _text(text: str, prose: bool) -> str:
-    """A cell's text as HTML, in which nothing of the row is markup."""
+def _text(text: str, prose: bool = False) -> str:
+    """Text as HTML in which only code in backticks and, in prose, emphasis is markup."""
     html = _code(unbroken(escape(text)))
     return re.sub(r"(?<![\w*])\*(\w[^*<>]*)\*(?![\w*])", r"<em>\1</em>", html) if prose else html
 

@@ -1,22 +1,40 @@
 """Figures of the anomaly maps of committed rows: `make maps` repeats the runs and draws them."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image, UnidentifiedImageError
+
 from rdrepro import paths
 from rdrepro.progress import progress, say
-from rdrepro.runs.rows import read_row
+from rdrepro.runs.rows import read_row, result_of
 from rdrepro.study import figures
 from rdrepro.study.rerun import judge, repeat
 
 STUDY = "embedded"
 SECONDS = 60  # of one run of the study, on an idle core
+RESULT = "result-sha256"  # the keyword of a text in a figure, which says whose result it shows
 
 
 def row_files(study: str = STUDY) -> list[Path]:
     """The files of a study's committed rows, by name."""
     return sorted((paths.results_dir() / "runs" / study).glob("*.json"))
+
+
+def files_named(names: Sequence[str]) -> list[Path]:
+    """The files of rows whose name begins with one of `names`; all files if there are none.
+
+    Raises ValueError for a name with which no file begins.
+    """
+    files = row_files()
+    for name in names:
+        if not any(file.name.startswith(name) for file in files):
+            there = ", ".join(file.stem for file in files)
+            raise ValueError(f"no row's name begins with {name!r}; the rows are {there}")
+    return [file for file in files if file.name.startswith(tuple(names) or "")]
 
 
 def maps_dir() -> Path:
@@ -29,19 +47,37 @@ def figure_file(row_file: Path) -> Path:
     return maps_dir() / f"{row_file.stem}.png"
 
 
+def is_drawn(row_file: Path) -> bool:
+    """Whether the figure of a row exists and shows the result that the row has now."""
+    try:
+        with Image.open(figure_file(row_file)) as picture:
+            return picture.info.get(RESULT) == _result_hash(read_row(row_file))
+    except (FileNotFoundError, UnidentifiedImageError):
+        return False
+
+
+def _result_hash(row: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(result_of(row), sort_keys=True).encode()).hexdigest()
+
+
 def draw_rows(files: Sequence[Path], again: bool = False) -> dict[str, str]:
     """Repeat the runs of rows and draw their maps; return why some were not drawn, by file name.
 
-    again: whether figures that exist are drawn anew. A student that was trained here before is
+    A figure of an earlier result of its row is drawn anew, or removed if that fails.
+    again: whether all other figures are drawn anew too. A student that was trained here before is
     loaded, so that drawing anew takes seconds.
     """
-    wanted = [file for file in files if again or not figure_file(file).is_file()]
+    wanted = [file for file in files if again or not is_drawn(file)]
+    if not wanted:
+        return {}
     lacking = {}
     for file in progress(wanted, "maps", expected_seconds=SECONDS * len(wanted)):
         try:
             say(f"{file.name}: {draw_row(file)}")
         except (ValueError, OSError) as error:
             lacking[file.name] = str(error)
+            if not is_drawn(file):
+                figure_file(file).unlink(missing_ok=True)
     return lacking
 
 
@@ -53,7 +89,7 @@ def draw_row(file: Path, repeated: Callable[..., Any] = repeat) -> str:
     outcome, sentence = run_again(file, repeated)
     cases = figures.choose_cases(outcome.predictions, "defect")
     figure = figures.case_figure(outcome.run.dataset("test"), outcome.predictions, cases)
-    figures.save_png(figure, figure_file(file))
+    figures.save_png(figure, figure_file(file), {RESULT: _result_hash(read_row(file))})
     return sentence
 
 

@@ -59,7 +59,12 @@ def resolve_classes(namespace: dict[str, Any]) -> dict[str, "Run"]:
             raise ValueError(f"overrides: {name} cannot be given here; {OWN[name]}")
     given = namespace | {"dataset": dataset, "normal_class": None}
     runs = [resolve_notebook(given, normal_class=n) for n in numbers]
-    return {run.config.category: run for run in runs}
+    return {_class_title(run.config.category): run for run in runs}
+
+
+def _class_title(category: str) -> str:
+    """A class in words: a numeral is called a digit."""
+    return f"digit {category}" if category.isdigit() else category.replace("_", " ")
 
 
 def _usual_dataset(preset: str | None, data_root: str | None) -> str:

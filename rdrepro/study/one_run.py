@@ -71,9 +71,11 @@ def show_table(
 ) -> HTML:
     """A table as a run notebook shows it, with a sentence for each metric that it has.
 
-    digits: decimals of numbers. A missing value is a dash. empty: the sentence in place of a table
+    digits: decimals of numbers. A missing value is a dash, and a column that has no value at all is
+    left out. empty: the sentence in place of a table
     without lines. explain: whether to add the sentences on metrics.
     """
+    table = table.dropna(axis="columns", how="all") if len(table) else table
     shown = rounded(table, digits).replace("", MISSING)
     parts = [html_table(shown, caption, empty=empty).data]
     sentences = meanings([*table.columns, *table.index]) if explain else {}

@@ -33,12 +33,15 @@ def training(history: pd.DataFrame, method: str) -> Markdown:
     return Markdown(f"{said} Over the last {over} it changed by {change:+.1f} %.")
 
 
-def loss_figure(history: pd.DataFrame, method: str) -> Markdown:
-    """The caption of a loss curve and what it shows, or why there is none."""
+def loss_figure(history: pd.DataFrame, method: str, number: int) -> Markdown:
+    """The caption of a loss curve and what it shows, or why there is none.
+
+    number: the figure's in its notebook.
+    """
     said = training(history, method)
     if not len(history):
-        return said
-    caption = "**Training loss** of each epoch, on a logarithmic axis."
+        return Markdown(f"{said.data} This notebook then has no Figure {number}.")
+    caption = f"**Figure {number}.** The training loss of each epoch, on a logarithmic axis."
     if "validation_loss" in history:
         caption += " The dotted curve is the validation loss, and its lowest point counts."
     return Markdown(f"{caption} {said.data}")
@@ -52,13 +55,17 @@ def trainings(histories: Mapping[str, pd.DataFrame]) -> Markdown:
     return Markdown(f"Loss in the last epoch: {named}.")
 
 
-def scores(predictions: "Predictions") -> Markdown:
-    """How far the scores of normal and of anomalous images overlap, in counts of images."""
+def scores(predictions: "Predictions", where: str = "") -> Markdown:
+    """How far the scores of normal and of anomalous images overlap, in counts of images.
+
+    where: what the images belong to, such as "fold 0".
+    """
     values, labels = np.asarray(predictions.scores), np.asarray(predictions.gt_labels)
     normal, anomalous = values[labels == 0], values[labels == 1]
     above, below = int((anomalous > normal.max()).sum()), int((normal < anomalous.min()).sum())
+    start = f"{where.capitalize()}: " if where else ""
     return Markdown(
-        f"{above} of {len(anomalous)} anomalous images score above every normal image. "
+        f"{start}{above} of {len(anomalous)} anomalous images score above every normal image. "
         f"{below} of {len(normal)} normal images score below every anomalous image."
     )
 
@@ -111,14 +118,14 @@ def stopping(histories: Mapping[str, pd.DataFrame]) -> Markdown:
     return Markdown("\n".join(f"- {line}" for line in lines))
 
 
-def stopping_figure(histories: Mapping[str, pd.DataFrame]) -> Markdown | None:
+def stopping_figure(histories: Mapping[str, pd.DataFrame], number: int) -> Markdown | None:
     """The caption of the loss curves with and without early stopping; None if there are none.
 
-    histories: those of the trainings that are drawn.
+    histories: those of the trainings that are drawn. number: the figure's in its notebook.
     """
     if not histories:
         return None
-    said = "**Training loss** of each epoch, on a logarithmic axis."
+    said = f"**Figure {number}.** The training loss of each epoch, on a logarithmic axis."
     if any("validation_loss" in history for history in histories.values()):
         said += (
             " The dotted curve is the loss of normal images that are not trained on, and the dot "

@@ -7,9 +7,11 @@ from typing import NamedTuple
 import pandas as pd
 
 from rdrepro.study import medical_text, rotation
-from rdrepro.study.formats import DECIMALS, flattened, markdown, rounded
+from rdrepro.study.formats import DECIMALS, OWN_DECIMALS, dashed, flattened, markdown, rounded
 from rdrepro.study.glossary import GLOSSARY, TABLES
-from rdrepro.study.report.register import coverage_in_words
+from rdrepro.study.report.medical import below_in_words
+from rdrepro.study.report.register import coverage_in_words, coverage_table
+from rdrepro.study.report.results import seeds_in_words
 from rdrepro.study.tables import LAYOUTS, all_tables, filled_cells, table_name
 from rdrepro.study.wording import network
 
@@ -33,19 +35,22 @@ SECTIONS = (
     ),
     Section(
         "Verdicts and misses",
-        "Only runs with the printed protocol get a verdict. All misses are listed.",
+        "Only runs with the printed protocol get a verdict. All misses are listed. Results on the "
+        "extension's medical images are compared by overlap of wide intervals, which is weak "
+        "evidence.",
         ("misses", "medical_misses", "verdicts", "tiers"),
     ),
     Section(
         "MVTec AD: Tables 1 and 2",
         "Smaller teachers on one category show how near the method comes. A difference mixes the "
-        "teacher with everything else, so it has no verdict.",
+        "teacher with everything else, so it has no verdict. Where two studies have the same "
+        "settings, other tables use the later one.",
         ("table1", "table2", "small_backbones"),
     ),
     Section(
         "Embedded images",
-        "They show that the method works on any machine. They say nothing about the papers' "
-        "numbers.",
+        "They show that the package runs, and that it finds drawn defects. They say nothing about "
+        "the papers' numbers.",
         ("embedded",),
     ),
     Section(
@@ -101,24 +106,36 @@ SECTIONS = (
     ),
     Section(
         "Other runs",
-        "These rows belong to no printed cell.",
-        ("others", "left_out"),
+        "No printed value has the settings of these runs.",
+        ("others",),
+    ),
+    Section(
+        "Rows left out",
+        "These rows have the settings of a printed value, but do not count for it.",
+        ("left_out",),
     ),
 )
 # The columns that are shown of a wide table. All of its columns follow, folded.
 NARROW = {
     "small_backbones": (
-        *("backbone", "epochs", "metric", "printed", "ours", "interval", "delta", "seeds"),
+        *("study", "backbone", "epochs", "metric", "printed", "ours", "interval", "delta"),
+        "seeds",
     ),
-    "novelty": ("data", "preset", "printed", "ours", "over seeds", "over images", "delta", "seeds"),
+    "novelty": (
+        *("data", "preset", "printed", "ours", "over seeds", "over images, newest seed", "delta"),
+        "seeds",
+    ),
     "medical_columns": (
-        *("data", "reading", "printed", "printed, 95 %", "teacher", "ours", "over images"),
-        "overlap",
+        *("data", "reading", "teacher", "batch norms", "printed", "printed, 95 %", "ours"),
+        *("over images", "delta", "overlap"),
     ),
-    "complexity": ("method", "backbone", "px", "precision", "on", "seconds", "bank MiB"),
+    "complexity": (
+        *("method", "backbone", "px", "precision", "on", "measurement", "seconds", "bank MiB"),
+    ),
 }
 TEACHERS = ("backbone", "teacher")
 VARIED = "differs in"
+NOTHING = "-"
 INTRODUCTION = """\
 # Results
 
@@ -164,20 +181,25 @@ def sentences(
 ) -> dict[str, str]:
     """What the rows say in words, as Markdown, by the title of a section."""
     medical = [
+        below_in_words(tables["medical_columns"]),
         medical_text.steps_verdict(tables["medical_steps"]),
         medical_text.again_verdict(tables["medical_again"]),
         medical_text.earlier_split_verdict(tables["medical_earlier"]),
     ]
     rotated = rotation.rotation_in_words(rotation.measured_changes(runs, runs_dir))
     return {
+        "Embedded images": seeds_in_words(runs),
         "The extension: medical images, Table 3": "\n\n".join(filter(None, medical)),
         "Rotated test images": "\n\n".join(rotated),
-        "How far to trust the intervals": coverage_in_words(tables["coverage"]).data,
+        "How far to trust the intervals": coverage_in_words(coverage_table()).data,
     }
 
 
 def table_parts(name: str, table: pd.DataFrame) -> list[str]:
-    """A table as parts of a page: its caption, and its lines, folded if it is wide or long."""
+    """A table as parts of a page: its caption, and its lines, folded if it is wide or long.
+
+    Of a table with columns in NARROW, these come first, and all of its columns are folded.
+    """
     title, _, rest = TABLES[name].partition(". ") if name in PRINTED else ("", "", TABLES[name])
     caption = f"**{title}.** {rest}" if title else f"**{rest}**"
     if table.empty:
@@ -185,25 +207,23 @@ def table_parts(name: str, table: pd.DataFrame) -> list[str]:
     flat = text_table(name, table)
     narrow = [column for column in NARROW.get(name, ()) if column in flat]
     if narrow:
-        short = flat[flat[VARIED] == ""] if VARIED in flat else flat
-        short = short[narrow]
-        return [caption, folded(short, caption), details(flat, "All columns")]
-    return [caption, folded(flat, caption)]
+        short = flat[flat[VARIED] == NOTHING] if VARIED in flat else flat
+        return [caption, folded(short[narrow], len(narrow)), details(flat, "All columns")]
+    return [caption, folded(flat)]
 
 
 def text_table(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """A table as text, with its index as a column if it has names."""
-    if name == "others" and len(table):
-        table = table[table["study"] != "small-backbones"]  # a table of its own has them
-    flat = flattened(rounded(table, DECIMALS.get(name, 1)))
+    """A table as text, with its index as a column if it has names, and dashes in empty cells."""
+    digits, own = DECIMALS.get(name, 1), OWN_DECIMALS.get(name)
+    flat = flattened(dashed(rounded(table, digits, own)))
     flat = flat if isinstance(table.index, pd.RangeIndex) else flat.reset_index()
     teachers = [column for column in TEACHERS if column in flat]
     return flat.assign(**{column: flat[column].map(network) for column in teachers})
 
 
-def folded(table: pd.DataFrame, caption: str) -> str:
-    """A table as Markdown, behind a click if it is wide or long."""
-    if table.shape[1] > MOST_COLUMNS or len(table) > MOST_LINES:
+def folded(table: pd.DataFrame, most_columns: int = MOST_COLUMNS) -> str:
+    """A table as Markdown, behind a click if it has more columns, or more than MOST_LINES lines."""
+    if table.shape[1] > most_columns or len(table) > MOST_LINES:
         return details(table, "Show")
     return markdown(table)
 

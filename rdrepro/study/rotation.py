@@ -21,6 +21,7 @@ ANGLES = tuple(range(0, 360, 30))  # degrees, counter-clockwise
 METRICS = {BY_NAME[n].title: n for n in ("image_auroc", "pixel_auroc", "pixel_aupro")}
 RANGE, DROP = "highest - lowest", "0 - lowest"  # lines of a table that follow its angles
 ALL, QUARTER_TURNS = "all angles", "quarter turns"
+SAME = "same in every resample"  # where no resampling of the images moves a change
 # Quarter turns are exact. Other angles also interpolate and have corners to fill.
 ROTATED_BY = {ALL: lambda angles: angles >= 0, QUARTER_TURNS: lambda angles: angles % QUARTER == 0}
 
@@ -83,7 +84,7 @@ def rotation_effects(runs: pd.DataFrame, folder: Path | None = None) -> pd.DataF
     if lines.empty:
         return lines
     bounds = [
-        interval(low, high, 2) if high > low else "not resolvable"  # no resample moves it
+        interval(low, high, 2) if high > low else SAME
         for low, high in lines[["low", "high"]].to_numpy(float)
     ]
     return lines.drop(columns=["low", "high"]).assign(**{"95 % interval": bounds})
@@ -149,9 +150,7 @@ def beside_each_other(changes: pd.DataFrame) -> pd.DataFrame:
         for _, one in part.iterrows():
             bounds = interval(one["low"], one["high"], 1)
             line[one["rotated by"], "change"] = f"{one['change'] + 0:+.1f}"
-            line[one["rotated by"], "95 % interval"] = (
-                bounds if one["high"] > one["low"] else "not resolvable"
-            )
+            line[one["rotated by"], "95 % interval"] = bounds if one["high"] > one["low"] else SAME
         lines.append(line)
     table = pd.DataFrame(lines)
     if table.empty:
@@ -166,13 +165,37 @@ def rotation_in_words(changes: pd.DataFrame) -> list[str]:
 
     changes: from `measured_changes`.
     """
-    sentences = []
-    for name, part in changes.groupby("rotated by", sort=False) if len(changes) else ():
-        lower, higher = (part["high"] < 0).sum(), (part["low"] > 0).sum()
-        largest = part.loc[part["change"].abs().idxmax()]
-        sentences.append(
-            f"With {name}, image AUROC falls in {lower} of {len(part)} cases and rises in "
-            f"{higher}. In the others the 95 % interval contains 0. The largest change is "
-            f"{largest['change']:+.1f} points, on {largest['data']}."
-        )
-    return sentences
+    return [
+        _in_words(name, part, changes)
+        for name, part in (changes.groupby("rotated by", sort=False) if len(changes) else ())
+    ]
+
+
+def _in_words(name: str, part: pd.DataFrame, changes: pd.DataFrame) -> str:
+    known = part["high"] > part["low"]
+    lower, higher = known & (part["high"] < 0), known & (part["low"] > 0)
+    open_ = (known & ~lower & ~higher).sum()
+    largest = part.loc[part["change"].abs().idxmax()]
+    said = [
+        f"With {name}, image AUROC falls in {lower.sum()} of {len(part)} cases and rises in "
+        f"{higher.sum()}.",
+        f"In {open_} the 95 % interval contains 0." if open_ else "",
+        f"In {(~known).sum()} the change is the {SAME}." if not known.all() else "",
+        f"The largest change is {largest['change']:+.1f} points, on {largest['data']}.",
+        _caveat(largest, changes) if name == ALL else "",
+    ]
+    return " ".join(filter(None, said))
+
+
+def _caveat(largest: pd.Series, changes: pd.DataFrame) -> str:
+    """What all angles do besides turning an image, and what quarter turns alone change."""
+    caveat = "Angles other than quarter turns also interpolate the image and fill its corners"
+    same = changes["rotated by"].eq(QUARTER_TURNS)
+    for key in ("data", "teacher", "px", "epochs", "fold"):
+        same &= changes[key] == largest[key]
+    if not same.any():
+        return f"{caveat}."
+    by_quarters = changes["change"][same].iloc[0]
+    return (
+        f"{caveat}. On {largest['data']}, the change by quarter turns is {by_quarters:+.1f} points."
+    )

@@ -8,6 +8,7 @@ import pandas as pd
 from rdrepro import metric_names, paths, registry
 from rdrepro.metric_names import METRICS
 from rdrepro.runs.rows import load_runs
+from rdrepro.runs.schema import MIB
 from rdrepro.study.compare import ORDERED_TABLES, compare, other_protocols
 from rdrepro.study.formats import interval, signed
 from rdrepro.study.printed import BASELINES, Cell, paper_cells
@@ -122,26 +123,37 @@ medical1, medical2, medical3, medical4 = (
 def filled_cells(paper: str, table: str, runs: pd.DataFrame | None = None) -> pd.DataFrame:
     """The cells of a printed table that our runs fill, one a line.
 
-    Columns: `cell`, `printed`, `ours`, `95 % interval` (over seeds), `delta`, `seeds`, `verdict`.
-    Values are in percent, or in the unit that the cell names.
+    Columns: `cell`, `printed` (as printed), `ours`, `95 % interval` (over seeds), `delta`, `seeds`,
+    `verdict`. Values are in percent, or in the unit that the cell names. Ours have the decimals of
+    the printed value, and at least one.
     """
     row_key, column_keys = LAYOUTS[paper, table]
-    results = compare(paper_cells(paper, table), runs)
-    results = results[results["ours"].notna()]
+    cells = [cell for cell in paper_cells(paper, table) if cell.protocols]
+    results = compare(cells, runs).assign(text=[cell.printed for cell in cells])
     keys = list(dict.fromkeys([row_key, *column_keys, "metric"]))
-    digits = 2 if table == "3" and paper == "rd4ad" else 1
-    lines = {
-        "cell": [_title(cell) for cell in results[keys].to_numpy()],
-        "printed": results["printed"].map(lambda value: f"{value:.{digits}f}"),
-        "ours": results["ours"].map(lambda value: f"{value:.{digits}f}"),
-        "95 % interval": [
-            interval(*x, digits) or "-" for x in results[["low", "high"]].to_numpy(float)
-        ],
-        "delta": results["delta"].map(lambda value: signed(value, digits)),
-        "seeds": results["n_seeds"],
-        "verdict": results["verdict"],
+    filled = results[results["ours"].notna()]
+    return pd.DataFrame([_filled_line(line, keys) for _, line in filled.iterrows()])
+
+
+def _filled_line(line: pd.Series, keys: Sequence[str]) -> dict[str, object]:
+    digits = max(1, len(line["text"].partition(".")[2]))
+    return {
+        "cell": _cell_name(line, keys),
+        "printed": line["text"],
+        "ours": f"{line['ours']:.{digits}f}",
+        "95 % interval": interval(line["low"], line["high"], digits) or "-",
+        "delta": signed(line["delta"], digits),
+        "seeds": line["n_seeds"],
+        "verdict": line["verdict"],
     }
-    return pd.DataFrame(lines).reset_index(drop=True)
+
+
+def _cell_name(line: pd.Series, keys: Sequence[str]) -> str:
+    """A cell in words. Of a memory, it says what is measured, its unit, and the megabytes."""
+    if line["metric"] != "memory_mb":
+        return _title(line[list(keys)])
+    kind = "size of the checkpoint" if line["method"] == "Ours" else "memory bank"
+    return f"{line['method']}, {kind} in MiB; {line['ours'] * MIB / 1e6:.0f} MB"
 
 
 def beside_table(runs: pd.DataFrame | None = None, study: str | None = None) -> pd.DataFrame:
@@ -161,6 +173,32 @@ def beside_table(runs: pd.DataFrame | None = None, study: str | None = None) -> 
     columns += ["printed", "mean", "sd", "interval", "delta", "n", "tier"]
     lines = lines[columns].rename(columns=names)
     return lines.loc[:, (lines != "").any()]
+
+
+SMALLER = ("small-backbones", "gpu-first")  # the studies on MVTec AD with smaller teachers
+
+
+def smaller_teachers(runs: pd.DataFrame | None = None) -> pd.DataFrame:
+    """MVTec AD with smaller teachers, next to the paper's numbers; see `beside_table`."""
+    parts = [beside_table(runs, study) for study in SMALLER]
+    parts = [part for part in parts if len(part)]
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return table.fillna({"differs in": ""}) if "differs in" in table else table
+
+
+def other_runs(runs: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The lines of `beside_table` that `smaller_teachers` does not have.
+
+    SPADE and PaDiM have a dash for their epochs, since nothing is trained.
+    """
+    table = beside_table(runs)
+    if table.empty:
+        return table
+    table = table[~table["study"].isin(SMALLER)].reset_index(drop=True)
+    changed = table["differs in"] if "differs in" in table else pd.Series("", table.index)
+    method = changed.str.extract(r"\bmethod=(\w+)", expand=False)
+    untrained = method.isin(BASELINES.values())
+    return table.assign(epochs=table["epochs"].astype(object).mask(untrained, "-"))
 
 
 EMBEDDED_METRICS = ("image_auroc", "pixel_auroc", "pixel_aupro")

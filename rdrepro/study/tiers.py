@@ -1,6 +1,6 @@
 """How near to the printed protocol the nearest runs for a printed cell come."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -26,7 +26,7 @@ SUBJECTS: dict[tuple[str, str], tuple[str, ...]] = {
     ("rkd_medical", "4"): ("loss", "early_stopping"),
 }
 METRICS = frozenset(cell.row_metric for cell in printed_cells() if cell.protocols)
-UNITS = ("category", "normal_class", "fold")
+UNITS = {"category": "categories", "normal_class": "classes", "fold": "folds"}
 # They follow from another setting, and only its difference is named.
 OF_TEACHER = {"oce_width": base_width, "weights": usual_weights}
 
@@ -45,8 +45,8 @@ class Tiers:
 
     The tiers are, from high to low: "printed protocol"; "reduced", with the settings in which the
     nearest real-data protocol differs; "embedded", on data that come with the package; "not run".
-    Only clean rows with pre-trained teachers count. An average needs all of its units in one
-    seed, and so do folds.
+    Only clean rows with pre-trained teachers count. An average is also reduced where real-data runs
+    of one seed have some of its units but not all; the text then counts them.
     """
 
     def __init__(self, runs: pd.DataFrame):
@@ -62,15 +62,31 @@ class Tiers:
 
     def of(self, cell: Cell) -> str:
         """The tier of a cell as text, such as "reduced (backbone=resnet18 epochs=40)"."""
-        near = [p for p in self.protocols.get(cell.dataset, ()) if _serves(p, cell)]
-        if near:
-            found = [(departures_from(p.settings, cell), -p.rows) for p in near]
-            changed, _ = min(found, key=lambda pair: (len(pair[0]), pair[1]))
-            return _reduced(changed)
+        found = []
+        for protocol in self.protocols.get(cell.dataset, ()):
+            have, of, unit = _units_of(protocol, cell)
+            if have or not of:
+                some = f"{have} of {of} {unit}" if have < of else ""
+                changed = departures_from(protocol.settings, cell)
+                found.append((of - have, len(changed), -protocol.rows, changed, some))
+        if found:
+            *_, changed, some = min(found, key=lambda one: one[:3])
+            return _reduced(changed, some)
         twin = embedded_twin(cell.dataset)
-        if any(_serves(p, cell) for p in self.protocols.get(twin, ())):
+        embedded = [_units_of(protocol, cell) for protocol in self.protocols.get(twin, ())]
+        if any(have == of for have, of, _ in embedded):
             return EMBEDDED
         return NOT_RUN
+
+
+def kind_of(tier: str) -> str:
+    """A tier without its remark: "reduced" for "reduced (epochs=40)"."""
+    return tier.partition(" (")[0]
+
+
+def highest(tiers: Iterable[str]) -> str:
+    """The highest of some tiers, without its remark; "not run" where there are none."""
+    return min(map(kind_of, tiers), key=TIERS.index, default=NOT_RUN)
 
 
 def _summarise(group: pd.DataFrame) -> _Protocol:
@@ -87,38 +103,50 @@ def embedded_twin(dataset: str) -> str:
     return next(name for name in registry.of_family(family) if registry.DATASETS[name].embedded)
 
 
-def _serves(protocol: _Protocol, cell: Cell) -> bool:
-    """Whether runs of a protocol have what the cell is about, and one of their seeds all units."""
+def _units_of(protocol: _Protocol, cell: Cell) -> tuple[int, int, str]:
+    """How many units of a cell one seed of a protocol has, of how many, and what they are.
+
+    A cell without units has (0, 0, ""). A protocol that tests something else has none of one unit.
+    """
     settings, wanted = protocol.settings, cell.protocol
-    if cell.row_metric not in protocol.metrics:
-        return False
-    if settings["weights"] == RANDOM and cell.metric not in COSTS:
-        return False
     subjects = ("method", *SUBJECTS.get((cell.paper, cell.table), ()))
-    if not all(admits(wanted[name], settings[name]) for name in subjects):
-        return False
+    fits = cell.row_metric in protocol.metrics
+    fits = fits and (settings["weights"] != RANDOM or cell.metric in COSTS)
+    if not fits or not all(admits(wanted[name], settings[name]) for name in subjects):
+        return 0, 1, ""
     if cell.unit_field:
-        return any(set(cell.units) <= seed[cell.unit_field] for seed in protocol.seeds)
-    folds = FOLDS if settings["split"] in FOLDED else 0
-    return any(len(seed["fold"]) >= folds for seed in protocol.seeds)
+        have = max(len({*cell.units} & seed[cell.unit_field]) for seed in protocol.seeds)
+        return have, len(cell.units), UNITS[cell.unit_field]
+    if settings["split"] in FOLDED:
+        return max(len(seed["fold"]) for seed in protocol.seeds), FOLDS, UNITS["fold"]
+    return 0, 0, ""
 
 
-def tier_of(settings: Mapping[str, Any], cell: Cell, ignored: Collection[str] = ()) -> str:
+def tier_of(
+    settings: Mapping[str, Any],
+    cell: Cell,
+    ignored: Collection[str] = (),
+    categories: Collection[str] | None = None,
+) -> str:
     """The tier that one run has for a printed cell.
 
     settings: the run's configuration, such as a line of `load_runs`. ignored: settings that are not
-    compared, such as those along which an ablation varies.
+    compared, such as those along which an ablation varies. categories: those that ran, where the
+    cell is an average over categories; all of them by default.
     """
     if registry.DATASETS[settings["dataset"]].embedded:
         return EMBEDDED
     changed = departures_from(settings, cell)
     changed = {name: value for name, value in changed.items() if name not in ignored}
-    return _reduced(changed) if changed else PRINTED_PROTOCOL
+    have = len(cell.units if categories is None else {*categories} & {*cell.units})
+    some = f"{have} of {len(cell.units)} categories" if have < len(cell.units) else ""
+    return _reduced(changed, some) if changed or some else PRINTED_PROTOCOL
 
 
-def _reduced(changed: Mapping[str, Any]) -> str:
+def _reduced(changed: Mapping[str, Any], some: str = "") -> str:
+    said = "; ".join(text for text in (some, settings_text(changed)) if text)
     # Where no setting differs, the rows are listed among those that do not count.
-    return f"{REDUCED} ({settings_text(changed) or 'see the rows left out'})"
+    return f"{REDUCED} ({said or 'see the rows left out'})"
 
 
 def departures_from(settings: Mapping[str, Any], cell: Cell) -> dict[str, Any]:

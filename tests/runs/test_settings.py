@@ -1,7 +1,11 @@
 """The settings of a run: what differs from the paper's protocol first, the rest folded."""
 
+from dataclasses import replace
+from pathlib import Path
+
 from rdrepro import resolve
-from rdrepro.runs.settings import as_html, as_text, protocol_table, settings_table
+from rdrepro.models.weights import Weights
+from rdrepro.runs.settings import SHIPPED, as_html, as_text, protocol_table, settings_table
 
 
 def demo(**given):
@@ -17,6 +21,18 @@ def test_the_settings_that_leave_the_papers_protocol_are_listed():
 def test_layers_are_shown_as_they_are_given_and_none_as_a_dash():
     assert protocol_table(demo(map_layers="2,3")).loc["map_layers", "this run"] == "2,3"
     assert protocol_table(demo(early_stopping="train")).loc["patience"].tolist() == ["15", "-"]
+
+
+def test_weights_without_a_published_name_have_the_name_of_their_file():
+    run = demo()
+    assert protocol_table(run).loc["weights", "this run"] == SHIPPED
+    assert SHIPPED in as_html(run) and SHIPPED in as_text(run)
+    own = Weights("sha256:0123456789abcdef", Path("folder/mine.pth"))
+    other = replace(run, config=replace(run.config, weights=own.name), weights=own)
+    shown = settings_table(other).loc["weights", "value"]
+    assert shown == "mine.pth (sha256:0123456789abcdef)"
+    random = demo(weights="random", backbone="resnet18")
+    assert settings_table(random).loc["weights", "value"] == "random"
 
 
 def test_settings_without_a_meaning_are_in_neither_table():

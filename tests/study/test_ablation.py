@@ -6,6 +6,7 @@ import pytest
 from builders import load, make_row
 
 from rdrepro.backbones import LITE0, RANDOM, usual_weights
+from rdrepro.registry import MVTEC_CATEGORIES
 from rdrepro.study import ablation
 
 T_OF_TWO = 4.302652729911275  # Student's 97.5 % quantile at two degrees of freedom
@@ -122,20 +123,37 @@ def test_a_random_teacher_is_no_column_of_table_6(tmp_path):
 def test_other_weights_make_a_comparison_of_teachers_reduced(tmp_path):
     resnet18 = {"backbone": "resnet18"}
     resnet50 = {"backbone": "resnet50", "weights": "sha256:0123456789abcdef"}
-    protocol = {"dataset": "mvtec", "image_size": 256, "batch_size": 16}
+    protocol = {"dataset": "mvtec", "image_size": 256, "batch_size": 16, "oce_width": 64}
     rows = [
         make_row(category="wood", epochs=200, **protocol, **teacher)
         for teacher in (resnet18, resnet50)
     ]
-    assert "weights=sha256:0123456789abcdef" in only_tier(rows, tmp_path / "other")
+    other = "ResNet50, weights 01234567"
+    lines = ablation.steps(load(rows, tmp_path / "other"), "6")
+    found = lines.drop_duplicates("column").set_index("column")
+    assert found["tier"].to_dict() == {
+        "ResNet18": "reduced (1 of 15 categories)",
+        other: "reduced (1 of 15 categories; weights=sha256:0123456789abcdef)",
+    }
+    assert found["printed"].tolist() == [97.9, 98.4]  # each teacher's, whatever its weights
     rows[1]["config"]["weights"] = rows[0]["config"]["weights"]
-    assert only_tier(rows, tmp_path / "usual") == "printed protocol"
+    usual = ablation.steps(load(rows, tmp_path / "usual"), "6")
+    assert set(usual["tier"]) == {"reduced (1 of 15 categories)"}
 
 
-def only_tier(rows, folder):
-    """The one tier of all lines of Table 6 in shape."""
-    (tier,) = set(ablation.steps(load(rows, folder), "6")["tier"])
-    return tier
+def test_all_categories_have_the_printed_protocol_in_every_column(tmp_path):
+    layers = ({}, {"map_layers": (3,)})
+    made = [make_row(category=c, **x) for c in MVTEC_CATEGORIES for x in layers]
+    lines = ablation.steps(load(made, tmp_path), "7")
+    tested = lines[lines["reading"] == TESTED]
+    assert set(tested["tier"]) == {"printed protocol"}
+
+
+def test_two_weights_of_one_teacher_make_no_order(tmp_path):
+    teacher = {"backbone": "resnet50"}
+    made = [("bottle", 1, teacher, 98)]
+    made += [("bottle", 1, teacher | {"weights": "sha256:0123456789abcdef"}, 97)]
+    assert ablation.orders(runs_of(made, tmp_path), "6").empty
 
 
 def test_seeds_without_every_category_are_no_repetitions(tmp_path):
@@ -198,6 +216,11 @@ def test_our_order_is_from_the_lowest_to_the_highest(tmp_path):
     made = [("carpet", 1, {}, 90), ("carpet", 1, {"map_layers": (2, 3)}, 91)]
     found = order_of(made, "7", tmp_path)
     assert (found["our order"], found["order"]) == ("M1,2,3 < M2,3", "differs")
+
+
+def test_equal_values_are_joined_by_a_sign_of_equality():
+    known = pd.DataFrame({"column": ["M1", "M2", "M3"], "ours": [100.0, 99.0, 99.0 + 1e-12]})
+    assert ablation._rising(known) == "M2 = M3 < M1"
 
 
 def test_printed_ties_bind_nothing():

@@ -48,14 +48,20 @@ def test_a_caption_is_a_few_short_sentences(name):
     assert captions.alt_of(name).endswith(".") and len(captions.alt_of(name)) <= 150
 
 
-def test_figures_are_numbered_by_place_and_a_part_has_the_number_of_its_whole():
-    first, *_, last = captions.FIGURES
-    assert captions.number_of(first) == 1
-    assert captions.number_of(last) == len(captions.FIGURES)
-    whole = captions.number_of("overlays")
-    assert captions.number_of("overlays_mvtec_bottle") == whole
+def test_numbers_have_no_gap_and_maps_kept_here_have_none():
+    labels = [captions.label_of(name) for name in captions.FIGURES]
+    numbered = [label for label in labels if label[-1].isdigit()]
+    assert numbered == [f"Figure {n + 1}" for n in range(len(numbered))]
+    assert len(labels) - len(numbered) == len(captions.KEPT_HERE) == 2
+    assert {*captions.KEPT_HERE} == BY_FUNCTION - {"maps"}, "every other figure is always shown"
+
+
+def test_a_part_has_the_label_of_its_whole():
+    whole = captions.label_of("maps")
+    assert captions.label_of("maps/bottle-net-s1-0123") == whole == "Figure 1"
+    assert captions.label_of("overlays_mvtec_bottle") == captions.label_of("overlays")
     with pytest.raises(KeyError, match=r"figure 'unknown' has no caption; add one to .*captions"):
-        captions.number_of("unknown")
+        captions.label_of("unknown")
 
 
 def test_a_figure_is_saved_and_shown_with_alternative_text_and_caption(tmp_path):
@@ -64,15 +70,15 @@ def test_a_figure_is_saved_and_shown_with_alternative_text_and_caption(tmp_path)
     page = pictures.show(figure, "rotation", tmp_path).data
     saved = {file.suffix for file in tmp_path.glob("rotation.*")}
     assert saved == {".png", ".svg", ".pdf"}
-    number = captions.number_of("rotation")
-    assert f"<figcaption><b>Figure {number}.</b> {captions.caption_of('rotation')}" in page
+    label = captions.label_of("rotation")
+    assert f"<figcaption><b>{label}.</b> {captions.caption_of('rotation')}" in page
     assert f'alt="{captions.alt_of("rotation")}"' in page and "data:image/png;base64," in page
     assert not plt.get_fignums(), "it would be shown twice"
 
 
 def test_a_figure_that_is_left_out_is_a_sentence_and_no_file(tmp_path):
     shown = pictures.show("Left out: no rows.", "deltas", tmp_path)
-    assert shown.data == f"*Figure {captions.number_of('deltas')}. Left out: no rows.*"
+    assert shown.data == f"*{captions.label_of('deltas')}. Left out: no rows.*"
     assert not any(tmp_path.iterdir())
 
 
@@ -109,6 +115,6 @@ def test_the_gallery_names_the_row_of_every_figure_of_maps(tmp_path):
     assert "make maps" in left_out.data
     picture(tmp_path, "maps/metal_nut-net-s1-0123")
     head, only = pictures.map_gallery(tmp_path)
-    assert f"<b>Figure {captions.number_of('maps')}.</b>" in head.data
+    assert f"<b>{captions.label_of('maps')}.</b>" in head.data
     assert "<b>metal nut</b>, row <code>metal_nut-net-s1-0123</code>" in only.data
     assert 'alt="Anomaly maps of metal nut:' in only.data

@@ -109,11 +109,12 @@ def test_one_category_that_is_worse_contradicts_a_claim_on_all_in_part(tmp_path)
     assert "28 not run" in claims.loc["C7", "our runs"]
 
 
-def test_committed_costs_support_the_claims_on_time_and_memory(committed_runs):
+def test_committed_costs_leave_the_time_open_and_support_the_claim_on_memory(committed_runs):
     """0.183 s, 0.227 s and 2.066 s under one set of conditions; 352, 3625 and 1122 MiB."""
     claims = claims_table(committed_runs[committed_runs["study"] == "complexity"])
-    assert set(claims.loc[["C11", "C12"], "verdict"]) == {SUPPORTED}
-    assert "Ours 0.183 [0.181, 0.185], PaDiM 0.227" in claims.loc["C11", "our runs"]
+    assert claims.loc[["C11", "C12"], "verdict"].tolist() == [OPEN, SUPPORTED]
+    both = "Ours 0.246 [0.245, 0.251] and 0.183 [0.181, 0.185], PaDiM 0.227"
+    assert f"1 open: {both}" in claims.loc["C11", "our runs"]
     assert "Ours 351.7, SPADE 1122 MiB" in claims.loc["C12", "our runs"]
     assert claims.loc["C13", "verdict"] == OPEN  # its accuracies did not run
 

@@ -11,6 +11,7 @@ from rdrepro.registry import MVTEC_CATEGORIES, TEXTURES
 from rdrepro.study import tables
 from rdrepro.study.compare import compare, departures, left_out, other_protocols
 from rdrepro.study.printed import paper_cells, printed_cells
+from rdrepro.study.tiers import highest
 
 OURS = "ours: Ours, 256 px"
 T_OF_TWO = 4.302652729911275  # Student's 97.5 % quantile at two degrees of freedom
@@ -372,18 +373,40 @@ def test_the_tier_of_a_cell_says_how_near_the_nearest_runs_come(tmp_path):
         "tile": "reduced (backbone=resnet18 epochs=20)",
         "grid": "embedded",
         "cable": "reduced (rotation=90)",
-        **dict.fromkeys(("pill", "screw", "average"), "not run"),
+        "average": "reduced (1 of 15 categories)",
+        "average_textures": "reduced (1 of 5 categories)",
+        **dict.fromkeys(("pill", "screw"), "not run"),
     }
     assert tiers[list(expected)].to_dict() == expected
 
 
-def test_an_average_needs_its_units_in_one_seed(tmp_path):
+def test_an_average_counts_its_units_in_one_seed(tmp_path):
     half = {c: 1 + (number % 2) for number, c in enumerate(MVTEC_CATEGORIES)}
     made = [make_row(category=c, seed=s, epochs=20) for c, s in half.items()]
-    assert tables.table1(load(made, tmp_path))[OURS].loc["average", "tier"] == "not run"
+    tier = tables.table1(load(made, tmp_path))[OURS].loc["average", "tier"]
+    assert tier == "reduced (8 of 15 categories; epochs=20)"
     made += [make_row(category=c, seed=3 - s, epochs=20) for c, s in half.items()]
     runs = load(made, tmp_path / "both")
     assert tables.table1(runs)[OURS].loc["average", "tier"] == "reduced (epochs=20)"
+
+
+def test_an_embedded_average_needs_all_its_categories(tmp_path):
+    made = [make_row(dataset="synthetic", category=c) for c in MVTEC_CATEGORIES[:14]]
+    assert tables.table1(load(made, tmp_path))[OURS].loc["average", "tier"] == "not run"
+    made += [make_row(dataset="synthetic", category=MVTEC_CATEGORIES[14])]
+    assert tables.table1(load(made, tmp_path / "all"))[OURS].loc["average", "tier"] == "embedded"
+
+
+@pytest.mark.parametrize(
+    ("tiers", "best"),
+    [
+        (["embedded", "reduced (epochs=20)", "not run"], "reduced"),
+        (["reduced (1 of 15 categories)", "printed protocol"], "printed protocol"),
+        ([], "not run"),
+    ],
+)
+def test_the_highest_tier_stands_without_its_remark(tiers, best):
+    assert highest(tiers) == best
 
 
 def test_an_incomplete_average_shows_the_reduced_runs_that_are_complete(tmp_path):
@@ -465,7 +488,11 @@ def test_a_baseline_is_compared_with_its_own_printed_values(tmp_path):
     padim = make_row(category="bottle", method="padim", backbone="resnet18", padim_channels=100)
     runs = load([padim], tmp_path)
     lines = other_protocols(runs).set_index("metric")
-    assert lines["printed"].to_dict() == {"image_auroc": 99.9, "pixel_auroc": 98.3, "pro": 94.8}
+    assert lines["printed"].to_dict() == {
+        "image_auroc": 99.9,
+        "pixel_auroc": 98.3,
+        "pixel_aupro": 94.8,
+    }
     assert departures(runs.iloc[0]) == {"method": "padim", "padim_channels": 100}
 
 

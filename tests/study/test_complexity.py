@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from builders import load, make_row
 
+from rdrepro.config import OURS
 from rdrepro.study.complexity import (
     complexity_table,
     complexity_variants,
@@ -42,7 +43,8 @@ def test_random_weights_have_a_cost_and_no_performance(tmp_path):
     ]
     table = complexity_table(load(made, tmp_path)).set_index("backbone")
     assert set(table.index) == {"WideResNet-50-2", "ResNet-50"}
-    assert table.loc["WideResNet-50-2", "official checkpoint MiB"] == 351.7
+    sizes = table.loc["WideResNet-50-2", ["official checkpoint MiB", "official checkpoint MB"]]
+    assert sizes.tolist() == pytest.approx([351.7, 351.7 * 2**20 / 1e6])
     assert table["seconds"].tolist() == [0.2, 0.2]
     assert table["quartiles"].tolist() == ["[0.100, 0.300]"] * 2
     assert np.isnan(table.loc["WideResNet-50-2", "image AUROC"])
@@ -72,6 +74,28 @@ def test_costs_in_words_have_our_order_and_the_printed_one(tmp_path):
     (other,) = costs_in_words(three_methods((0.4, 0.3, 2.0), tmp_path / "other"))
     assert ": PaDiM 0.30, Ours 0.40" in other and "has another order" in other
     assert costs_in_words(pd.DataFrame()) == []
+
+
+def test_every_measurement_has_a_line_and_a_repeat_can_leave_the_order_open(tmp_path):
+    made = [
+        make_row(
+            method=method,
+            category="bottle",
+            cost={"image_seconds": [x, x, x], "trained_mib": 1.0, "weights_mib": 2.0},
+            provenance={"threads": 2, "device": "cpu", "finished": f"2026-05-0{n}T00:00:00+00:00"},
+        )
+        for n, (method, x) in enumerate(
+            [("padim", 0.3), ("spade", 2.0), (OURS, 0.4), (OURS, 0.19)], 1
+        )
+    ]
+    costs = complexity_table(load(made, tmp_path))
+    ours = costs[costs["method"] == "Ours"]
+    assert ours["measurement"].tolist() == ["1 of 2", "2 of 2"]
+    assert ours["seconds"].tolist() == [0.4, 0.19]
+    assert len(time_table(costs)) == 4 and len(storage_table(costs)) == 3
+    (said,) = costs_in_words(costs)
+    assert "Ours 0.40 and 0.19, PaDiM 0.30, SPADE 2.00" in said
+    assert "The measurements of Ours and PaDiM overlap, so their order is open." in said
 
 
 def test_a_method_that_is_missing_is_not_compared(tmp_path):

@@ -152,7 +152,7 @@ def test_figures_are_as_wide_as_a_column_or_a_page(rows, columns, size, width, i
     assert figure.get_size_inches() == pytest.approx(inches)
 
 
-@pytest.mark.parametrize("values", [(0.101, 0.18), (0.9, 4.0), (0.05, 0.7), (1e-4, 1e5)])
+@pytest.mark.parametrize("values", [(0.101, 0.18), (0.9, 4.0), (0.05, 0.7), (7.5, 42), (1e-4, 1e5)])
 def test_a_logarithmic_axis_has_three_to_eight_plain_labels(values):
     _, ax = rd.new_figure()
     rd.plot_history(ax, {"epoch": [1, 2], "loss": list(values)})
@@ -163,6 +163,14 @@ def test_a_logarithmic_axis_has_three_to_eight_plain_labels(values):
     assert [float(text) for text in texts] == pytest.approx(inside) and len(set(texts)) == len(
         texts
     )
+
+
+@pytest.mark.parametrize("values", [(7.5, 42), (0.9, 3.3)])
+def test_a_logarithmic_axis_has_ticks_in_its_lower_half(values):
+    _, ax = rd.new_figure()
+    rd.plot_history(ax, {"epoch": [1, 2], "loss": list(values)})
+    low, high = ax.get_ylim()
+    assert sum(low <= tick <= np.sqrt(low * high) for tick in ax.get_yticks()) >= 2
 
 
 def test_names_of_variants_do_not_overprint():

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.text import Text
 from sklearn.metrics import auc
 
 import rdrepro as rd
 from rdrepro.study import figures
+from rdrepro.study.figures import images
 
 
 @pytest.fixture(autouse=True)
@@ -148,6 +150,9 @@ CELLS = pd.DataFrame(
 )
 
 
+MINUS = "\N{MINUS SIGN}"
+
+
 def test_paper_against_ours_keeps_a_line_for_a_cell_without_a_run():
     _, ax = rd.new_figure()
     figures.plot_paper_against_ours(ax, CELLS)
@@ -155,12 +160,34 @@ def test_paper_against_ours_keeps_a_line_for_a_cell_without_a_run():
     paper = next(line for line in ax.lines if line.get_label() == "printed value")
     np.testing.assert_array_equal(ours.get_xdata().astype(float), CELLS["ours"])
     np.testing.assert_array_equal(paper.get_xdata(), CELLS["printed"])
+    assert ours.get_ydata().tolist() == paper.get_ydata().tolist() == [1, 2, 4, 5]
     interval = ax.containers[0].lines[2][0].get_segments()[0]
-    assert interval.tolist() == [[98, 0], [99, 0]]
-    assert [t.get_text() for t in ax.texts] == CELLS["verdict"].tolist()
-    names = [t.get_text() for t in ax.get_yticklabels()]
-    assert names == ["wood, image_auroc", "wood, pro", "grid, image_auroc", "grid, pro"]
+    assert interval.tolist() == [[98, 1], [99, 1]]
+    texts = {t.get_position()[1]: t.get_text() for t in ax.texts}
+    verdicts = dict(zip([1, 2, 4, 5], CELLS["verdict"], strict=True))
+    assert texts == verdicts | {0: "wood", 3: "grid"}, "a label has a line above its metrics"
+    assert [t.get_text() for t in ax.get_yticklabels()] == CELLS["metric"].tolist()
     assert ax.get_ylim()[0] > ax.get_ylim()[1], "the first cell is on top"
+    assert paper.get_zorder() >= ours.get_zorder() and paper.get_fillstyle() == "none"
+    assert paper.get_markersize() > ours.get_markersize(), "a dot does not cover a diamond"
+
+
+def test_what_all_cells_have_in_common_is_their_title():
+    cells = CELLS.assign(label=["wood, 2 epochs", "wood, 2 epochs", "wood, 3 epochs, x", "wood, 4"])
+    _, ax = rd.new_figure()
+    figures.plot_paper_against_ours(ax, cells.assign(verdict="reduced"))
+    assert ax.get_title() == "wood, all cells reduced"
+    assert [t.get_text() for t in ax.texts] == ["2 epochs", "3 epochs, x", "4"]
+    _, ax = rd.new_figure()
+    figures.plot_paper_against_ours(ax, cells[cells["metric"] == "pro"])
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["2 epochs", "4"]
+    _, ax = rd.new_figure()
+    figures.plot_deltas(ax, cells)
+    assert ax.get_title() == "wood"
+    one = cells[:1].assign(verdict="agrees")
+    _, ax = rd.new_figure()
+    figures.plot_paper_against_ours(ax, one)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["2 epochs"], "never empty"
 
 
 def test_the_heat_map_says_deltas_and_what_was_not_run():
@@ -168,16 +195,55 @@ def test_the_heat_map_says_deltas_and_what_was_not_run():
     figures.plot_deltas(ax, CELLS)
     texts = {(*t.get_position(),): t.get_text() for t in ax.texts}
     assert texts == {
-        (0.5, 0.5): "-0.5",
-        (1.5, 0.5): "not run",
+        (0.5, 0.5): f"{MINUS}0.5",
+        (1.5, 0.5): "not\nrun",
         (0.5, 1.5): "+2.0",
-        (1.5, 1.5): "not printed",
+        (1.5, 1.5): "not\nprinted",
     }
     assert ax.collections[0].get_clim() == (-2, 2)
     assert [t.get_text() for t in ax.get_yticklabels()] == ["wood", "grid"]
     _, ax = rd.new_figure()
     figures.plot_deltas(ax, CELLS.assign(ours=np.nan))
-    assert sorted({t.get_text() for t in ax.texts}) == ["not printed", "not run"]
+    assert sorted({t.get_text() for t in ax.texts}) == ["not\nprinted", "not\nrun"]
+
+
+def test_a_number_with_its_sign_has_the_minus_of_the_axes():
+    assert [figures.signed(v) for v in (-0.04, 1.25, -3)] == ["+0.0", "+1.2", f"{MINUS}3.0"]
+
+
+def test_a_roc_curve_that_another_covers_is_wider():
+    _, ax = rd.new_figure()
+    rd.plot_roc(ax, [0, 1, 2, 3], [0, 0, 1, 1], "covered")
+    rd.plot_roc(ax, [0, 1, 2, 3], [0, 1, 0, 1], "lower")
+    rd.plot_roc(ax, [0, 1, 2, 9], [0, 0, 1, 1], "on top")
+    _, covered, lower, top = (line.get_linewidth() for line in ax.lines)
+    assert covered > lower == top
+
+
+def test_rotation_draws_a_line_per_metric_that_has_values():
+    table = pd.DataFrame({"A": [99, 50], "B": [np.nan] * 2, "C": [80, 70]}, index=[0, 330])
+    _, ax = rd.new_figure()
+    figures.plot_rotation(ax, table, "screw")
+    first, second = ax.lines
+    assert [first.get_label(), second.get_label()] == ["A", "C"]
+    assert second.get_color() == figures.COLOURS[2], "a metric looks the same in every panel"
+    assert len({first.get_marker(), second.get_marker()}) == 2
+    assert max(ax.get_xticks()) >= 330 and second.get_ydata().tolist() == [80, 70]
+
+
+def test_the_epoch_that_was_selected_is_named_below_all_curves():
+    _, ax = rd.new_figure()
+    epochs = list(range(1, 9))
+    losses = [2.0, 1.5, 1.2, 1.0, 0.9, 0.8, 0.7, 0.6]
+    validation = [3.0, 2, 1.5, 1.2, 1.0, 0.9, 1.1, 1.2]
+    history = {"epoch": epochs, "loss": losses, "validation_loss": validation}
+    rd.plot_stopping(ax, history, "held out")
+    ax.figure.draw_without_rendering()
+    (named,) = ax.texts
+    assert named.get_text() == "epoch 6" and named.xy == (6, 0.9)
+    text = Text.get_window_extent(named)  # without its line
+    top = ax.transData.inverted().transform(text)[1, 1]
+    assert top < min(losses)
 
 
 def test_cases_are_chosen_by_rule(seven):
@@ -205,6 +271,19 @@ def test_overlays_have_three_panels_per_case_on_one_scale(seven):
     assert titles == [f"{case}\ninput", "outlined defect", "anomaly map"]
     with pytest.raises(AssertionError, match="not the same images"):
         rd.plot_cases(axes, data[::-1], seven, cases)
+
+
+def test_scores_have_three_significant_digits_and_no_exponent():
+    values = {869.3: "869", 1495: "1500", 0.0798: "0.0798", 0.08036: "0.0804", 0.9996: "1.00"}
+    assert {value: images.significant(value) for value in values} == values
+
+
+def test_variants_have_a_legend_only_beside_printed_values():
+    table = pd.DataFrame({"PRO": [90.0, 80.0]}, index=["M1", "M2"])
+    for shown, legends in ((table, 0), (table.assign(**{"PRO, printed average": 91.0}), 1)):
+        figure, axes = rd.new_figure(1, 2)
+        rd.plot_variants(axes, shown)
+        assert len(figure.legends) == legends
 
 
 def test_samples_have_a_column_per_kind(small_mvtec):

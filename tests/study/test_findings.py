@@ -148,6 +148,24 @@ def test_one_timed_run_each_decides_under_equal_conditions(seconds, changes, sta
     assert [finding.state for finding in found.values()] == states
 
 
+def test_a_repeat_that_is_slower_than_another_method_leaves_the_question_open(tmp_path):
+    rows = timed((0.25, 0.23, 2.1))  # superseded by a newer row of the same settings
+    again = {"finished": "2026-05-01T00:00:00+00:00"}
+    rows += [row | {"provenance": row["provenance"] | again} for row in timed((0.18,) * 3)[:1]]
+    found = findings(comparisons(RELATIONS["C11"]), load(rows, tmp_path)).values()
+    assert [finding.state for finding in found] == [OPEN, HOLDS]
+    assert all("Ours 0.25 [0.245, 0.255] and 0.18 [0.176, 0.184]" in x.text for x in found)
+
+
+def test_a_repeat_from_a_changed_tree_or_of_other_settings_does_not_count(tmp_path):
+    rows = timed((0.18, 0.23, 2.1))
+    for changes in ({"provenance": {"dirty": True}}, {"provenance": {"threads": 31}}):
+        cost = {"image_seconds": [0.25, 0.25, 0.25]}
+        rows.append(make_row(category="bottle", cost=cost, **changes))
+    found = findings(comparisons(RELATIONS["C11"]), load(rows, tmp_path)).values()
+    assert [finding.state for finding in found] == [HOLDS, HOLDS]
+
+
 def test_more_runs_under_other_conditions_take_no_finding_away(tmp_path):
     rows = timed((0.18, 0.23, 2.1))
     for seed in SEEDS:  # Table 3 then shows our newer and more numerous runs at 128 pixels

@@ -1,5 +1,7 @@
 """Tables as text: rounding, intervals, Markdown, LaTeX, CSV and HTML."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,6 +36,17 @@ def test_numbers_are_rounded_and_what_is_missing_is_empty():
     assert text["x"].tolist() == ["1.00", "0.00", ""]  # no minus zero
     assert text["n"].tolist() == ["3", "4", "5"] and text["t"].tolist() == ["a", "", "c"]
     assert rounded(table, 3)["x"].tolist() == ["1.005", "0.000", ""]
+
+
+def test_a_column_may_have_decimals_of_its_own():
+    table = pd.DataFrame({"seconds": [0.18349], "PRO": [95.746]})
+    assert rounded(table, 1, {"seconds": 3, "absent": 2}).values.tolist() == [["0.183", "95.7"]]
+
+
+def test_a_missing_value_is_a_dash_for_readers_and_empty_in_the_csv(tmp_path):
+    csv, md, tex = save_table(pd.DataFrame({"a": [1.0, np.nan], "b": ["x", "y"]}), "n", tmp_path)
+    assert csv.read_text().splitlines()[2] == ",y" and "| - | y |" in md.read_text()
+    assert re.search(r"^- & y", tex.read_text(), re.MULTILINE)
 
 
 def test_an_interval_that_is_not_there_is_empty():

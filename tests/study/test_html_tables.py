@@ -24,6 +24,8 @@ def cells(html, name="td"):
         ("99.4/93.9", 99.4),
         ("98.5 [97.1, 99.9]", 98.5),
         ("[-1.5, 2.0]", -1.5),
+        ("-/93.9", 93.9),
+        ("128 px, ResNet-18", None),
         ("1.5e-3", 0.0015),
         ("-", None),
         ("", None),
@@ -62,7 +64,7 @@ def test_numbers_are_on_the_right_and_have_a_key(prose):
         ("", "b"),
         (' class="num" data-sort="9"', "9.0"),
         ("", "c"),
-        (' class="num"', ""),
+        (' class="num"', "-"),
     ]
     assert cells(html, "th") == [(' scope="col"', "data"), (' scope="col" class="num"', "ours")]
 
@@ -78,6 +80,22 @@ def test_keys_order_numbers_and_not_their_text():
         "100.0",
     ]
     assert sorted(values) != sorted(values, key=dict(zip(values, keys, strict=True)).get)
+
+
+def test_a_number_beside_a_word_has_its_key_too():
+    table = pd.DataFrame({"change": ["-14.99", "not resolvable", "+0.00"]})
+    assert cells(html_table(table, "c").data) == [
+        (' data-sort="-14.99"', "-14.99"),
+        ("", "not resolvable"),
+        (' data-sort="0"', "+0.00"),
+    ]
+
+
+def test_what_a_paper_leaves_out_is_the_same_dash_in_a_column_of_numbers():
+    table = pd.DataFrame({"a": ["97.0", "\u2013", "_"], "b": ["96.3/_", "\u2013/\u2013", "1/2"]})
+    found = cells(html_table(table, "c").data)
+    assert [text for _, text in found] == ["97.0", "96.3/-", "-", "-", "-", "1/2"]
+    assert all(' class="num"' in attributes for attributes, _ in found)
 
 
 def test_an_index_heads_its_lines():
@@ -118,6 +136,24 @@ def test_text_of_rows_is_never_markup():
         *("div", "table", "caption", "thead", "tbody", "tr", "th", "td", "code")
     }
     assert html.count("&lt;b onclick=&quot;x&quot;&gt;") == 4
+
+
+@pytest.mark.parametrize("rows", [0, 1, FOLDED + 1])
+@pytest.mark.parametrize("fold", [False, True, "<i>nothing</i> ran"])
+def test_text_of_a_caption_is_never_markup(rows, fold):
+    evil = "timm/<img src=x onerror=alert(1)>"
+    table = pd.DataFrame({"a": range(rows)})
+    html = html_table(table, evil, fold=fold, empty=evil, title=evil).data.removeprefix(CSS)
+    own = ("div", "table", "caption", "thead", "tbody", "tr", "th", "td", "details", "summary")
+    assert set(re.findall(r"<(\w+)", html)) <= {*own, "b", "p"}
+    assert "<b>timm/&lt;img" in html and "timm/&lt;img" in html.split("</b>")[1]
+
+
+def test_a_title_stands_in_bold_before_the_caption():
+    table = pd.DataFrame({"a": [1.0]})
+    assert "<caption><b>T &amp; U</b>: c</caption>" in html_table(table, "c", title="T & U").data
+    assert "<caption><b>T</b></caption>" in html_table(table, "", title="T").data
+    assert html_table(table[:0], "", title="T").data == "<p><b>T</b>: No rows.</p>"
 
 
 def test_a_table_behind_a_line_has_its_caption_once():

@@ -16,8 +16,8 @@ from rdrepro.study import novelty
 
 def test_without_data_digits_run_and_say_so(tmp_path):
     runs = novelty.resolve_classes({"normal_class": -1})
-    assert list(runs) == list(DATASETS["digits"].categories)
-    run = runs["3"]
+    assert list(runs) == [f"digit {n}" for n in DATASETS["digits"].categories]
+    run = runs["digit 3"]
     assert run.config.normal_class == 3 and "scikit-learn's digits" in run.banner
     assert run.rows_dir.name == "scratch" and repr(run).startswith("BUNDLED DATA")
 
@@ -26,7 +26,12 @@ def test_with_data_mnist_runs(mnist, monkeypatch):
     monkeypatch.setenv("RDREPRO_DATA", str(mnist[0]))
     runs = novelty.resolve_classes({"normal_class": 8, "weights": "random"})
     assert [run.config.dataset for run in runs.values()] == ["mnist"]
-    assert not runs["8"].banner and runs["8"].preset == "novelty_official"
+    assert not runs["digit 8"].banner and runs["digit 8"].preset == "novelty_official"
+
+
+def test_classes_are_named_in_words():
+    assert novelty._class_title("3") == "digit 3"
+    assert novelty._class_title("ankle_boot") == "ankle boot"
 
 
 def test_a_named_root_without_mnist_is_no_demo(tmp_path):
@@ -37,18 +42,18 @@ def test_a_named_root_without_mnist_is_no_demo(tmp_path):
 def test_where_mnist_is_not_on_disk_digits_run_whatever_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.setenv("RDREPRO_DATA", str(tmp_path))
     runs = novelty.resolve_classes({"normal_class": 8, "preset": "auto"})
-    assert (runs["8"].config.dataset, runs["8"].preset) == ("digits", "novelty_demo")
+    assert (runs["digit 8"].config.dataset, runs["digit 8"].preset) == ("digits", "novelty_demo")
 
 
 def test_a_preset_of_mnist_names_the_data_set(monkeypatch, tmp_path):
     given = {"normal_class": 8, "preset": "novelty_official", "weights": "random"}
-    assert novelty.resolve_classes(given)["8"].config.dataset == "mnist"
+    assert novelty.resolve_classes(given)["digit 8"].config.dataset == "mnist"
 
 
 def test_mnist_runs_with_the_demos_teacher_where_no_other_is_on_disk(mnist, monkeypatch, capsys):
     monkeypatch.setenv("RDREPRO_DATA", str(mnist[0]))
     monkeypatch.setattr(novelty, "_weights_on_disk", lambda backbone: backbone != "resnet18")
-    run = novelty.resolve_classes({"normal_class": 8})["8"]
+    run = novelty.resolve_classes({"normal_class": 8})["digit 8"]
     assert (run.config.dataset, run.preset) == ("mnist", "novelty_demo")
     assert run.config.backbone == "efficientnet_lite0"
     assert "weights of resnet18 are not on disk, so that preset=novelty_demo" in (

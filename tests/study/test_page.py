@@ -1,6 +1,10 @@
 """The report's page: contents, figures, tables, links, and nothing from a network or from a row."""
 
+import json
 import re
+import runpy
+import shutil
+import subprocess
 from html.parser import HTMLParser
 
 import nbformat
@@ -8,6 +12,7 @@ import pandas as pd
 import pytest
 from builders import ROOT
 
+from rdrepro.study import tables
 from rdrepro.study.html_tables import CSS, html_table
 from rdrepro.study.page import NOTEBOOKS, assemble, execute, sections
 
@@ -160,6 +165,48 @@ def test_keys_to_sort_by_are_those_of_the_numbers(page):
     assert keys == [10, 9, 10, 9]
 
 
+def test_a_folded_table_is_named_by_its_line():
+    table = pd.DataFrame({"n": range(12)})
+    for fold, name in ((True, "What it is: 12 lines"), ("Nothing ran", "What it is")):
+        html = html_table(table, "What it is.", fold=fold).data
+        page = page_of(markdown("# a"), shown(output(**{"text/html": html})))
+        [box] = [box for box in Reader(page).all("div") if box.get("class") == "rd"]
+        assert box["aria-label"].rstrip(".") == name
+        assert page.count("<summary>") == page.count("</summary>") == 2  # and the contents
+
+
+# Clicks three times on each column's name, and writes the order of lines after each click.
+CLICKS = """<script>
+const found = [...document.querySelectorAll("main thead button")].map((button) =>
+  [1, 2, 3].map(() => {
+    button.click();
+    return [...document.querySelectorAll("main tbody tr")].map((row) => row.cells[0].textContent);
+  }));
+document.body.textContent = "ORDERS" + JSON.stringify(found) + "END";
+</script></body>"""
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSER = next((name for name in BROWSERS if shutil.which(name)), None)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome")
+def test_a_click_sorts_numbers_then_words_and_dashes_last(tmp_path):
+    changes = ["not resolvable", "-0.02", "\u2013", "+10.0", "-14.99", "9.5 [8.0, 11.0]"]
+    table = pd.DataFrame({"line": list("abcdef"), "change": changes})
+    html = html_table(table.assign(printed=["_", "97.0", "-", "100.0", "9.5", ""]), "c").data
+    file = tmp_path / "page.html"
+    page = page_of(markdown("# a"), shown(output(**{"text/html": html})))
+    file.write_text(page.replace("</body>", CLICKS), "utf-8")
+    options = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'u'}")
+    command = [BROWSER, *options, "--dump-dom", file.as_uri()]
+    dumped = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    orders = json.loads(dumped.split("ORDERS")[1].split("END")[0])
+    assert [["".join(lines) for lines in column] for column in orders] == [
+        ["abcdef", "fedcba", "abcdef"],
+        ["ebfdac", "dfbeac", "abcdef"],
+        ["ebdacf", "dbeacf", "abcdef"],
+    ]
+
+
 @pytest.mark.parametrize("kind", ["text/markdown", "text/html", "text/plain", "stream"])
 def test_what_a_row_says_stays_text(kind):
     if kind == "text/html":
@@ -201,3 +248,24 @@ def test_every_notebook_of_the_report_is_executed():
     assert sorted(execute.LONGEST_FIRST) == list(NOTEBOOKS)
     there = {file.stem for file in (ROOT / "notebooks").glob("1*.ipynb")}
     assert there == set(NOTEBOOKS)
+
+
+def test_the_report_leaves_every_table_and_none_that_is_empty(tmp_path, monkeypatch):
+    def executed(folder):
+        folder.mkdir(parents=True)
+        files = [folder / f"{name}.ipynb" for name in NOTEBOOKS]
+        for file in files:
+            nbformat.write(nbformat.v4.new_notebook(cells=[markdown("# Title")]), file)
+        return files
+
+    made = {"misses": pd.DataFrame({"n": [1.0]}), "tiers": pd.DataFrame()}
+    monkeypatch.setattr(execute, "execute_all", executed)
+    monkeypatch.setattr(tables, "all_tables", lambda runs, runs_dir: made)
+    folder = tmp_path / "results" / "tables"
+    folder.mkdir(parents=True)
+    (folder / "tiers.csv").write_text("of rows that are gone")
+    runpy.run_path(str(ROOT / "benchmarks" / "write_report.py"))["main"]([])
+    assert sorted(file.name for file in folder.iterdir()) == [
+        *("misses.csv", "misses.md", "misses.tex")
+    ]
+    assert (tmp_path / "results" / "report" / "report.html").is_file()

@@ -30,11 +30,12 @@ def test_a_method_without_a_training_has_a_sentence_in_place_of_a_curve():
 
 
 def test_a_loss_curve_has_a_caption_only_where_it_is_drawn():
-    assert remarks.loss_figure(history(), "padim").data == remarks.training(history(), "padim").data
-    said = remarks.loss_figure(history(2.0, 1.0), "mkd").data
-    assert said.startswith("**Training loss**") and "dotted" not in said
+    absent = remarks.loss_figure(history(), "padim", 2).data
+    assert "no loss to draw" in absent and absent.endswith("has no Figure 2.")
+    said = remarks.loss_figure(history(2.0, 1.0), "mkd", 2).data
+    assert said.startswith("**Figure 2.** The training loss") and "dotted" not in said
     validated = history(2.0, 1.0, validation_loss=[1.0, 2.0])
-    assert "dotted" in remarks.loss_figure(validated, "mkd").data
+    assert "dotted" in remarks.loss_figure(validated, "mkd", 2).data
 
 
 def test_one_epoch_has_no_change():
@@ -51,6 +52,7 @@ def test_the_overlap_of_scores_is_counted():
     said = remarks.scores(predictions).data
     assert "1 of 3 anomalous images score above" in said  # 5 ties with a normal image
     assert "2 of 3 normal images score below" in said
+    assert remarks.scores(predictions, "fold 0").data == f"Fold 0: {said}"
 
 
 def test_the_best_variant_of_each_metric_is_named():
@@ -88,7 +90,7 @@ def test_the_time_since_a_start_is_said():
 
 
 def test_early_stopping_is_explained_only_where_it_is_drawn():
-    assert remarks.stopping_figure({}) is None
+    assert remarks.stopping_figure({}, 4) is None
     plain, stopped = history(2, 1), history(2, 1, validation_loss=[1, 2])
-    assert "overfits" not in remarks.stopping_figure({"a": plain}).data
-    assert "overfits" in remarks.stopping_figure({"a": plain, "b": stopped}).data
+    assert "overfits" not in remarks.stopping_figure({"a": plain}, 4).data
+    assert "overfits" in remarks.stopping_figure({"a": plain, "b": stopped}, 4).data

@@ -1,6 +1,9 @@
 """Notebook 10 of the report: verdicts, misses, printed tables, figures; also without any row."""
 
+from html import escape
+
 import pandas as pd
+import pytest
 from builders import load, make_row
 from study_rows import SEEDS, as_printed
 
@@ -34,14 +37,26 @@ def test_a_table_of_which_nothing_ran_is_one_folded_line(tmp_path):
     shown = [part.data for part in shared.printed_tables(EMPTY, tmp_path)]
     assert len(shown) == 3 and all(html.count("<details>") == 1 for html in shown)
     assert "Table 1: none of 72 values was run at the printed protocol.<" in shown[0]
-    assert all(TABLES[name] in " ".join(shown) for name in ("table1", "table2", "table3"))
+    captions = [escape(TABLES[name]) for name in ("table1", "table2", "table3")]
+    assert all(caption in html for caption, html in zip(captions, shown, strict=True))
     assert {file.stem for file in tmp_path.glob("*.tex")} == {"table1", "table2", "table3"}
 
 
-def test_a_folded_line_names_the_nearest_tier(tmp_path):
-    runs = load([make_row(**SMALL)], tmp_path)
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (SMALL, "The nearest runs follow a reduced protocol."),
+        (
+            {"dataset": "synthetic", "category": "bottle"},
+            "The nearest runs are on embedded images.",
+        ),
+    ],
+    ids=["reduced", "embedded"],
+)
+def test_a_folded_line_names_the_nearest_tier(tmp_path, row, said):
+    runs = load([make_row(**row)], tmp_path)
     first, *_ = shared.printed_tables(runs, tmp_path / "out", numbers="1")
-    assert "The nearest runs have the tier reduced." in first.data
+    assert said in first.data
 
 
 def test_misses_are_listed_from_the_widest_on(tmp_path):
@@ -89,7 +104,8 @@ def test_tiers_are_counted_without_printed_dashes(tmp_path):
 
 
 def test_a_cell_is_named_without_what_goes_without_saying():
-    cell = pd.Series({"dataset": "mvtec", "category": "metal_nut", "metric": "pro"})
+    cell = pd.Series({"dataset": "mvtec", "category": "metal_nut", "metric": "pro"}, dtype=object)
+    cell["image_size"] = 256
     assert cell_title(cell.to_dict() | {"method": "Ours"}) == "metal nut, PRO"
     other = cell.to_dict() | {"method": "PaDiM", "category": "average", "dataset": "mnist"}
     assert cell_title(other, "28 px") == "MNIST, PaDiM, 28 px, PRO"
@@ -100,7 +116,7 @@ def test_figures_come_from_rows_alone(tmp_path):
     made = load([make_row(category="bottle", seed=s, metrics=metrics) for s in SEEDS], tmp_path)
     figure = results.against_printed(made)
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    assert labels[0] == "bottle, 256 px, image AUROC"
+    assert labels[0] == "image AUROC" and figure.axes[0].texts[0].get_text() == "256 px"
     rows = results.newest(made, "made-up", "backbone")
     figure = results.curves(rows)
     assert len(figure.axes) == 3
@@ -147,6 +163,22 @@ def test_every_row_has_an_interval_of_its_auroc(tmp_path):
     line = results.single_intervals([runs.iloc[0]]).iloc[0]
     low, high = (float(text) for text in line["95 % interval"].strip("[]").split(", "))
     assert line["image AUROC"] == high == 100 and 70 < low < 95
+
+
+def test_the_widest_move_by_another_seed_is_said(tmp_path):
+    def drawn(category, auroc, **changes):
+        return make_row(
+            dataset="synthetic", category=category, metrics={"image_auroc": auroc}, **changes
+        )
+
+    load([drawn("screw", 0.95), drawn("wood", 0.97)], tmp_path, "embedded")
+    others = [drawn("screw", 0.85, seed=7), drawn("wood", 0.98, seed=7)]
+    others += [drawn("screw", 0.5, seed=8, sigma=2.0)]  # another setting
+    runs = load(others, tmp_path, "another")
+    found = results.other_seeds(runs)
+    assert found == {"screw": pytest.approx([95, 85]), "wood": pytest.approx([97, 98])}
+    assert "screw is 95.0 % in the table below, and 85.0 %" in results.seeds_in_words(runs)
+    assert results.seeds_in_words(EMPTY) == ""
 
 
 def test_a_table_with_every_category_has_as_many_lines(tmp_path):

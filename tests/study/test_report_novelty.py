@@ -41,6 +41,7 @@ def test_all_three_tables_are_saved_with_every_column(novelty_runs, averages, tm
     assert set(saved) == {"novelty", "novelty_classes", "novelty_grid"}
     table = pd.read_csv(saved["novelty"])
     assert table["ours"].tolist() == pytest.approx([98.5, 97])
+    assert "over images, newest seed" in table and "over images" not in table
     assert table["remark"].tolist()[1] == "other classes were used"
 
 

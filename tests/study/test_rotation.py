@@ -90,10 +90,10 @@ def test_the_change_is_the_other_angles_mean_minus_that_at_0(tmp_path):
     assert low < line["change"] < high
 
 
-def test_the_same_scores_at_every_angle_are_no_change_that_could_be_resolved(tmp_path):
+def test_the_same_scores_at_every_angle_have_no_interval(tmp_path):
     rows = [row(angle, FOUR_OFF) for angle in (0, 30, 60)]
     line = rotation.rotation_effects(saved(rows, tmp_path), tmp_path).iloc[0]
-    assert line["change"] == 0 and line["95 % interval"] == "not resolvable"
+    assert line["change"] == 0 and line["95 % interval"] == rotation.SAME
 
 
 def test_seeds_of_the_same_images_are_averaged(tmp_path):
@@ -121,11 +121,21 @@ def test_what_rotation_changes_is_summed_up_in_words(tmp_path):
     assert all_angles.startswith(
         "With all angles, image AUROC falls in 1 of 1 cases and rises in 0"
     )
-    assert all_angles.endswith("-6.2 points, on wood (embedded).")
+    assert "The largest change is -6.2 points, on wood (embedded)." in all_angles
+    assert all_angles.endswith("On wood (embedded), the change by quarter turns is +6.2 points.")
     assert quarter.startswith(
         "With quarter turns, image AUROC falls in 0 of 1 cases and rises in 1"
     )
+    assert "interpolate" in all_angles and "interpolate" not in quarter
     assert rotation.rotation_in_words(pd.DataFrame()) == []
+
+
+def test_cases_with_and_without_an_interval_are_told_apart(tmp_path):
+    changes = rotation.measured_changes(saved(THREE, tmp_path), tmp_path)
+    both = changes.assign(low=[-1.0, 0.0], high=[1.0, 0.0], change=[0.5, 0.0])
+    all_angles, quarter = rotation.rotation_in_words(both)
+    assert "In 1 the 95 % interval contains 0." in all_angles and rotation.SAME not in all_angles
+    assert f"In 1 the change is the {rotation.SAME}." in quarter and "contains 0" not in quarter
 
 
 def test_all_angles_and_quarter_turns_are_beside_each_other(tmp_path):
@@ -137,20 +147,20 @@ def test_all_angles_and_quarter_turns_are_beside_each_other(tmp_path):
     assert line[rotation.QUARTER_TURNS, "change"] == "+6.2"
     same = changes.assign(low=0.0, high=0.0)
     table = rotation.beside_each_other(same)
-    assert table[rotation.ALL, "95 % interval"].tolist() == ["not resolvable"]
+    assert table[rotation.ALL, "95 % interval"].tolist() == [rotation.SAME]
     assert rotation.beside_each_other(pd.DataFrame()).empty
 
 
-def test_curves_have_a_point_per_angle_and_a_line_per_data_set(tmp_path):
+def test_curves_have_a_point_per_angle_and_a_panel_per_data_set(tmp_path):
     carpet = [row(a, PERFECT, category="carpet") for a in (0, 30)]
     figure = shapes.rotation_curves(saved([*THREE, *carpet], tmp_path))
-    assert [ax.get_ylabel() for ax in figure.axes] == [f"{m} (%)" for m in rotation.METRICS]
-    lines = {line.get_label(): line for line in figure.axes[0].lines}
-    wood = lines["wood (embedded), EfficientNet-Lite0"]
-    assert wood.get_xdata().tolist() == [0, 30, 90]
-    assert wood.get_ydata().tolist() == [93.75, 75, 100]
-    assert len(lines) == len(figure.legends[0].get_texts()) == 2
-    assert len({line.get_color() for line in lines.values()}) == 2
+    panels = {" ".join(ax.get_title().split()): ax for ax in figure.axes}
+    wood = panels["wood (embedded), EfficientNet-Lite0"]
+    assert len(panels) == 2 and wood.lines[0].get_label() == next(iter(rotation.METRICS))
+    assert wood.lines[0].get_xdata().tolist() == [0, 30, 90]
+    assert wood.lines[0].get_ydata().tolist() == [93.75, 75, 100]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == [line.get_label() for line in wood.lines]
 
 
 def test_without_rows_there_is_a_sentence():

@@ -89,7 +89,44 @@ def test_only_cells_with_runs_are_filled_cells(tmp_path):
     assert tables.filled_cells("rd4ad", "1", pd.DataFrame()).empty
 
 
+def test_printed_values_stand_as_printed_and_memory_names_its_unit(tmp_path):
+    cost = {"checkpoint_mib": 351.697, "image_seconds": [0.2, 0.25, 0.3]}
+    table = tables.filled_cells("rd4ad", "3", load([make_row(image_size=224, cost=cost)], tmp_path))
+    lines = table.set_index("cell")[["printed", "ours", "delta"]]
+    assert lines.loc["Ours, size of the checkpoint in MiB; 369 MB"].tolist() == [
+        *("352", "351.7", "-0.3")
+    ]
+    assert lines.loc["Ours, seconds per image"].tolist() == ["0.31", "0.25", "-0.06"]
+
+
 # Tables of one run, and of rows of other protocols
+
+
+def test_each_study_with_smaller_teachers_has_its_lines_and_no_other_table_has_them(tmp_path):
+    small = {"backbone": "resnet18", "oce_width": 64, "metrics": {"image_auroc": 0.99}}
+    for study in (*tables.SMALLER, "another"):
+        load([make_row(seed=s, epochs=40, **small) for s in SEEDS], tmp_path, study)
+    runs = rd.load_runs(tmp_path)
+    table = tables.smaller_teachers(runs)
+    assert table["study"].drop_duplicates().tolist() == list(tables.SMALLER)
+    assert table["seeds"].eq(3).all() and table["metric"].value_counts().eq(2).all()
+    assert set(tables.other_runs(runs)["study"]) == {"another"}
+    assert tables.smaller_teachers(pd.DataFrame()).empty
+    assert tables.other_runs(pd.DataFrame()).empty
+
+
+def test_a_baseline_has_no_epochs_and_the_exact_overlap(tmp_path):
+    metrics = {"pixel_aupro": 0.952, "pixel_aupro_official": 0.948}
+    made = [
+        make_row(method="padim", backbone="resnet18", padim_channels=100, metrics=metrics),
+        make_row(sigma=2.0, metrics=metrics),
+    ]
+    table = tables.other_runs(load(made, tmp_path))
+    baseline = table["differs in"].str.contains("padim")
+    exact, official = (table[rows].set_index("metric") for rows in (baseline, ~baseline))
+    assert set(exact["epochs"]) == {"-"} and exact.loc["AUPRO", "ours"] == pytest.approx(95.2)
+    assert set(official["epochs"]) == {200} and official.loc["PRO", "ours"] == pytest.approx(94.8)
+    assert "PRO" not in exact.index
 
 
 def test_lines_of_other_protocols_are_readable(tmp_path):

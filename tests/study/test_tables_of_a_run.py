@@ -72,6 +72,8 @@ def test_a_missing_value_is_a_dash_and_metrics_are_explained_below():
     assert cells(shown)["a"] == ["90.0", "1.0"] and cells(shown)["b"] == ["-", "2.0"]
     assert shown.count("<li>") == 1 and "<li>PRO: " in shown
     assert "<li>" not in rd.show_table(table[["minutes"]], "Two runs.").data
+    nowhere = rd.show_table(table.assign(printed=None), "Two runs.").data
+    assert nowhere == shown  # a column without any value is left out
     assert "Nothing ran." in rd.show_table(table[:0], "No runs", empty="Nothing ran.").data
 
 

@@ -15,9 +15,11 @@ from rdrepro.study.figures.base import (
     save_png,
     share_limits,
     shared_label,
+    signed,
     write_figure,
 )
 from rdrepro.study.figures.comparisons import (
+    LINE,
     plot_classes,
     plot_columns,
     plot_deltas,
@@ -54,6 +56,7 @@ from rdrepro.study.figures.images import (
 __all__ = [
     "ANOMALOUS",
     "COLOURS",
+    "LINE",
     "NORMAL",
     "OUTLINE",
     "STYLE",
@@ -93,5 +96,6 @@ __all__ = [
     "scale_scores",
     "share_limits",
     "shared_label",
+    "signed",
     "write_figure",
 ]

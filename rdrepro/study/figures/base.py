@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import ArrayLike
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from rdrepro import paths
 from rdrepro.files import replacing
@@ -36,7 +37,8 @@ FORMATS = {
     "pdf": {"metadata": {"CreationDate": None}},
 }
 COLOUR_STEP = 8
-FEW_TICKS, MANY_TICKS = 3, 7  # of a logarithmic axis
+FEW_TICKS = 3  # of a logarithmic axis
+SUBS = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7))  # ticks within a decade, from coarse to fine
 
 
 def new_figure(
@@ -161,22 +163,23 @@ def plain_log(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-class _PlainLogLocator(LogLocator):
-    """Ticks at 1, 2, 5, 10, ...; at round numbers in a narrow range, at decades in a wide one."""
+def signed(value: float) -> str:
+    """A number to one decimal with its sign. The minus is that of the axes, no hyphen."""
+    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")  # no "-0.0"
 
-    def __init__(self):
-        super().__init__(subs=(1, 2, 5))
+
+class _PlainLogLocator(LogLocator):
+    """Ticks at the coarsest of SUBS that gives FEW_TICKS; at round numbers in a narrow range."""
 
     def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
         """The places of the ticks between two values."""
         low, high = sorted((vmin, vmax))
-        for ticks in (super().tick_values(low, high), LogLocator().tick_values(low, high)):
+        for subs in SUBS:
+            ticks = LogLocator(subs=subs).tick_values(low, high)
             inside = ticks[(ticks >= low) & (ticks <= high)]
-            if len(inside) < FEW_TICKS:
-                return MaxNLocator(5).tick_values(low, high)
-            if len(inside) <= MANY_TICKS:
-                break
-        return inside
+            if len(inside) >= FEW_TICKS:
+                return inside
+        return MaxNLocator(5).tick_values(low, high)
 
 
 def wrapped(text: str, inches: float) -> str:
@@ -213,18 +216,22 @@ def save_figure(figure: Figure, name: str, folder: Path | None = None) -> list[P
     return files
 
 
-def save_png(figure: Figure, target: Path) -> None:
+def save_png(figure: Figure, target: Path, about: Mapping[str, str] | None = None) -> None:
     """Save a figure of many images as PNG only, whole or not at all. As SVG it would be large.
 
     Colours are rounded to steps of COLOUR_STEP of 256, which nobody sees and halves the file.
+    about: texts that the file holds beside the picture, by keyword.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     content = BytesIO()
     write_figure(figure, content, "png")
     levels = [min(255, COLOUR_STEP * round(v / COLOUR_STEP)) for v in range(256)]
     picture = Image.open(content).convert("RGB").point(3 * levels)
+    texts = PngInfo()
+    for keyword, text in (about or {}).items():
+        texts.add_text(keyword, text)
     with replacing(target) as aside:
-        picture.save(aside, format="png", optimize=True)
+        picture.save(aside, format="png", optimize=True, pnginfo=texts)
 
 
 @styled

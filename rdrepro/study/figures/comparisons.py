@@ -1,6 +1,7 @@
 """Comparisons: our results beside printed values, variants beside each other, costs."""
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from rdrepro.study.figures.base import (
     NORMAL,
     SMALL,
     legend_once,
+    signed,
     styled,
     wrapped,
 )
@@ -20,6 +22,7 @@ from rdrepro.study.figures.base import (
 DELTA_COLOURS = "RdBu"  # blue: ours is higher; ColorBrewer's, safe for the colour-blind
 NOT_RUN = "0.88"  # grey
 NAME_WIDTH = 1.2  # inches of the longest name of a variant
+LINE = 0.15  # inches of height for a line of `plot_paper_against_ours`
 
 
 @styled
@@ -56,7 +59,8 @@ def plot_variants(axes: np.ndarray, table: pd.DataFrame) -> np.ndarray:
         ax.xaxis.set_major_locator(MaxNLocator(3))
         ax.set_ylim(len(table) - 0.5, -0.6)
         ax.margins(x=0.25)
-    legend_once(axes.flat[0].figure)
+    if any(len(ax.lines) > 1 for ax in axes.flat):  # a legend of one entry would say nothing
+        legend_once(axes.flat[0].figure)
     return axes
 
 
@@ -152,31 +156,58 @@ def plot_stages(ax: Axes, table: pd.DataFrame) -> Axes:
 def plot_paper_against_ours(ax: Axes, cells: pd.DataFrame) -> Axes:
     """Draw a line per cell: the paper's number, ours with its 95 % interval, and the verdict.
 
-    cells: label, metric, printed, ours, low, high (percent; NaN where not run) and verdict. The
-    figure needs a quarter of an inch of height per cell to keep the lines apart.
+    Where there are several metrics, each label is a line of its own above those of its metrics.
+    What all cells have in common is the title. The figure needs LINE inches of height per line.
+
+    cells: label, metric, printed, ours, low, high (percent; NaN where not run) and verdict.
     """
-    y = np.arange(len(cells))
+    title, labels = _split_labels(cells["label"])
     several = cells["metric"].nunique() > 1
-    names = cells["label"] + ", " + cells["metric"] if several else cells["label"]
+    first = labels != labels.shift()
+    y = np.arange(len(cells)) + (first.cumsum().to_numpy() if several else 0)
     high = cells["high"].clip(upper=100)  # an interval may be wider than the metric's range
     interval = [cells["ours"] - cells["low"], high - cells["ours"]]
-    ax.errorbar(cells["ours"], y, xerr=interval, fmt="o", color=NORMAL, label="ours, 95 % interval")
-    ax.plot(cells["printed"], y, "D", color=ANOMALOUS, fillstyle="none", label="printed value")
-    for line, verdict in zip(y, cells["verdict"], strict=True):
-        ax.text(
-            1.01, line, verdict, va="center", fontsize=SMALL, transform=ax.get_yaxis_transform()
-        )
-    xlabel = "percent" if several else f"{cells['metric'].iloc[0]} (percent)"
-    ax.set(xlabel=xlabel, yticks=y, yticklabels=names, ylim=(len(cells) - 0.5, -0.5))
+    look = {"fmt": "o", "color": NORMAL, "markersize": 3, "elinewidth": 1}
+    ax.errorbar(cells["ours"], y, xerr=interval, label="ours, 95 % interval", **look)
+    look = {"color": ANOMALOUS, "fillstyle": "none", "markersize": 6, "zorder": 3}
+    ax.plot(cells["printed"], y, "D", label="printed value", **look)
+    verdicts = cells["verdict"].unique()
+    if len(verdicts) == 1:
+        title = f"{title}, all cells {verdicts[0]}".removeprefix(", ")
+    else:
+        _texts(ax, 1.03, y, cells["verdict"])
+    if several:
+        _texts(ax, 0.01, y[first] - 1, labels[first], backgroundcolor="white", fontweight="bold")
+    xlabel = "metric (%)" if several else f"{cells['metric'].iloc[0]} (%)"
+    ax.set(xlabel=xlabel, title=title, yticks=y, ylim=(y[-1] + 0.5, -0.5))
+    ax.set_yticklabels(cells["metric"] if several else labels)
     legend_once(ax.figure)
     return ax
+
+
+def _split_labels(labels: pd.Series) -> tuple[str, pd.Series]:
+    """The parts with which all labels begin, and the rest of each label, which is never empty."""
+    parts = labels.str.split(", ")
+    alike = takewhile(lambda places: len(set(places)) == 1, zip(*parts, strict=False))
+    common = [places[0] for places in alike][: parts.str.len().min() - 1]
+    return ", ".join(common), parts.str[len(common) :].str.join(", ")
+
+
+def _texts(ax: Axes, x: float, y: np.ndarray, texts: pd.Series, **look) -> None:
+    """Write a text in each line, from a place that is a share of the width of the axes."""
+    look |= {"va": "center", "fontsize": SMALL, "transform": ax.get_yaxis_transform()}
+    for line, text in zip(y, texts, strict=True):
+        written = ax.text(x, line, text, **look)
+        if written.get_bbox_patch():
+            written.get_bbox_patch().set_boxstyle("square", pad=0.1)
 
 
 @styled
 def plot_deltas(ax: Axes, cells: pd.DataFrame) -> Axes:
     """Draw our result minus the paper's in points, by label and metric.
 
-    A field is grey where one of the two is missing.
+    A field is grey where one of the two is missing, and says which. What all labels have in common
+    is the title.
 
     cells: as for `plot_paper_against_ours`, with each (label, metric) once.
     """
@@ -187,15 +218,22 @@ def plot_deltas(ax: Axes, cells: pd.DataFrame) -> Axes:
     )
     limit = np.nanmax([*delta.abs().to_numpy().flat, 0.1])  # 0.1 if all are 0 or missing
     look = {"cmap": DELTA_COLOURS, "vmin": -limit, "vmax": limit, "linewidths": 1}
-    look["cbar_kws"] = {"label": "difference (points)"}
-    rounded = delta.round(1) + 0.0  # no "-0.0"
+    label = "ours \N{MINUS SIGN} printed (points)"
+    look["cbar_kws"] = {"label": label, "orientation": "horizontal", "ticks": MaxNLocator(4)}
+    title, rest = _split_labels(pd.Series(labels))
+    names = {
+        "yticklabels": [wrapped(r.replace(", ", ",\n"), NAME_WIDTH) for r in rest],
+        "xticklabels": [metric.replace(" ", "\n") for metric in metrics],
+    }
     import seaborn as sns  # slow to load, and only this figure needs it
 
-    sns.heatmap(delta, annot=rounded, annot_kws={"fontsize": SMALL}, fmt="+.1f", ax=ax, **look)
+    annotations = {"annot": delta.map(signed), "fmt": "", "annot_kws": {"fontsize": SMALL}}
+    sns.heatmap(delta, ax=ax, **names, **annotations, **look)
     for row, column in np.argwhere(delta.isna().to_numpy()):
         text = "not printed" if np.isnan(printed.iat[row, column]) else "not run"
+        text = text.replace(" ", "\n")
         ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=SMALL)
-    ax.set(xlabel="", ylabel="", facecolor=NOT_RUN)
-    ax.tick_params(axis="y", rotation=0)
+    ax.set(xlabel="", ylabel="", facecolor=NOT_RUN, title=title)
+    ax.tick_params(rotation=0)
     ax.grid(False)
     return ax

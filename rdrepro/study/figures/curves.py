@@ -12,6 +12,7 @@ from sklearn.metrics import auc, roc_curve
 from rdrepro.metrics import auroc, pro_curve
 from rdrepro.study.figures.base import (
     ANOMALOUS,
+    COLOURS,
     NORMAL,
     SMALL,
     dashes,
@@ -23,8 +24,11 @@ from rdrepro.study.figures.base import (
 )
 
 SCORE_BINS = np.linspace(0, 1, 26)
+MARKERS = "os^D"
 PRO_LIMIT = 0.3  # Sec. 4.1
+SAME_CURVE = 0.01  # true positive rates of two curves that look like one
 LOWEST = "lowest validation loss"
+ROOM = 1.8  # the factor between the lowest loss and the foot of the axes, where an epoch is named
 STEPS = (1, 2, 5, 10)  # between the ticks of an axis of epochs
 
 
@@ -41,9 +45,7 @@ def plot_history(ax: Axes, history: Mapping | pd.DataFrame, name: str | None = N
     few = len(history["epoch"]) < 40
     ax.plot(history["epoch"], history["loss"], dashes(ax), marker="." if few else "", label=name)
     ax.set(xlabel="epoch", ylabel="loss per image", yscale="log")
-    ax.xaxis.set_major_locator(
-        MaxNLocator(6, integer=True, min_n_ticks=1, steps=STEPS)
-    )  # also of one epoch
+    _whole_epochs(ax)
     plain_log(ax.yaxis)
     if name:
         legend_once(ax.figure)
@@ -74,14 +76,34 @@ def plot_stopping(ax: Axes, history: Mapping | pd.DataFrame, name: str, title: s
         best, colour = int(np.argmin(losses)), ax.lines[-1].get_color()
         ax.plot(epochs, losses, ":", color=colour, label=f"{name}: validation")
         ax.plot(epochs[best], losses[best], "o", color=colour, markersize=4, label=LOWEST)
-        place = {"xytext": (0, 5), "textcoords": "offset points", "ha": "right", "fontsize": SMALL}
-        place["bbox"] = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.5}
-        ax.annotate(f"epoch {epochs[best]:.0f}", (epochs[best], losses[best]), **place)
+        _name_below(ax, epochs[best], losses[best], late=2 * best > len(epochs))
     curves = {line: np.asarray(line.get_ydata(), float) for line in ax.lines}
     trained = [y.max() for line, y in curves.items() if line.get_label().endswith(": training")]
-    ax.set_ylim(0.9 * min(y.min() for y in curves.values()), 2 * max(trained))
+    lowest = min(y.min() for y in curves.values())
+    ax.set_ylim(lowest / ROOM, 2 * max(trained))
     legend_once(ax.figure)
     return ax
+
+
+def _name_below(ax: Axes, epoch: float, loss: float, late: bool) -> None:
+    """Name an epoch at the foot of the axes, below all curves, with a line from its loss."""
+    side = "right" if late else "left"
+    corner = (int(late), 1)  # of the text, where the line begins
+    ax.annotate(
+        f"epoch {epoch:.0f}",
+        (epoch, loss),
+        (epoch, 0.03),
+        textcoords=ax.get_xaxis_transform(),
+        ha=side,
+        fontsize=SMALL,
+        arrowprops={
+            "arrowstyle": "-",
+            "color": "0.5",
+            "linewidth": 0.6,
+            "shrinkA": 0,
+            "relpos": corner,
+        },
+    )
 
 
 @styled
@@ -91,20 +113,24 @@ def plot_tested(ax: Axes, history: Mapping[str, ArrayLike], name: str) -> Axes:
     ax.plot(table["epoch"], 100 * table["image_auroc"], marker="o", markersize=3, label=name)
     ax.set(xlabel="epoch", ylabel="image AUROC\nof the test set (%)")
     _whole_epochs(ax)
+    ax.yaxis.set_major_locator(MaxNLocator(5))
     legend_once(ax.figure)
     return ax
 
 
 @styled
-def plot_rotation(ax: Axes, percents: pd.Series, metric: str, name: str) -> Axes:
-    """Draw a metric against the angle of the test images; call it again to add a second data set.
+def plot_rotation(ax: Axes, percents: pd.DataFrame, title: str) -> Axes:
+    """Draw the metrics of one data set against the angle of its test images.
 
-    percents: the metric in percent. The index is the angle in degrees, counter-clockwise.
+    percents: a column per metric, in percent. The index is the angle in degrees, counter-clockwise.
+    A metric without values is left out.
     """
-    marker = "os^D"[len(ax.lines) % 4]
-    ax.plot(percents.index, percents, dashes(ax), marker=marker, markersize=3, label=name)
-    ax.set(xlabel="rotation of the test images (degrees)", ylabel=f"{metric} (%)")
-    ax.set_xticks(range(0, 360, 90))
+    for (metric, values), colour, marker in zip(percents.items(), COLOURS, MARKERS, strict=False):
+        if values.notna().any():
+            ax.plot(values.index, values, color=colour, marker=marker, markersize=3, label=metric)
+    ax.set(xlabel="rotation of the test images (degrees)", ylabel="metric (%)")
+    ax.set_title(wrapped(title, width_of(ax)))
+    ax.set(xlim=(-10, 370), xticks=range(0, 361, 90))
     return ax
 
 
@@ -143,11 +169,21 @@ def plot_roc(ax: Axes, scores: ArrayLike, labels: ArrayLike, name: str) -> Axes:
     if not ax.lines:
         ax.axline((0, 0), slope=1, color="0.5", linestyle=":", label="chance")
     fpr, tpr, _ = roc_curve(labels, scores)
+    _widen_hidden(ax, fpr, tpr)
     ax.plot(fpr, tpr, dashes(ax), label=f"{name}: AUROC {100 * auroc(scores, labels):.1f} %")
-    ax.set(xlabel="false positive rate (normal images)", ylabel="true positive rate")
+    ax.set(xlabel="false positive rate\n(normal images)", ylabel="true positive rate")
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     legend_once(ax.figure)
     return ax
+
+
+def _widen_hidden(ax: Axes, fpr: np.ndarray, tpr: np.ndarray) -> None:
+    """Widen each curve that a new one would cover everywhere, so that its edges stay visible."""
+    grid = np.linspace(0.01, 1, 100)
+    new = np.interp(grid, fpr, tpr)
+    for line in ax.lines[1:]:  # the first is chance
+        if np.allclose(np.interp(grid, *line.get_data()), new, atol=SAME_CURVE):
+            line.set_linewidth(line.get_linewidth() + 1.8)
 
 
 @styled

@@ -1,6 +1,7 @@
 """Figures of images: samples, chosen cases and anomaly maps (Figs. 1, 6 and 7)."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 MAP_COLOURS = "inferno"  # perceptually uniform, and its order is kept in grey
 MAP_OPACITY = 0.6
 MAP_LABEL = "anomaly map (no unit)\nhigher = more anomalous"
-# At the PRO's own limit nearly every region is found whole, whatever its size.
+# At the AUPRO's own limit nearly every region is found whole, whatever its size.
 REGION_FPR = 0.05
 RULES = ("defect", "smallest", "best and worst")
 PANELS = ("input", "outlined defect", "anomaly map")
@@ -110,7 +111,7 @@ def plot_cases(
     p, indices = predictions, list(cases.values())
     items = [data[i] for i in indices]
     assert [item["path"] for item in items] == [p.paths[i] for i in indices], "not the same images"
-    shown = [f"{p.defects[i].replace('_', ' ')}, score {p.scores[i]:#.3g}" for i in indices]
+    shown = [f"{p.defects[i].replace('_', ' ')}, score {significant(p.scores[i])}" for i in indices]
     names = [name.replace("_", " ") for name in cases]
     titles = [s if s.startswith(n) else f"{n}\n{s}" for n, s in zip(names, shown, strict=True)]
     return plot_overlays(axes, items, p.maps[indices], titles)
@@ -188,7 +189,8 @@ def plot_variant_maps(
     """Draw a line per chosen image: the image with its defect outlined, and each variant's map.
 
     cases: from `choose_cases`. axes: (cases, 1 + variants). Every column has its own colour scale,
-    because maps of different layers have different ranges. The range is written below the column.
+    because maps of different layers have different ranges. Its limits, as from `map_scale`, are
+    written below the column.
     """
     indices = list(cases.values())
     for line, (case, index) in zip(axes, cases.items(), strict=True):
@@ -206,9 +208,13 @@ def plot_variant_maps(
 
 
 def _range(scale: Mapping[str, float]) -> str:
-    """The limits of a colour scale as text, with two digits of the higher one."""
-    digits = max(0, 1 - int(np.floor(np.log10(abs(scale["vmax"]) or 1))))
-    return f"{scale['vmin']:.{digits}f} to {scale['vmax']:.{digits}f}"
+    """The limits of a colour scale as text."""
+    return f"{significant(scale['vmin'])} to {significant(scale['vmax'])}"
+
+
+def significant(value: float) -> str:
+    """A score or a value of a map with three significant digits and without an exponent."""
+    return f"{Decimal(f'{value:.2e}'):f}"
 
 
 def _below(ax: Axes, text: str) -> None:
@@ -237,7 +243,7 @@ def plot_extremes(
             plot_image(ax, data[index])
             if overlay:
                 shown = ax.imshow(p.maps[index], cmap=MAP_COLOURS, alpha=MAP_OPACITY, **scale)
-            _below(ax, f"{p.scores[index]:.4g}")
+            _below(ax, significant(p.scores[index]))
         for ax in row:
             ax.axis("off")
         row[0].set_title(name, loc="left", fontsize=SMALL)

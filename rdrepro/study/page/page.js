@@ -10,7 +10,7 @@ function keyOf(row, column) {
 
 // Numbers come before texts, and empty cells and dashes last in both directions.
 function ordered(a, b, sign) {
-  const empty = (key) => key === "" || key === "-";
+  const empty = (key) => key === "" || /^[-\u2013_]$/.test(key);
   if (empty(a) || empty(b)) return empty(a) - empty(b);
   if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
   return sign * (typeof a === "number" ? a - b : a.localeCompare(b, "en", { numeric: true }));

@@ -13,7 +13,9 @@ from rdrepro.study.html_tables import CSS, unbroken
 NO_ALT = "A figure; the text next to it says what it shows"
 _HEADING = re.compile(r"<h([1-6])[^>]*>(.*?)</h\1>", re.DOTALL)
 _LINK = re.compile(r'<a\s[^>]*?href="([^"]*)"[^>]*>(.*?)</a>', re.DOTALL)
+# A table of `html_table`, after the line that it is folded behind.
 _TABLE = re.compile(
+    r"(?:<summary>((?:(?!</summary>).)*)</summary>)?"
     r'<div class="rd tex2jax_ignore"><table>(?:<caption>(.*?)</caption>)?(.*?)</table></div>',
     re.DOTALL,
 )
@@ -97,12 +99,13 @@ def _output(output: NotebookNode) -> str:
 
 
 def _boxed(table: re.Match) -> str:
-    """A table in a box of its own that scrolls, below its caption."""
-    caption, rows = table.groups()
-    label = escape(plain(caption)) if caption else "Table"
+    """A table in a box of its own that scrolls, below its caption or its folded line."""
+    line, caption, rows = table.groups()
+    label = escape(plain(caption or line or "Table"))
+    folded = f"<summary>{line}</summary>" if line else ""
     above = f"<figcaption>{caption}</figcaption>" if caption else ""
     box = f'<div class="rd" role="region" tabindex="0" aria-label="{label}"><table>{rows}</table>'
-    return f'<figure class="table">{above}{box}</div></figure>'
+    return f'{folded}<figure class="table">{above}{box}</div></figure>'
 
 
 def plain(html: str) -> str:

@@ -77,9 +77,38 @@ def _with_interval(value: float, low: float, high: float) -> str:
     return f"{value:.1f} {interval(low, high)}".strip()
 
 
+def full_columns(columns: pd.DataFrame) -> pd.DataFrame:
+    """The result of `readable_columns` with `delta`, ours minus printed, in points.
+
+    columns: the result of `columns_table`.
+    """
+    table = medical.readable_columns(columns)
+    if len(table):
+        place = table.columns.get_loc("ours") + 1
+        table.insert(place, "delta", table["ours"] - table["printed"])
+    return table
+
+
+def below_in_words(columns: pd.DataFrame) -> str:
+    """How many results lie below the printed value, and how far; empty if there are none.
+
+    columns: the result of `columns_table`.
+    """
+    if columns.empty:
+        return ""
+    gaps = (columns["ours"] - columns["printed"]).dropna()
+    if gaps.empty:
+        return ""
+    widest = gaps.loc[gaps.abs().idxmax()]
+    return (
+        f"{(gaps < 0).sum()} of our {len(gaps)} results lie below the printed value. The median "
+        f"difference is {gaps.median():+.1f} points, and the largest is {widest:+.1f} points."
+    )
+
+
 def columns_in_full(columns: pd.DataFrame) -> HTML:
     """All that is known of each result of Table 3, folded. columns: that of `columns_table`."""
-    table = medical.readable_columns(columns)
+    table = _signed(full_columns(columns), "delta")
     return _shown(table, TABLES["medical_columns"], fold="Every result in full")
 
 
@@ -103,8 +132,13 @@ def again_shown(again: pd.DataFrame) -> HTML:
 
 def habits_shown(habits: pd.DataFrame) -> HTML:
     """What each habit changes, in points. habits: the result of `habits_table`."""
+    return _shown(readable_habits(habits), TABLES["medical_habits"], "teacher", "folds")
+
+
+def readable_habits(habits: pd.DataFrame) -> pd.DataFrame:
+    """The result of `habits_table` with names to read, and intervals as text."""
     if habits.empty:
-        return html_table(habits, TABLES["medical_habits"])
+        return habits
     texts = {
         name: [interval(*x) for x in habits[list(ends)].to_numpy(float)]
         for name, ends in {
@@ -120,8 +154,7 @@ def habits_shown(habits: pd.DataFrame) -> HTML:
     ).rename(columns=names)
     shown = ["entry", "habit", "switch", "data", "compared with", "its mean", "change"]
     shown += ["over images", "over folds", "teacher", "epochs", "folds", "collapsed"]
-    table = _signed(table[shown], "change")
-    return _shown(table, TABLES["medical_habits"], "teacher", "folds")
+    return _signed(table[shown], "change")
 
 
 def long_shown(long: pd.DataFrame) -> HTML:
@@ -162,10 +195,10 @@ def save_tables(
 ) -> None:
     """Save the tables of this notebook that have lines, with all columns."""
     tables = {
-        "medical_columns": medical.readable_columns(columns),
+        "medical_columns": full_columns(columns),
         "medical_steps": steps,
         "medical_again": again,
-        "medical_habits": habits,
+        "medical_habits": readable_habits(habits),
         "medical_long": long,
         "medical_earlier": earlier,
     }

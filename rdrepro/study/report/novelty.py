@@ -25,6 +25,15 @@ from rdrepro.study.tables import title_of
 NO_NOVELTY = "Left out, because no run of novelty detection is here."
 
 
+def readable(averages: pd.DataFrame) -> pd.DataFrame:
+    """The result of `novelty.averages` with intervals as text, to one decimal.
+
+    The interval over images is of the newest seed alone, which its name says.
+    """
+    texts = with_texts(averages, digits=1)
+    return texts.rename(columns={"over images": "over images, newest seed"})
+
+
 def averages_shown(averages: pd.DataFrame) -> HTML:
     """The averages over classes for display, to one decimal and in the order of the data sets.
 
@@ -35,7 +44,7 @@ def averages_shown(averages: pd.DataFrame) -> HTML:
     if averages.empty:
         return html_table(averages, TABLES["novelty"])
     order = list(dict.fromkeys(averages["data"]))
-    texts = with_texts(averages, digits=1)
+    texts = readable(averages)
     rows = texts.sort_values("data", key=lambda c: c.map(order.index), kind="stable")
     rows = rows.drop(columns=["remark", "steps", "printed", "delta"]).reset_index(drop=True)
     shown, note = said_once(rows, ["backbone", "classes"])
@@ -56,13 +65,13 @@ def grid_shown(runs: pd.DataFrame) -> HTML:
 
 
 def save_tables(runs: pd.DataFrame, averages: pd.DataFrame, folder: Path) -> None:
-    """Save the tables of this notebook that have lines, with all columns and two decimals.
+    """Save the tables of this notebook that have lines, with all columns.
 
     averages: the result of `novelty.averages`.
     """
     tables = {
-        "novelty": with_texts(averages),
-        "novelty_classes": predictions_table(runs),
+        "novelty": readable(averages),
+        "novelty_classes": predictions_table(runs, digits=1),
         "novelty_grid": grid_table(runs),
     }
     for name, table in tables.items():
@@ -97,12 +106,13 @@ def novelty_curves(runs: pd.DataFrame) -> Figure | str:
     rows = clean_rows(runs, CURVES_STUDY)
     if rows.empty:
         return NO_NOVELTY
-    figure, axes = figures.new_figure(1, 2, size=(3.45, 2.4))
+    figure, axes = figures.new_figure(2, 1, size=(3.3, 1.6), width="column")
+    losses, tests = np.ravel(axes)
     for _, row in rows.iterrows():
         name = f"{title_of(row['dataset'])}, {row['category']}"
-        figures.plot_history(axes[0, 0], row["history"], name)
+        figures.plot_history(losses, row["history"], name)
         if "image_auroc" in row["history"]:
-            figures.plot_tested(axes[0, 1], row["history"], f"{name}: {_gain(row['history'])}")
+            figures.plot_tested(tests, row["history"], f"{name}: {_gain(row['history'])}")
     return figure
 
 
@@ -110,4 +120,4 @@ def _gain(history: dict[str, list]) -> str:
     """The change of image AUROC from the first to the last test during training, as text."""
     tests = [(e, a) for e, a in zip(history["epoch"], history["image_auroc"], strict=True) if a]
     (first, start), (last, end) = tests[0], tests[-1]
-    return f"{100 * (end - start):+.1f} points from epoch {first:.0f} to {last:.0f}"
+    return f"{figures.signed(100 * (end - start))} points from epoch {first:.0f} to {last:.0f}"

@@ -20,9 +20,9 @@ def show(figure: Figure | str, name: str, folder: Path) -> HTML | Markdown:
     A sentence in place of a figure says why it is left out; nothing is saved then. Raises KeyError
     where no caption has that name.
     """
-    number = captions.number_of(name)
+    label = captions.label_of(name)
     if isinstance(figure, str):
-        return Markdown(f"*Figure {number}. {figure}*")
+        return Markdown(f"*{label}. {figure}*")
     png = figures.save_figure(figure, name, folder)[0]
     captions.write_captions(folder)
     plt.close(figure)  # shown by the cell that returns it, not twice
@@ -30,14 +30,14 @@ def show(figure: Figure | str, name: str, folder: Path) -> HTML | Markdown:
 
 
 def figure_html(png: Path, name: str, width: int) -> str:
-    """A figure for a page: the picture itself, its alternative text and its numbered caption.
+    """A figure for a page: the picture itself, its alternative text and its caption.
 
     width: in pixels, on a screen that is wide enough.
     """
-    number, caption = captions.number_of(name), captions.caption_of(name)
+    label, caption = captions.label_of(name), captions.caption_of(name)
     return (
         f"<figure>{_image(png, captions.alt_of(name), width)}"
-        f"<figcaption><b>Figure {number}.</b> {html.escape(caption)}</figcaption></figure>"
+        f"<figcaption><b>{label}.</b> {html.escape(caption)}</figcaption></figure>"
     )
 
 
@@ -47,17 +47,17 @@ def map_gallery(folder: Path) -> Iterator[HTML]:
     folder: of figures, such as results/figures. `make maps` draws them.
     """
     files = sorted((folder / "maps").glob("*.png"))
-    number, caption = captions.number_of("maps"), captions.caption_of("maps")
+    label, caption = captions.label_of("maps"), captions.caption_of("maps")
     if not files:
-        yield HTML(f"<p><em>Figure {number} is left out: `make maps` draws it.</em></p>")
+        yield HTML(f"<p><em>{label} is left out: <code>make maps</code> draws it.</em></p>")
         return
-    yield HTML(f"<p><b>Figure {number}.</b> {html.escape(caption)}</p>")
+    yield HTML(f"<p><b>{label}.</b> {html.escape(caption)}</p>")
     width = round(PIXELS_PER_INCH * figures.WIDTHS["page"])
     for file in files:
         category = captions.category_of(file.stem)
         alt = f"Anomaly maps of {category}: input, outlined defect and map of each kind of defect."
         yield HTML(
-            f"<figure>{_image(file, alt, width)}<figcaption><b>{category}</b>, row "
+            f"<figure>{_image(file, alt, width)}<figcaption><b>{html.escape(category)}</b>, row "
             f"<code>{html.escape(file.stem)}</code></figcaption></figure>"
         )
 

@@ -76,7 +76,7 @@ def claim_tables(claimed: pd.DataFrame) -> Iterator[HTML]:
     for title, part in claims.claims_by_verdict(claimed).items():
         none = "no claim."
         fold = title in claims.FOLDED_PARTS
-        yield html_table(part, f"<b>{title}</b>", prose=True, fold=fold, empty=none)
+        yield html_table(part, "", prose=True, fold=fold, empty=none, title=title)
 
 
 def other_protocols(runs: pd.DataFrame) -> pd.DataFrame:

@@ -16,9 +16,9 @@ from rdrepro.study import figures, selection
 from rdrepro.study.compare import compare, departures
 from rdrepro.study.evidence import Evidence
 from rdrepro.study.formats import interval
-from rdrepro.study.found import cell_title, find, table_title
+from rdrepro.study.found import and_, cell_title, find, table_title
 from rdrepro.study.printed import paper_cells, printed_cells
-from rdrepro.study.selection import clean
+from rdrepro.study.selection import by_protocol, clean
 from rdrepro.study.stats import auroc_interval
 from rdrepro.study.tables import FAILED, title_of
 from rdrepro.study.tiers import REDUCED, TIERS
@@ -116,7 +116,8 @@ def against_printed(runs: pd.DataFrame) -> Figure | str:
     cells = cells_with_runs(runs)
     if cells.empty:
         return NO_ROWS
-    figure, ax = figures.new_figure(size=(6.9, 0.7 + 0.2 * len(cells)), width="page")
+    lines = len(cells) + cells["label"].nunique()
+    figure, ax = figures.new_figure(size=(3.3, 0.75 + figures.LINE * lines))
     figures.plot_paper_against_ours(ax, cells)
     return figure
 
@@ -126,9 +127,7 @@ def deltas(runs: pd.DataFrame) -> Figure | str:
     cells = cells_with_runs(runs)
     if cells.empty:
         return NO_ROWS
-    figure, ax = figures.new_figure(
-        size=(6.9, max(1.8, 0.9 + 0.25 * cells["label"].nunique())), width="page"
-    )
+    figure, ax = figures.new_figure(size=(3.3, 1.2 + 0.3 * cells["label"].nunique()))
     figures.plot_deltas(ax, cells)
     return figure
 
@@ -168,13 +167,17 @@ def curves(rows: list[pd.Series]) -> Figure | str:
     """Draw the loss curves and the ROC curves of rows, and the score histogram of the last row."""
     if not rows:
         return NO_ROWS
-    figure, axes = figures.new_figure(1, 3, size=(2.3, 2))
+    figure, axes = figures.new_figure(3, 1, size=(3.3, 1.7), width="column")
+    losses, rocs, bars = np.ravel(axes)
     for row in rows:
         teacher, scores = network(row["backbone"]), row["scores"]
-        figures.plot_history(axes[0, 0], row["history"], teacher)
-        figures.plot_roc(axes[0, 1], scores["score"], scores["label"], teacher)
-    title = f"{row['category']}, {network(row['backbone'])}"
-    figures.plot_scores(axes[0, 2], row["scores"]["score"], row["scores"]["label"], title)
+        figures.plot_history(losses, row["history"], teacher)
+        figures.plot_roc(rocs, scores["score"], scores["label"], teacher)
+    title = f"{row['category']}: image scores with {teacher}"
+    figures.plot_scores(bars, scores["score"], scores["label"], title)
+    categories = ", ".join(dict.fromkeys(row["category"] for row in rows))
+    losses.title.set_text(f"{categories}: training loss")  # `set_title` would leave the style
+    rocs.title.set_text(f"{categories}: ROC of the image scores")
     return figure
 
 
@@ -236,6 +239,38 @@ def _overlay(row: pd.Series, p: "Predictions", results_dir: Path) -> Figure | st
         return f"Left out, since the images of {row['category']} are not here: {error}"
     cases = figures.choose_cases(p, "defect") | figures.choose_cases(p, "smallest")
     return figures.case_figure(data, p, cases)
+
+
+def other_seeds(runs: pd.DataFrame) -> dict[str, list[float]]:
+    """The image AUROCs, in percent, of embedded categories that ran with several seeds.
+
+    The first is that of the study `embedded`. The others have the same images and settings.
+    """
+    rows = clean(runs)
+    rows = rows[rows["dataset"].eq("synthetic") & rows["rotation"].eq(0)] if len(rows) else rows
+    same = ["category", "provenance.train_data_sha256", "provenance.test_data_sha256"]
+    found = {}
+    for group in by_protocol(rows, also=same):
+        first = selection.newest(group[group["study"] == "embedded"], "category")
+        others = selection.newest(group[~group["seed"].isin(first["seed"])], "seed")
+        if len(first) and len(others):
+            aurocs = pd.concat([first, others])["image_auroc"]
+            found[first["category"].item()] = (100 * aurocs).tolist()
+    return found
+
+
+def seeds_in_words(runs: pd.DataFrame) -> str:
+    """How far another seed moves an embedded category, the widest move; empty if none ran twice."""
+    found = other_seeds(runs)
+    if not found:
+        return ""
+    category = max(found, key=lambda name: np.ptp(found[name]))
+    first, *others = (f"{value:.1f}" for value in found[category])
+    return (
+        f"Another seed can change much. With the same images and settings, image AUROC of "
+        f"{category.replace('_', ' ')} is {first} % in the table below, and {and_(others)} % with "
+        "another seed."
+    )
 
 
 def single_intervals(rows: list[pd.Series]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from rdrepro.study.html_tables import html_table
 
 ORDERED = ("5", "6", "7")
 UNTESTED = "no protocol ran two of its printed columns, so their order was not tested"
+SHAPE_3 = "Table 3 in shape"
 NO_ROTATION = "Left out: no row of rotated test images."
 FOUND = "**What we found**"
 
@@ -49,21 +50,22 @@ def shape(runs: pd.DataFrame, number: str, folder: Path) -> Iterator[HTML | Mark
     yield as_list(ablation.steps_in_words(order) or [f"{UNTESTED}."], FOUND)
     title = f"Table {number} in shape"
     for caption, table in ablation.shape_tables(lines):
-        yield html_table(table, f"<b>{title}</b>: {caption}.")
+        yield html_table(table, f"{caption}.", title=title)
 
 
 def rotation_curves(runs: pd.DataFrame) -> Figure | str:
-    """Draw image AUROC, pixel AUROC and AUPRO against the angle of the test images."""
+    """Draw image AUROC, pixel AUROC and AUPRO against the angle, with a panel per data set."""
     lines = [(rotation.named(group), rotation.means(group)) for group in rotation.protocols(runs)]
     if not lines:
         return NO_ROTATION
-    figure, axes = figures.new_figure(1, len(rotation.METRICS), size=(3.4, 3.2))
-    for ax, metric in zip(np.ravel(axes), rotation.METRICS, strict=True):
-        for tested, table in lines:
-            name = f"{tested['data']}, {tested['teacher']}"
-            figures.plot_rotation(ax, table[metric], metric, name)
-    figures.share_limits(axes, "y")
-    figures.shared_label(np.ravel(axes), "x")
+    columns = min(len(lines), 4)
+    figure, axes = figures.new_figure(-(-len(lines) // columns), columns, size=(1.725, 1.6))
+    panels = np.ravel(axes)
+    for ax, (tested, table) in zip(panels, lines, strict=False):
+        figures.plot_rotation(ax, table, f"{tested['data']},\n{tested['teacher']}")
+    figures.share_limits(panels[: len(lines)], "y")
+    figures.outer_labels(np.atleast_2d(axes))
+    figures.hide_unused(panels)
     figures.legend_once(figure)
     return figure
 
@@ -74,9 +76,9 @@ def costs(table: pd.DataFrame, folder: Path) -> Iterator[HTML]:
     table: from `complexity_table`.
     """
     if table.empty:
-        yield html_table(table, "<b>Table 3 in shape</b>")
+        yield html_table(table, "", title=SHAPE_3)
         return
     save_table(table, "complexity", folder)
     time, memory = complexity.time_table(table), complexity.storage_table(table)
-    yield html_table(time, "<b>Table 3 in shape</b>: seconds per image, as medians.", prose=True)
-    yield html_table(memory, "<b>Table 3 in shape</b>: memory.", prose=True)
+    yield html_table(time, "seconds per image, as medians.", prose=True, title=SHAPE_3)
+    yield html_table(memory, "memory.", prose=True, title=SHAPE_3)

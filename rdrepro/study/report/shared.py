@@ -17,8 +17,15 @@ from rdrepro.study.html_tables import html_table
 from rdrepro.study.printed import paper_cells
 from rdrepro.study.report.pictures import show as show
 from rdrepro.study.tables import title_of
-from rdrepro.study.tiers import NOT_RUN, TIERS
+from rdrepro.study.tiers import EMBEDDED, PRINTED_PROTOCOL, REDUCED, highest
 from rdrepro.study.wording import conditions
+
+# What a folded line says of the runs that come nearest to a table, by their tier.
+NEAREST = {
+    PRINTED_PROTOCOL: " The runs of that protocol do not complete any of them.",
+    REDUCED: " The nearest runs follow a reduced protocol.",
+    EMBEDDED: " The nearest runs are on embedded images.",
+}
 
 
 def open_results(results_dir: str | None) -> tuple[Path, pd.DataFrame]:
@@ -67,9 +74,7 @@ def _own(results: pd.DataFrame) -> pd.DataFrame:
 def _nothing_ran(runs: pd.DataFrame, paper: str, number: str) -> str:
     """A sentence on a table of which nothing ran, with the highest tier of its cells."""
     results = _own(compare(paper_cells(paper, number), runs))
-    reached = set(results["tier"].str.replace(r" \(.*", "", regex=True))
-    highest = next((tier for tier in TIERS if tier in reached), NOT_RUN)
-    nearest = "" if highest == NOT_RUN else f" The nearest runs have the tier {highest}."
+    nearest = NEAREST.get(highest(results["tier"]), "")
     return f"none of {len(results)} values was run at the printed protocol.{nearest}"
 
 
