@@ -27,7 +27,9 @@ def test_of_few_images_none_is_shown_twice(digits_outcome, normals, shown):
     _, axes = rd.new_figure(4, 3, size=(1, 1))
     rd.plot_extremes(axes, [data[index] for index in kept], few)
     texts = [ax.texts[0].get_text() for ax in axes[:2].flat if ax.texts]
-    assert sorted(texts) == sorted(f"{score:.4g}" for score in ranked_ends(few, shown))
+    assert sorted(texts) == sorted(
+        f"{float(f'{score:.3g}'):g}" for score in ranked_ends(few, shown)
+    )
 
 
 def ranked_ends(few, shown):
