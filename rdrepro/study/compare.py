@@ -113,7 +113,7 @@ def _footnotes(cell: Cell, rows: pd.DataFrame) -> str:
     ran = (", ".join(sorted(set(rows[name]))) for name in ("precision", "provenance.device"))
     if cell.row_metric == "cost.bank_mib":
         megabytes = rows["cost.bank_mib"].iloc[-1] * MIB / 1e6
-        return f"{megabytes:.0f} MB of 10^6 bytes; {settings}"
+        return f"{megabytes:.0f} million bytes; {settings}"
     sent = _senders(rows)
     text = " on ".join(ran) + f"; {settings}".rstrip("; ")
     return f"{text}; {sent}" if sent else text

@@ -49,7 +49,7 @@ def in_short(runs: pd.DataFrame) -> list[str]:
         "Does Reverse Distillation reproduce?": _answer(found),
         "Misses.": [text for text in (_failed(found), _medical(found)) if text],
         "What was reproduced.": [text for text in [_kept(found)] if text],
-        "Seen, without a verdict.": _seen(found),
+        "What else was seen.": _seen(found),
         "What could not be tested.": _untested(found),
     }
     return [f"**{head}** {' '.join(said)}" for head, said in parts.items() if said]

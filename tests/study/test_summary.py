@@ -188,9 +188,9 @@ def test_what_is_missing_shrinks_with_the_rows(tmp_path):
 def test_the_committed_rows_fill_every_line(committed_runs):
     found = dict(said.removeprefix("**").split("** ") for said in in_short.in_short(committed_runs))
     assert len(found) == 5
-    # Results without a verdict are in a paragraph of their own.
+    # Results of a reduced protocol are in a paragraph of their own.
     assert "bottle" not in found["Misses."] + found["What was reproduced."]
-    assert "bottle" in found["Seen, without a verdict."]
+    assert "bottle" in found["What else was seen."]
     assert len(in_short.where_it_stands(committed_runs)) == 5
 
 
