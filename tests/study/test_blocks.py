@@ -1,6 +1,7 @@
 """What README.md and DEVIATIONS.md generate from rows, between their marks."""
 
 import json
+from functools import cache
 
 import pytest
 
@@ -40,9 +41,14 @@ def test_sentences_become_a_list_in_which_nothing_is_html():
 PACES = {("wide_resnet50_2", "bfloat16"): 3629.0, ("wide_resnet50_2", "float32"): 1.0}
 
 
+@cache
+def lines_of_all_tables():
+    return reproduction_table(PACES)
+
+
 def line_of(table):
     """The line of the reproduction table whose command makes a printed table."""
-    lines = reproduction_table(PACES)
+    lines = lines_of_all_tables()
     return lines[lines["command"] == f"`make study TABLE={table}`"].iloc[0]
 
 
