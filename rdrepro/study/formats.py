@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rdrepro import paths
+from rdrepro import metric_names, paths, registry
 from rdrepro.files import replacing
 from rdrepro.study.glossary import TABLES
 
@@ -107,7 +107,14 @@ def for_readers(table: pd.DataFrame) -> pd.DataFrame:
         said = block.notna() & (block.astype(object) != "")
         for name in block.loc[:, said.any()].columns.drop("tier", errors="ignore"):
             columns[OUR_RUNS.sub(r"our runs\1", head), READABLE.get(name, name)] = block[name]
-    return pd.DataFrame(columns, index=table.index)
+    return pd.DataFrame(columns, index=table.index).rename(index=_title)
+
+
+def _title(name: object) -> object:
+    """What names a row, for readers: the title of a metric or data set, no underscores."""
+    if not isinstance(name, str):
+        return name
+    return registry.title_of(metric_names.title_of(name)).replace("_", " ")
 
 
 def rounded(

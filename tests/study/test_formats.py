@@ -236,3 +236,9 @@ def test_formulas_are_marked_as_text(text):
 )
 def test_numbers_stay_as_they_are(text):
     assert csv_text(text) == text
+
+
+def test_rows_of_printed_tables_have_titles_for_readers():
+    heads = pd.MultiIndex.from_tuples([("printed", "Ours")])
+    table = pd.DataFrame([["1.0"]] * 3, ["pixel_auroc", "head_ct", "metal_nut"], heads)
+    assert list(for_readers(table).index) == ["pixel AUROC", "Head CT", "metal nut"]

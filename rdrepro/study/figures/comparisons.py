@@ -1,4 +1,4 @@
-"""Comparisons: our results beside printed values, variants beside each other, costs."""
+"""Comparisons: our results and printed values, variants, costs."""
 
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
