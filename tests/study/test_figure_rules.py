@@ -41,7 +41,7 @@ def several_curves(count=10):
 
 
 def variants(names=("resnet18=/some/long/folder/of/weights-0123456789.pth", "resnet34", "vgg16")):
-    """Metrics of variants beside printed averages."""
+    """Metrics of variants, with the printed averages."""
     titles = ["image AUROC", "pixel AUROC", "PRO", "PRO (official)"]
     values = 95 + np.arange(4.0 * len(names)).reshape(len(names), 4) / 7
     table = pd.DataFrame(values, index=list(names), columns=titles)
