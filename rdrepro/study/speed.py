@@ -1,0 +1,235 @@
+"""Speed: what `make bench` and `make bench-peers` measured, as tables and sentences."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rdrepro.study.formats import markdown_text
+from rdrepro.study.speed_files import EMULATED, PARTS, Part, Parts
+from rdrepro.study.wording import network
+
+OURS = "rdrepro"
+MEMORY, SECONDS = "MiB", "s"  # units of lines
+SIZE = "cpu-size"  # the part that times other sizes than the paper's
+MET, MISSED = "met", "missed"
+METHODS = {"official": "the authors' code, restated"}
+PEER = "anomalib"  # a library whose version readers need
+NOT_MEASURED = "Speed was not measured on the CPU; `make bench` measures it."
+
+
+def published(parts: Parts) -> dict[str, Part]:
+    """The parts that tables show: those measured with committed code."""
+    return {name: part for name, part in parts.items() if not part["dirty"]}
+
+
+def ratios_table(parts: Parts) -> pd.DataFrame:
+    """Every ratio of two methods with its quartiles, the missed targets first.
+
+    A ratio above 1 means that the second method of `compared` is faster.
+    """
+    lines = [
+        {
+            "task": _task(ratio),
+            "network": _network(ratio),
+            "compared": f"{_setting(ratio['numerator'])} / {_setting(ratio['denominator'])}",
+            "ratio": significant(ratio["median"]),
+            "quartiles": _quartiles(ratio),
+            "target": significant(ratio["target"]),
+            "outcome": _outcome(ratio["met"]),
+            **_source(name, part, ratio),
+        }
+        for name, part, ratio in _entries(parts, "ratios")
+    ]
+    lines.sort(key=lambda line: [MISSED, MET, ""].index(line["outcome"]))
+    return pd.DataFrame(lines)
+
+
+def times_table(parts: Parts) -> pd.DataFrame:
+    """What every method takes for every task, with its share of the machine's limit in percent.
+
+    Memory and other sizes than the paper's have tables of their own.
+    """
+    usual = ((n, p, line) for n, p, line in _entries(parts, "lines") if n != SIZE)
+    return pd.DataFrame([_line(*entry) for entry in usual if entry[2]["unit"] != MEMORY])
+
+
+def memory_table(parts: Parts) -> pd.DataFrame:
+    """The peak memory in MiB of every method, each measured in a process of its own."""
+    found = [_line(*entry) for entry in _entries(parts, "lines") if entry[2]["unit"] == MEMORY]
+    unused = ["unit", "stage", "GFLOP", "share of limit"]
+    return pd.DataFrame(found).drop(columns=unused, errors="ignore")
+
+
+def size_table(parts: Parts) -> pd.DataFrame:
+    """What our tasks take at several numbers of images and resolutions."""
+    sizes = {SIZE: parts[SIZE]} if SIZE in parts else {}
+    lines = [_line(*entry) for entry in _entries(sizes, "lines") if entry[2]["unit"] != MEMORY]
+    return pd.DataFrame(lines)
+
+
+def in_words(parts: Parts) -> list[str]:
+    """Sentences on what was measured, where, with which outcome, and on what is missing.
+
+    parts: as of `read_parts`. Those measured with uncommitted code are only named.
+    """
+    shown = published(parts)
+    sentences = [_targets(shown), *_machines(shown), *_emulated(shown)]
+    missing = [f"{what} (`{name}.json`)" for name, what in PARTS.items() if name not in parts]
+    if missing and shown:
+        sentences.append(f"Not measured: {'; '.join(missing)}.")
+    dirty = [f"`{name}.json`" for name in parts if name not in shown]
+    if dirty:
+        sentences.append(f"Left out, because the code was not committed: {', '.join(dirty)}.")
+    return sentences
+
+
+def readme_sentences(parts: Parts) -> list[str]:
+    """A sentence for each method that ours has targets against, with the ratios, missed or met.
+
+    A method that was measured on several days or machines has a sentence for each.
+    """
+    shown = published(parts)
+    found: dict[str, list[str]] = {}
+    for _, part, ratio in _entries(shown, "ratios"):
+        if ratio["target"] is not None and ratio["denominator"]["method"] == OURS:
+            where = f"**Against {_method(ratio, part)}**, on {_place(part)}"
+            found.setdefault(where, []).append(_in_short(ratio))
+    return [f"{where}: {'; '.join(ratios)}." for where, ratios in found.items()] or [NOT_MEASURED]
+
+
+def _in_short(ratio: Mapping[str, Any]) -> str:
+    """A ratio with a target in few words, such as "training step, ResNet-18: 4.9 times as fast"."""
+    what = ", ".join(filter(None, (_task(ratio), _network(ratio))))
+    missed = "" if ratio["met"] else f" (missed: the target is {significant(ratio['target'])})"
+    return f"{what}: {significant(ratio['median'])} times as fast{missed}"
+
+
+def _method(ratio: Mapping[str, Any], part: Part) -> str:
+    """The method that ours is compared with, in words, with the version of a library."""
+    name = ratio["numerator"]["method"]
+    version = part["libraries"].get(PEER, "") if name == PEER else ""
+    return f"{METHODS.get(name, name)} {version}".strip()
+
+
+def _place(part: Part) -> str:
+    machine = part["machine"]
+    cores = f"{machine['cores']} core{'s' * (machine['cores'] > 1)}"
+    measured = f"{part['date']}, commit {part['commit']}"
+    return f"{cores} of {markdown_text(machine['processor'])} ({measured})"
+
+
+def _targets(parts: Parts) -> str:
+    """How many ratios meet their targets, and which miss them."""
+    if not parts:
+        return NOT_MEASURED
+    aimed = [ratio for _, _, ratio in _entries(parts, "ratios") if ratio["target"] is not None]
+    missed = [ratio for ratio in aimed if not ratio["met"]]
+    if not aimed:
+        return "No ratio has a target."
+    said = "; ".join(
+        f"{ratio['name']} ({significant(ratio['median'])} for {significant(ratio['target'])})"
+        for ratio in missed
+    )
+    count = f"{len(aimed) - len(missed)} of {len(aimed)} targets are met."
+    return f"{count} Missed: {said}." if missed else count
+
+
+def _machines(parts: Parts) -> Iterator[str]:
+    """A sentence for each machine, date, commit and set of libraries, with the measured parts."""
+    groups: dict[str, list[str]] = {}
+    for name, part in parts.items():
+        memory = f"{part['machine']['memory_gib']:.0f} GiB of memory"
+        libraries = ", ".join(f"{key} {version}" for key, version in part["libraries"].items())
+        said = f"on {_place(part)}, with {memory} and {libraries}{_limits(part)}"
+        groups.setdefault(said, []).append(PARTS.get(name, part["part"]))
+    for said, names in groups.items():
+        yield f"Measured {said}: {'; '.join(names)}."
+
+
+def _limits(part: Part) -> str:
+    """The measured rates of a machine, which are its limits."""
+    rates = [f"{rate:.0f} {name}" for name, rate in part.get("limits", {}).items()]
+    return f" (limits: {', '.join(rates)})" if rates else ""
+
+
+def _emulated(parts: Parts) -> Iterator[str]:
+    """A warning where a machine does not compute bfloat16 itself."""
+    slow = [name for name, part in parts.items() if part["machine"]["bfloat16"] == EMULATED]
+    if slow:
+        files = ", ".join(f"`{name}.json`" for name in slow)
+        yield (
+            f"The machine of {files} emulates bfloat16, so its times in bfloat16 say nothing about "
+            "other machines."
+        )
+
+
+def _entries(parts: Parts, kind: str) -> Iterator[tuple[str, Part, Mapping[str, Any]]]:
+    for name, part in parts.items():
+        for entry in part[kind]:
+            yield name, part, entry
+
+
+def _line(name: str, part: Part, line: Mapping[str, Any]) -> dict[str, Any]:
+    share = line["share_of_limit"]
+    return {
+        "task": line["task"],
+        "method": line["method"],
+        "network": _network(line),
+        "precision": line["precision"] or "",
+        "features": line["features"] or "",
+        "px": line["image_size"],
+        "batch": line["batch"],
+        "images": line["images"],
+        "stage": line["stage"] or "",
+        "median": significant(line["median"]),
+        "quartiles": _quartiles(line),
+        "unit": line["unit"],
+        "GFLOP": significant(line["gflop"]),
+        "share of limit": "" if share is None else f"{100 * share:.0f} %",
+        **_source(name, part, line),
+    }
+
+
+def _source(name: str, part: Part, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that say how, where and when an entry was measured."""
+    machine = f"{part['machine']['processor']}, {part['machine']['cores']} cores"
+    when = {"date": part["date"], "commit": part["commit"], "file": f"{name}.json"}
+    return {"runs": entry["runs"], "machine": machine, **when}
+
+
+def _task(ratio: Mapping[str, Any]) -> str:
+    """A ratio's task, with the size of its batch if the ratio names one."""
+    return f"{ratio['task']}, batch {ratio['batch']}" if ratio.get("batch") else ratio["task"]
+
+
+def _network(entry: Mapping[str, Any]) -> str:
+    return network(entry["backbone"]) if entry["backbone"] else ""
+
+
+def _setting(setting: Mapping[str, Any]) -> str:
+    """A method with its settings, such as "rdrepro (bfloat16, features kept)"."""
+    features = f"features {setting['features']}" if setting["features"] else ""
+    details = ", ".join(filter(None, (setting["precision"], features)))
+    return f"{setting['method']} ({details})" if details else setting["method"]
+
+
+def _outcome(met: bool | None) -> str:
+    return "" if met is None else MET if met else MISSED
+
+
+def _quartiles(entry: Mapping[str, Any]) -> str:
+    return f"[{significant(entry['q1'])}, {significant(entry['q3'])}]"
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """A number as text, with three significant digits but no digit before the point left out.
+
+    Empty for None and NaN.
+    """
+    if value is None or np.isnan(value):
+        return ""
+    places = digits - 1 - math.floor(math.log10(abs(value))) if value else 0
+    return f"{value:.{max(0, places)}f}"

@@ -1,0 +1,140 @@
+"""Files of benchmarks: their check, and the tables and sentences made of them."""
+
+import pytest
+from benchmark_files import MACHINE, OURS, THEIRS, make_line, make_part, make_ratio, write_parts
+
+from rdrepro.study import speed
+from rdrepro.study.speed_files import PARTS, check_part, read_parts
+
+ANOMALIB = {"method": "anomalib", "precision": "float32", "features": "computed"}
+
+
+def test_parts_are_read_in_the_order_of_the_tables(tmp_path):
+    write_parts(tmp_path, peers_step=make_part(), cpu_other=make_part(), cpu_step=make_part())
+    (tmp_path / "gpu.json").write_text("{}")
+    assert list(read_parts(tmp_path)) == ["cpu-step", "peers-step", "cpu-other"]
+    assert read_parts(tmp_path / "nowhere") == {}
+
+
+def without(part, key):
+    return {name: value for name, value in part.items() if name != key}
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        (without(make_part(), "machine"), "machine"),
+        (make_part(dirty="no"), "dirty"),
+        (make_part(date="yesterday"), "date"),
+        (make_part(lines=[without(make_line(), "unit")]), "unit"),
+        (make_part(lines=[make_line(), make_line(q1=2.1)]), "lines[1] has q1, median, q3 = 2.1,"),
+        (make_part(ratios=[make_ratio(met=None)]), "ratios[0] has target 5.0 and met None"),
+        (make_part(machine=MACHINE | {"bfloat16": "slow"}), "bfloat16"),
+    ],
+)
+def test_a_file_of_another_form_is_refused_with_its_name_and_the_entry(part, said, tmp_path):
+    check_part(make_part(), "x.json")
+    with pytest.raises(ValueError) as error:
+        read_parts(write_parts(tmp_path, cpu_step=part))
+    assert str(error.value).startswith("cpu-step.json: ") and said in str(error.value)
+
+
+def test_half_a_file_is_refused(tmp_path):
+    (tmp_path / "cpu-step.json").write_text('{"part":')
+    with pytest.raises(ValueError, match=r"cpu-step.json is no JSON: .*; measure that part again"):
+        read_parts(tmp_path)
+
+
+def test_ratios_name_both_methods_and_missed_targets_come_first():
+    free = make_ratio(1.2, None, numerator=OURS, denominator=THEIRS)
+    step = make_part(ratios=[make_ratio(5.25), free, make_ratio(3.456, 4.5, backbone="resnet18")])
+    table = speed.ratios_table({"cpu-step": step})
+    assert table["outcome"].tolist() == ["missed", "met", ""]
+    assert table["network"].tolist() == ["ResNet-18", "WideResNet-50-2", "WideResNet-50-2"]
+    first = table.iloc[0]
+    assert first["compared"] == (
+        "official (float32, features computed) / rdrepro (bfloat16, features kept)"
+    )
+    assert first[["ratio", "quartiles", "target"]].tolist() == ["3.46", "[3.21, 3.71]", "4.50"]
+    assert first["machine"] == "Some CPU, 2 cores" and first["date"] == "2026-01-02"
+
+
+def test_seconds_memory_and_sizes_have_tables_of_their_own():
+    lines = [make_line(), make_line(unit="MiB", median=812.34, q1=812.34, q3=812.34, runs=1)]
+    lines += [make_line(stage="teacher", share_of_limit=None, gflop=None)]
+    parts = {"cpu-step": make_part(lines=lines), "cpu-size": make_part(lines=[make_line(batch=1)])}
+    times = speed.times_table(parts)
+    assert times["stage"].tolist() == ["", "teacher"]
+    assert times["share of limit"].tolist() == ["62 %", ""]
+    assert times["median"].tolist() == ["2.00", "2.00"] and times["GFLOP"][0] == "300"
+    memory = speed.memory_table(parts)
+    assert memory["median"].tolist() == ["812"] and "unit" not in memory
+    assert speed.size_table(parts)["batch"].tolist() == [1]
+
+
+def test_without_files_tables_are_empty_and_one_sentence_says_so():
+    makers = (speed.ratios_table, speed.times_table, speed.memory_table, speed.size_table)
+    assert all(make({}).empty for make in makers)
+    assert speed.in_words({}) == speed.readme_sentences({}) == [speed.NOT_MEASURED]
+
+
+def test_sentences_name_the_misses_the_machine_and_what_is_missing():
+    step = make_part(ratios=[make_ratio(5.25), make_ratio(4.0)])
+    aim, measured, missing = speed.in_words({"cpu-step": step})
+    assert aim == (
+        "1 of 2 targets are met. "
+        "Missed: training step, WideResNet-50-2: official / rdrepro (4.00 for 5.00)."
+    )
+    assert measured == (
+        "Measured on 2 cores of Some CPU (2026-01-02, commit abc1234), with 8 GiB of memory and "
+        "torch 2.9.0 (limits: 240 bfloat16 GFLOP/s): training step."
+    )
+    assert "`cpu-step.json`" not in missing and "`cpu-epoch.json`" in missing
+    assert missing.count("`") == 2 * (len(PARTS) - 1)
+
+
+def test_parts_of_one_machine_share_a_sentence():
+    parts = {"cpu-step": make_part(), "cpu-epoch": make_part(), "cpu-size": make_part(commit="b")}
+    measured = [text for text in speed.in_words(parts) if text.startswith("Measured")]
+    assert [text.rpartition(": ")[2] for text in measured] == [
+        "training step; epoch from PNG files.",
+        "cost against size.",
+    ]
+
+
+def test_what_uncommitted_code_measured_is_named_and_not_shown():
+    parts = {"cpu-step": make_part(dirty=True), "cpu-epoch": make_part()}
+    assert list(speed.published(parts)) == ["cpu-epoch"]
+    left_out = speed.in_words(parts)[-1]
+    assert left_out == "Left out, because the code was not committed: `cpu-step.json`."
+    assert speed.readme_sentences({"cpu-step": make_part(dirty=True)}) == [speed.NOT_MEASURED]
+
+
+def test_emulated_bfloat16_is_said():
+    slow = make_part(machine=MACHINE | {"bfloat16": "emulated"})
+    said = [t for t in speed.in_words({"cpu-step": slow}) if "emulates" in t]
+    assert len(said) == 1 and "`cpu-step.json`" in said[0]
+    assert not [t for t in speed.in_words({"cpu-step": make_part()}) if "emulates" in t]
+
+
+def test_the_readme_has_a_sentence_for_each_method_compared():
+    step = make_part(ratios=[make_ratio(5.25), make_ratio(4.0), make_ratio(9.0, None)])
+    peer = make_ratio(3.5, 3.0, numerator=ANOMALIB, task="inference", batch=16)
+    peers = make_part(ratios=[peer], libraries={"anomalib": "2.7.1"})
+    official, anomalib = speed.readme_sentences({"cpu-step": step, "peers-step": peers})
+    assert official == (
+        "**Against the authors' code, restated**, on 2 cores of Some CPU "
+        "(2026-01-02, commit abc1234): training step, WideResNet-50-2: 5.25 times as fast; "
+        "training step, WideResNet-50-2: 4.00 times as fast (missed: the target is 5.00)."
+    )
+    assert anomalib.startswith("**Against anomalib 2.7.1**")
+    assert "inference, batch 16, WideResNet-50-2: 3.50 times as fast." in anomalib
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0012345, "0.00123"), (12.345, "12.3"), (9.999, "10.00"), (98765.4, "98765"), (0, "0")],
+)
+def test_numbers_have_three_significant_digits(value, text):
+    assert speed.significant(value) == text
+    assert speed.significant(None) == speed.significant(float("nan")) == ""
