@@ -48,8 +48,10 @@ lint: $(VENV)/.installed  ## mend format and notebooks
 	$(BIN)/python benchmarks/write_comments.py
 	$(BIN)/nbstripout notebooks/*.ipynb
 
-bench: $(VENV)/.installed  ## speed, as ratios within one run
+# make bench, or make bench PARTS="step metrics" ROUNDS=3; --help says what each part takes.
+bench: $(VENV)/.installed  ## speed, memory and the machine's limits, beside the official code
 	$(BIN)/python -m pytest benchmarks
+	$(BIN)/python -m benchmarks.bench $(PARTS) $(if $(ROUNDS),--rounds "$(ROUNDS)")
 
 # A study: make study TABLE=table1 SEEDS=3 CORES=2; TABLE is a table, a study or everything.
 export SET ONLY DATA PROFILE

@@ -1,0 +1,1 @@
+"""Measurements, and scripts that write generated files. The Makefile's targets start them."""
