@@ -266,6 +266,14 @@ class RunConfig:
         free=True,
         hint="auto, float32 or bfloat16",
     )
+    deterministic: bool = setting(
+        True,
+        "official main.py, setup_seed; False: cuDNN may choose its fastest kernels (O6)",
+        later=True,
+        free=True,
+        hint="False: a GPU may use faster kernels, whose results vary in their last digits",
+        row="whether a GPU computes the same bits in every run; without meaning on a CPU",
+    )
     eval_every: int = setting(
         0,
         "ours: epochs between looks at the test set, which select nothing; 0: never",

@@ -44,7 +44,7 @@ class TeacherFeatures:
         device: torch.device,
     ):
         self.teacher, self.config, self.device = teacher, config, device
-        self.images = data if isinstance(data, Tensor) else decoded_images(data)
+        self.images = self._placed(data if isinstance(data, Tensor) else decoded_images(data))
         self.kept: list[Tensor] | None = None
         self.source: str | None = None
         if config.teacher_bn == "frozen":
@@ -52,6 +52,16 @@ class TeacherFeatures:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def place(self) -> torch.device:
+        """Where the numbers of images should lie, so that looking them up never waits."""
+        return self.device if self.resident else torch.device("cpu")
+
+    @property
+    def resident(self) -> bool:
+        """Whether the device itself holds the images and the features, if they are kept."""
+        return all(t.device.type == self.device.type for t in (self.images, *(self.kept or ())))
 
     def __getitem__(self, indices: Tensor) -> list[Tensor]:
         """The teacher's maps f_E of these images: a list of (B, C_k, H_k, W_k) on the device."""
@@ -66,8 +76,12 @@ class TeacherFeatures:
 
     def pixels(self, indices: Tensor) -> Tensor:
         """These images (B, 3, H, W) in [0, 1] on the device."""
-        images = self.images[indices].to(self.device, memory_format=layout(self.config))
-        return images.float() / 255
+        images = self.images[indices.to(self.images.device)]  # bytes
+        return images.to(self.device, memory_format=layout(self.config)).float() / 255
+
+    def _placed(self, images: Tensor) -> Tensor:
+        """The images on the device, where its budget allows it."""
+        return images.to(self.device) if images.nbytes <= cache_budget(self.device) else images
 
     def _compute(self, indices: Tensor) -> list[Tensor]:
         with autocast(self.config, self.device):

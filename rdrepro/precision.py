@@ -22,8 +22,13 @@ def layout(config: RunConfig) -> torch.memory_format:
     return torch.contiguous_format if small else torch.channels_last
 
 
-def full_precision_kernels() -> AbstractContextManager:
-    """The context in which a GPU's convolutions are deterministic and float32 is not TF32."""
+def convolution_kernels(config: RunConfig) -> AbstractContextManager:
+    """The context in which a GPU chooses its convolutions as configured; float32 is never TF32.
+
+    With `deterministic`, two runs give the same bits. Without it, cuDNN searches for the fastest
+    kernel of each shape.
+    """
+    exact = config.deterministic
     return torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        enabled=True, benchmark=not exact, deterministic=exact, allow_tf32=False
     )

@@ -24,7 +24,7 @@ class TrainingState:
     history: list[dict[str, float]] = field(default_factory=list)  # one entry per finished epoch
     order: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))  # (N,)
     done: int = 0  # images of this epoch seen so far
-    loss: float = 0.0  # summed over these images
+    loss: float | Tensor = 0.0  # summed over these images
     seconds: float = 0.0  # that these images took
 
     def modules(self) -> torch.nn.ModuleDict:
@@ -41,6 +41,7 @@ def capture(state: TrainingState) -> Saved:
     tensors |= {"shuffle": state.shuffle.get_state(), "random": torch.get_rng_state()}
     tensors |= {"order": state.order}
     facts: dict[str, Any] = {name: getattr(state, name) for name in FACTS}
+    facts["loss"] = float(state.loss)
     if state.stopping:
         facts["best"], facts["best_epoch"] = state.stopping.best, state.stopping.epoch
         tensors |= {f"best.{k}": v for k, v in state.stopping.state.items()}
@@ -91,11 +92,16 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _restore_moments(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Give an optimiser its moments, each in the memory layout of its parameter, as Adam does."""
+    """Give an optimiser its moments, each in the memory layout of its parameter, as Adam does.
+
+    Moments that exist are changed in place, since recorded steps know them by their addresses.
+    """
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     for name, value in tensors.items():
         number, moment = name.split(".")
         parameter = parameters[int(number)]
-        if value.shape == parameter.shape:
-            value = torch.empty_like(parameter, requires_grad=False).copy_(value)
-        optimiser.state[parameter][moment] = value.to(parameter.device)
+        state = optimiser.state[parameter]
+        if moment not in state:
+            like = parameter if value.shape == parameter.shape else value
+            state[moment] = torch.empty_like(like, device=parameter.device, requires_grad=False)
+        state[moment].copy_(value)

@@ -1,6 +1,5 @@
 """Training by gradient descent on normal images (Sec. 4.1; official main.py)."""
 
-import copy
 import math
 import time
 from typing import TYPE_CHECKING
@@ -14,10 +13,11 @@ from rdrepro.detector import Checkpoint, Detector, Look
 from rdrepro.early_stopping import EarlyStopping
 from rdrepro.features import TeacherFeatures
 from rdrepro.memory import memory_errors_explained
-from rdrepro.precision import full_precision_kernels, layout
+from rdrepro.precision import convolution_kernels, layout
 from rdrepro.presets import PRESETS
 from rdrepro.progress import progress, say
 from rdrepro.resuming import TrainingState, capture, restore
+from rdrepro.stepping import Stepper
 from rdrepro.text import LONG, duration
 
 if TYPE_CHECKING:  # slow to load, and not needed to build a model
@@ -27,7 +27,6 @@ if TYPE_CHECKING:  # slow to load, and not needed to build a model
 
 HISTORY = ["epoch", "loss", "seconds"]
 VALIDATION = "validation_loss"  # a column of the history with early stopping
-WARM_UP_STEPS, TIMED_STEPS = 2, 2
 
 
 def fit(
@@ -55,7 +54,7 @@ def fit(
     not finite and MemoryError when memory runs out.
     """
     device = torch.device(device)
-    with memory_errors_explained(config, device), full_precision_kernels():
+    with memory_errors_explained(config, device), convolution_kernels(config):
         model.to(device, memory_format=layout(config)).train()
         features = TeacherFeatures(model.teacher, data, config, device)
         stopping = None
@@ -80,9 +79,10 @@ def _run_epochs(
 ) -> "pd.DataFrame":
     import pandas as pd
 
-    seconds = _estimate(model, features, config)
+    step = Stepper(model, features, config)
+    seconds = _estimate(step, config)
     shuffle = torch.Generator().manual_seed(config.seed)
-    state = TrainingState(model, _adam(model, config), shuffle, stopping)
+    state = TrainingState(model, step.optimiser, shuffle, stopping)
     saved = checkpoint.load() if checkpoint else None
     if saved:
         try:
@@ -98,8 +98,8 @@ def _run_epochs(
     options = {"total": images, "initial": trained, "unit": " images"}
     with progress(None, "training", seconds, **options) as bar:
         while not _over(state, config):
-            _epoch(state, features, config, bar, checkpoint)
-            epoch = _finish_epoch(state, features)
+            _epoch(state, step, config, bar, checkpoint)
+            epoch = _finish_epoch(state, len(features), config)
             if look and config.eval_every and epoch % config.eval_every == 0:
                 state.history[-1] |= look(model)
                 model.train()
@@ -118,65 +118,50 @@ def _over(state: TrainingState, config: RunConfig) -> bool:
 
 def _epoch(
     state: TrainingState,
-    features: TeacherFeatures,
+    step: Stepper,
     config: RunConfig,
     bar: tqdm,
     checkpoint: Checkpoint | None,
 ) -> None:
     """Train for one epoch, or for what is left of it, with one step per batch.
 
-    Raises RuntimeError where the loss is not finite.
+    The losses are summed on the device, so that it never waits for the host within an epoch.
     """
-    epoch = len(state.history) + 1
+    features, last = step.features, state.history[-1:]
     if not state.done:
         state.order = torch.randperm(len(features), generator=state.shuffle)
-    while state.done < len(features):
-        started = time.perf_counter()
-        indices = state.order[state.done : state.done + config.batch_size]
-        loss = _step(state.model, features, indices, state.optimiser, config)
-        if not math.isfinite(loss):
-            raise RuntimeError(
-                f"the loss is {loss} in epoch {epoch}; lower lr (now {config.lr}) or use "
-                f"precision=float32 (now {config.precision})"
-            )
-        state.loss += loss * len(indices)
+    reached = "".join(f", loss {entry['loss']:.4f}" for entry in last)
+    bar.set_postfix_str(f"epoch {len(state.history) + 1} of {config.epochs}{reached}")
+    started = time.perf_counter()
+    order = state.order.to(features.place)
+    while state.done < len(order):
+        indices = order[state.done : state.done + config.batch_size]
+        state.loss = state.loss + step(indices).double() * len(indices)
         state.done += len(indices)
-        state.seconds += time.perf_counter() - started
-        bar.set_postfix_str(f"epoch {epoch} of {config.epochs}, loss {loss:.4f}", refresh=False)
         bar.update(len(indices))
         if checkpoint and checkpoint.due():
+            state.seconds += time.perf_counter() - started
             tensors, facts = capture(state)
             checkpoint.save(tensors, facts | {"features": features.source})
+            started = time.perf_counter()
+    state.loss = float(state.loss)
+    state.seconds += time.perf_counter() - started
 
 
-def _finish_epoch(state: TrainingState, features: TeacherFeatures) -> int:
-    """Add a finished epoch to the history; return its number."""
-    epoch = len(state.history) + 1
-    loss = state.loss / len(features)
+def _finish_epoch(state: TrainingState, images: int, config: RunConfig) -> int:
+    """Add a finished epoch to the history; return its number.
+
+    Raises RuntimeError where the loss is not finite.
+    """
+    epoch, loss = len(state.history) + 1, state.loss / images
+    if not math.isfinite(loss):
+        raise RuntimeError(
+            f"the loss is {loss} in epoch {epoch}; lower lr (now {config.lr}) or use "
+            f"precision=float32 (now {config.precision})"
+        )
     state.history.append({"epoch": epoch, "loss": loss, "seconds": state.seconds})
     state.done, state.loss, state.seconds = 0, 0.0, 0.0
     return epoch
-
-
-def _step(
-    model: Detector,
-    features: TeacherFeatures,
-    indices: Tensor,
-    optimiser: torch.optim.Optimizer,
-    config: RunConfig,
-) -> float:
-    """Take one step of gradient descent; return the batch's loss."""
-    loss = model.batch_loss(features, indices, config)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    optimiser.step()
-    return loss.item()
-
-
-def _adam(model: Detector, config: RunConfig) -> torch.optim.Adam:
-    betas = (config.beta1, config.beta2)
-    # The fused kernel saves a sixth of a step's time on a CPU.
-    return torch.optim.Adam(model.trainable().parameters(), lr=config.lr, betas=betas, fused=True)
 
 
 def _announce(
@@ -193,15 +178,8 @@ def _announce(
     )
 
 
-def _estimate(model: Detector, features: TeacherFeatures, config: RunConfig) -> float:
-    """Estimate the seconds that training will take, from a few steps on a throw-away copy."""
-    trial = copy.deepcopy(model)
-    optimiser = _adam(trial, config)
-    indices = torch.arange(min(config.batch_size, len(features)))
-    times, statistics = [], copy.deepcopy(model.teacher.state_dict())
-    for _ in range(WARM_UP_STEPS + TIMED_STEPS):
-        started = time.perf_counter()
-        _step(trial, features, indices, optimiser, config)
-        times.append(time.perf_counter() - started)
-    model.teacher.load_state_dict(statistics)  # undo what trial steps did to batch norms
-    return config.epochs * math.ceil(len(features) / config.batch_size) * min(times[WARM_UP_STEPS:])
+def _estimate(step: Stepper, config: RunConfig) -> float:
+    """Estimate the seconds that training will take, from a few steps that are undone."""
+    images = len(step.features)
+    batch = torch.arange(min(config.batch_size, images), device=step.features.place)
+    return config.epochs * math.ceil(images / config.batch_size) * step.rehearse(batch)

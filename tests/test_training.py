@@ -9,6 +9,7 @@ from rooms import make_room
 import rdrepro as rd
 from rdrepro import training
 from rdrepro.features import SOURCES, TeacherFeatures
+from rdrepro.stepping import Stepper
 
 TINY = {
     "preset": "demo",
@@ -222,7 +223,7 @@ def test_memory_that_runs_out_names_what_to_lower(setting, monkeypatch):
     def run_out(*_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
 
-    monkeypatch.setattr(training, "_step", run_out)
+    monkeypatch.setattr(Stepper, "_step", run_out)
     config, model, train, _ = setting()
     with pytest.raises(MemoryError, match=r"lower batch_size \(now 4\), image_size \(now 64\)"):
         rd.fit(model, train, config)

@@ -14,7 +14,7 @@ from rdrepro.data.decoded import decoded_images
 from rdrepro.detector import Checkpoint, Detector, Look
 from rdrepro.memory import memory_errors_explained
 from rdrepro.models.teacher import Teacher
-from rdrepro.precision import autocast, full_precision_kernels
+from rdrepro.precision import autocast, convolution_kernels
 from rdrepro.progress import progress
 from rdrepro.scoring import gaussian_smooth
 from rdrepro.training import HISTORY
@@ -53,7 +53,7 @@ class MemoryDetector(Detector):
         self.to(device, memory_format=torch.channels_last)
         images = decoded_images(data)
         started = time.perf_counter()
-        with memory_errors_explained(config, device), full_precision_kernels(), torch.no_grad():
+        with memory_errors_explained(config, device), convolution_kernels(config), torch.no_grad():
             batches = progress(images.split(config.batch_size), "memory bank", leave=False)
             self.remember(batch.to(device).float() / 255 for batch in batches)
         self.fit_seconds = time.perf_counter() - started

@@ -15,7 +15,7 @@ from torch import Tensor
 from rdrepro.config import RunConfig
 from rdrepro.data.splits import ImageData
 from rdrepro.detector import Detector
-from rdrepro.precision import full_precision_kernels
+from rdrepro.precision import convolution_kernels
 from rdrepro.progress import progress
 from rdrepro.runs.schema import MIB
 
@@ -38,7 +38,7 @@ def measure_cost(
     model.to(device).eval()
     indices = list(islice(cycle(range(len(data))), WARM_UP + TIMED))
     images = [data[i]["image"][None].to(device) for i in indices]  # (1, 3, H, W) each
-    with full_precision_kernels(), torch.inference_mode():
+    with convolution_kernels(config), torch.inference_mode():
         times = [_timed(model, image, config) for image in progress(images, "timing", leave=False)]
         with peak_memory(device) as peak:  # a separate pass, since reading memory takes time
             for image in images[:WARM_UP]:

@@ -1,0 +1,154 @@
+"""One gradient step after another: kernel by kernel, or on a GPU replayed as a CUDA graph.
+
+At batch 16 a GPU finishes most kernels of a step sooner than Python can launch the next one. A
+graph launches all of them at once. It runs the same kernels in the same order, so no bit changes.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rdrepro.config import RunConfig
+from rdrepro.detector import Detector
+from rdrepro.features import TeacherFeatures
+from rdrepro.progress import say
+from rdrepro.text import one_of
+
+VARIABLE = "RDREPRO_STEP"
+KINDS = EAGER, GRAPH = "eager", "graph"
+# CUDA needs a few real steps before it can record one: libraries allocate their work space in them.
+WARM_UP_STEPS = 3
+REHEARSED_STEPS, TIMED_STEPS = 4, 2  # the last ones are timed
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recorded step: its graph, the batch that it reads and the loss that it writes."""
+
+    graph: torch.cuda.CUDAGraph
+    indices: Tensor  # (B,)
+    loss: Tensor  # a scalar
+
+
+class Stepper:
+    """Gradient steps with Adam on a detector's `batch_loss` (official main.py).
+
+    kind: "graph" on a GPU that holds all features, else "eager". The environment variable
+    RDREPRO_STEP can name "eager". why: why steps are eager on a GPU, as part of a sentence; else
+    empty. Raises ValueError where RDREPRO_STEP names neither.
+    """
+
+    def __init__(self, model: Detector, features: TeacherFeatures, config: RunConfig):
+        self.model, self.features, self.config = model, features, config
+        self.optimiser = _adam(model, config, features.device)
+        self.recordings: dict[int, Recording] = {}  # by the number of images in the batch
+        self.kind, self.why = _kind(features)
+
+    def __call__(self, indices: Tensor) -> Tensor:
+        """Take one step on a batch; return its loss, a scalar on the device.
+
+        indices: (B,), which images of the features form the batch. The next call overwrites the
+        loss. Nothing waits for the device.
+        """
+        if self.kind == GRAPH and len(indices) not in self.recordings:
+            self._try_to_record(indices)
+        if self.kind == EAGER:
+            return self._step(indices)
+        recording = self.recordings[len(indices)]
+        recording.indices.copy_(indices)
+        recording.graph.replay()
+        return recording.loss
+
+    def rehearse(self, indices: Tensor) -> float:
+        """The seconds of a step on this batch, from a few steps that are undone afterwards."""
+        before, times = self._state(), []
+        for _ in range(REHEARSED_STEPS):
+            started = time.perf_counter()
+            self(indices).item()  # waits for the device
+            times.append(time.perf_counter() - started)
+        self._undo(before)
+        return min(times[-TIMED_STEPS:])
+
+    def _step(self, indices: Tensor) -> Tensor:
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = self.model.batch_loss(self.features, indices, self.config)
+        loss.backward()
+        self.optimiser.step()
+        return loss.detach()
+
+    def _try_to_record(self, indices: Tensor) -> None:
+        """Record the step of a batch of this size; where that fails, go on with eager steps."""
+        before = self._state()
+        try:
+            recording = self._record(indices.clone())
+        except RuntimeError as error:
+            self.recordings.clear()
+            self.kind, self.why = EAGER, f"no graph could be recorded ({_first_line(error)})"
+            say(f"Training goes on kernel by kernel: {self.why}.")
+        else:
+            self.recordings[len(indices)] = recording
+        self._undo(before)
+
+    def _record(self, indices: Tensor) -> Recording:
+        side = torch.cuda.Stream(indices.device)
+        side.wait_stream(torch.cuda.current_stream(indices.device))
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UP_STEPS):
+                self._step(indices)
+        torch.cuda.current_stream(indices.device).wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        # Only one graph runs at a time, so all of them can use the same memory.
+        pool = next((r.graph.pool() for r in self.recordings.values()), None)
+        with torch.cuda.graph(graph, pool=pool):
+            loss = self._step(indices)
+        return Recording(graph, indices, loss)
+
+    def _state(self) -> list[tuple[Tensor, Tensor]]:
+        """Every tensor that steps change, each with a copy."""
+        return [(t, t.detach().clone()) for t in self._changing()]
+
+    def _changing(self) -> list[Tensor]:
+        moments = [v for state in self.optimiser.state.values() for v in state.values()]
+        return [*self.model.trainable().parameters(), *self.model.buffers(), *moments]
+
+    def _undo(self, before: list[tuple[Tensor, Tensor]]) -> None:
+        """Return to an earlier state in place, since graphs know tensors by their addresses."""
+        known = {id(tensor) for tensor, _ in before}
+        with torch.no_grad():
+            for tensor, value in before:
+                tensor.copy_(value)
+            for moment in self._changing():
+                if id(moment) not in known:  # Adam has made it since, from zero
+                    moment.zero_()
+        self.optimiser.zero_grad(set_to_none=True)
+
+
+def _adam(model: Detector, config: RunConfig, device: torch.device) -> torch.optim.Adam:
+    return torch.optim.Adam(
+        model.trainable().parameters(),
+        lr=config.lr,
+        betas=(config.beta1, config.beta2),
+        fused=True,  # one kernel for all parameters; on a CPU it saves a sixth of a step's time
+        capturable=device.type == "cuda",
+    )
+
+
+def _kind(features: TeacherFeatures) -> tuple[str, str]:
+    """How steps are taken on a device and, on a GPU, why not as graphs."""
+    chosen = os.environ.get(VARIABLE) or GRAPH
+    if chosen not in KINDS:
+        raise ValueError(f"{VARIABLE}={chosen!r} is not {one_of(KINDS)}")
+    if features.device.type != "cuda":
+        return EAGER, ""
+    if chosen == EAGER:
+        return EAGER, f"{VARIABLE}={EAGER}"
+    if not features.resident:
+        return EAGER, "the features do not fit on the device"
+    return GRAPH, ""
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")
