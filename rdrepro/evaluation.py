@@ -14,7 +14,7 @@ from rdrepro.config import RunConfig
 from rdrepro.data.splits import ImageData
 from rdrepro.detector import Detector
 from rdrepro.memory import memory_errors_explained
-from rdrepro.precision import full_precision_kernels
+from rdrepro.precision import convolution_kernels
 from rdrepro.progress import progress
 from rdrepro.scoring import image_score
 
@@ -61,7 +61,11 @@ def predict(
     model.to(device).eval()
     maps, scores, truth, seconds = [], [], [], 0.0
     loader = DataLoader(data, model.test_batch(config), collate_fn=list)
-    with memory_errors_explained(config, device), full_precision_kernels(), torch.inference_mode():
+    with (
+        memory_errors_explained(config, device),
+        convolution_kernels(config),
+        torch.inference_mode(),
+    ):
         for items in progress(loader, "testing", leave=False):
             images = torch.stack([item["image"] for item in items]).to(device)  # (B, 3, H, W)
             started = time.perf_counter()
@@ -96,11 +100,11 @@ def score_images(model: Detector, images: Tensor, config: RunConfig) -> tuple[Te
     return result
 
 
-def evaluate(predictions: Predictions) -> dict[str, float]:
+def evaluate(predictions: Predictions, device: torch.device | str = "cpu") -> dict[str, float]:
     """Every metric of a test set, as fractions. schema.json says what each one is.
 
-    Without masks there are only the metrics of images. These then include the AUROC by the maximum
-    and by the sum of each map (Sec. 4.2).
+    device: where the pixels are sorted. Without masks there are only the metrics of images. These
+    then include the AUROC by the maximum and by the sum of each map (Sec. 4.2).
     """
     p = predictions
     if p.gt_masks is None:
@@ -110,21 +114,22 @@ def evaluate(predictions: Predictions) -> dict[str, float]:
             for k in ("sum", "max")
         }
         return _image_metrics(p) | others
-    pixel_threshold = metrics.youden_threshold(p.maps, p.gt_masks)
+    pixels = metrics.rank(p.maps, p.gt_masks, str(device))
     return {
         **_image_metrics(p),
-        "pixel_auroc": metrics.auroc(p.maps, p.gt_masks),
-        "pixel_aupro": metrics.aupro(p.maps, p.gt_masks),
+        "pixel_auroc": pixels.area(),
+        "pixel_aupro": pixels.area(metrics.PRO_LIMIT, metrics.region_weights(p.gt_masks)),
         "pixel_aupro_official": metrics.aupro_official(p.maps, p.gt_masks),
-        "pixel_ap": metrics.average_precision(p.maps, p.gt_masks),
-        "pixel_f1_max": metrics.f1_max(p.maps, p.gt_masks),
-        "recall_at_youden": float(np.mean(p.maps[p.gt_masks] >= pixel_threshold)),
+        "pixel_ap": pixels.average_precision(),
+        "pixel_f1_max": pixels.f1_max(),
+        "recall_at_youden": pixels.youden()[1],
     }
 
 
 def _image_metrics(p: Predictions) -> dict[str, float]:
+    images = metrics.rank(p.scores, p.gt_labels)
     return {
-        "image_auroc": metrics.auroc(p.scores, p.gt_labels),
-        "image_ap": metrics.average_precision(p.scores, p.gt_labels),
-        "image_f1_max": metrics.f1_max(p.scores, p.gt_labels),
+        "image_auroc": images.area(),
+        "image_ap": images.average_precision(),
+        "image_f1_max": images.f1_max(),
     }

@@ -3,19 +3,100 @@
 Scores: higher = more anomalous. Labels and masks: 1 = anomalous. All results are fractions.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike
 from skimage.measure import label as connected_components
-from sklearn.metrics import (
-    auc,
-    average_precision_score,
-    precision_recall_curve,
-    roc_auc_score,
-    roc_curve,
-)
 
+PRO_LIMIT = 0.3  # Sec. 4.1
 OFFICIAL_THRESHOLDS = 200  # official test.py, compute_pro(num_th=200)
 EIGHT_CONNECTED = 2  # skimage's name for "neighbours share an edge or a corner"
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Where the P anomalous samples stand among all samples, highest score first.
+
+    Only their scores are considered as thresholds (score >= t is anomalous). A threshold in between
+    adds false positives alone, and so improves none of the metrics.
+    """
+
+    thresholds: np.ndarray  # (P,) the scores, with repetitions where they are tied
+    order: np.ndarray  # (P,) the place of each among the anomalous samples as they were given
+    true_positives: np.ndarray  # (P,) anomalous samples that score at least as high
+    false_positives: np.ndarray  # (P,) normal samples that score at least as high
+    normal_above: np.ndarray  # (P,) normal samples that score higher
+    n_normal: int
+
+    def area(self, limit: float = 1.0, weights: np.ndarray | None = None) -> float:
+        """Area under the ROC curve up to FPR `limit`, divided by `limit`: in [0, 1].
+
+        weights: (P,), of the anomalous samples as they were given; None if all count alike. The
+        area is the mean share of the FPRs up to the limit at which an anomalous sample is found.
+        Where normal samples have the same score, the curve rises linearly from the FPR without them
+        to the FPR with them.
+        """
+        without, with_ties = (
+            n / (limit * self.n_normal) for n in (self.normal_above, self.false_positives)
+        )
+        width = with_ties - without
+        start, stop = np.minimum(without, 1), np.minimum(with_ties, 1)
+        rise = np.divide(stop - start, width, out=np.ones_like(width), where=width > 0)
+        found = rise * (1 - (start + stop) / 2)
+        return float(np.average(found, weights=None if weights is None else weights[self.order]))
+
+    def average_precision(self) -> float:
+        """The mean precision at the scores of the anomalous samples."""
+        return float(np.mean(self.true_positives / (self.true_positives + self.false_positives)))
+
+    def f1_max(self) -> float:
+        """The highest F1 over all thresholds."""
+        found = self.true_positives + self.false_positives
+        return float(np.max(2 * self.true_positives / (found + self.thresholds.size)))
+
+    def youden(self) -> tuple[float, float]:
+        """The threshold with the highest TPR - FPR, and the TPR there."""
+        tpr = self.true_positives / self.thresholds.size
+        best = np.argmax(tpr - self.false_positives / self.n_normal)
+        return float(self.thresholds[best]), float(tpr[best])
+
+
+def rank(scores: ArrayLike, labels: ArrayLike, device: str = "cpu") -> Ranking:
+    """Rank the anomalous samples among all: one sort, from which every exact metric follows.
+
+    device: where the sort takes place. All counts are integers, and so the same on every device.
+    Raises ValueError where no metric is defined.
+    """
+    scores, labels = _flatten(scores, labels)
+    anomalous, normal = scores[labels], scores[~labels]
+    order = np.argsort(anomalous)[::-1]
+    thresholds = anomalous[order]
+    true_positives = thresholds.size - np.searchsorted(thresholds[::-1], thresholds)
+    false_positives, above = _count_from(normal, thresholds, device)
+    return Ranking(thresholds, order, true_positives, false_positives, above, normal.size)
+
+
+def _count_from(
+    values: np.ndarray, thresholds: np.ndarray, device: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """How many values are at least as high as each threshold, and how many are higher.
+
+    NumPy sorts on the CPU, where it takes a third of the time of torch.
+    """
+    if device == "cpu":
+        ordered = np.sort(values)
+        below = [np.searchsorted(ordered, thresholds, side) for side in ("left", "right")]
+    else:
+        import torch  # slow to load, and only a GPU needs it
+
+        ordered, points = (torch.from_numpy(a).to(device) for a in (values, thresholds))
+        ordered = ordered.sort().values
+        below = [
+            torch.searchsorted(ordered, points, side=side).cpu().numpy()
+            for side in ("left", "right")
+        ]
+    return values.size - below[0], values.size - below[1]
 
 
 def _flatten(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -41,21 +122,17 @@ def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
 
     Scores and labels may have any shape, those of images or of pixels.
     """
-    scores, labels = _flatten(scores, labels)
-    return float(roc_auc_score(labels, scores))
+    return rank(scores, labels).area()
 
 
 def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
     """Area under the precision-recall curve in [0, 1], as a sum of steps (scikit-learn)."""
-    scores, labels = _flatten(scores, labels)
-    return float(average_precision_score(labels, scores))
+    return rank(scores, labels).average_precision()
 
 
 def f1_max(scores: ArrayLike, labels: ArrayLike) -> float:
     """Highest F1 over all thresholds, in [0, 1]. The threshold is chosen on these labels."""
-    scores, labels = _flatten(scores, labels)
-    precision, recall, _ = precision_recall_curve(labels, scores)
-    return float(np.max(2 * precision * recall / np.maximum(precision + recall, 1e-12)))
+    return rank(scores, labels).f1_max()
 
 
 def youden_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
@@ -64,44 +141,10 @@ def youden_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
     It is chosen on these labels. The extension's code takes the highest |TPR - FPR| instead, which
     is the same threshold where the AUROC exceeds 5/8 (DEVIATIONS.md, E13).
     """
-    scores, labels = _flatten(scores, labels)
-    fpr, tpr, thresholds = roc_curve(labels, scores)
-    return float(thresholds[1:][np.argmax((tpr - fpr)[1:])])
+    return rank(scores, labels).youden()[0]
 
 
-def pro_curve(
-    maps: ArrayLike, masks: ArrayLike, limit: float = 1.0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Per-region-overlap curve of the whole test set: (fpr, pro), one point per distinct score.
-
-    maps, masks: (N, H, W). Defect regions are 8-connected. Each defect pixel is weighted by one
-    over its region's area, so that the weighted true-positive rate is the mean overlap of all
-    regions (Bergmann et al. 2020, PRO). The FPR is over all normal pixels. The curve starts at the
-    origin and ends with the first point whose FPR reaches `limit`.
-    """
-    maps, masks = np.asarray(maps), np.asarray(masks) > 0
-    scores, defective = _flatten(maps, masks)
-    regions, areas = _label_regions(masks)
-    weights = np.zeros(scores.size)
-    weights[defective] = 1 / (areas.size * areas[regions])
-    n_normal = scores.size - regions.size
-
-    needed = scores >= _score_at_fpr(limit, scores[~defective])  # lower scores lie beyond the limit
-    scores, defective, weights = scores[needed], defective[needed], weights[needed]
-    order = np.argsort(scores)[::-1]
-    last_of_tie = np.append(np.diff(scores[order]) != 0, True)
-    fpr = np.cumsum(~defective[order])[last_of_tie] / n_normal
-    pro = np.cumsum(weights[order])[last_of_tie]
-    return np.append(0.0, fpr), np.append(0.0, pro)
-
-
-def _score_at_fpr(limit: float, normal: np.ndarray) -> float:
-    """The highest threshold (score >= t is anomalous) at which the FPR reaches `limit`."""
-    rank = normal.size - max(1, int(np.ceil(limit * normal.size)))
-    return np.partition(normal, rank)[rank]
-
-
-def aupro(maps: ArrayLike, masks: ArrayLike, limit: float = 0.3) -> float:
+def aupro(maps: ArrayLike, masks: ArrayLike, limit: float = PRO_LIMIT) -> float:
     """Area under the PRO curve up to FPR `limit`, divided by `limit`: exact, in [0, 1].
 
     maps, masks: (N, H, W). It is computed as in MVTec's evaluation: every distinct score is a
@@ -110,13 +153,49 @@ def aupro(maps: ArrayLike, masks: ArrayLike, limit: float = 0.3) -> float:
     """
     if not 0 < limit <= 1:
         raise ValueError(f"limit={limit} must lie in (0, 1]")
-    fpr, pro = pro_curve(maps, masks, limit)
-    end = np.searchsorted(fpr, limit)  # the first point at or beyond the limit
-    at_limit = np.interp(limit, fpr[: end + 1], pro[: end + 1])
-    return float(auc(np.append(fpr[:end], limit), np.append(pro[:end], at_limit)) / limit)
+    return rank(maps, masks).area(limit, region_weights(masks))
 
 
-def aupro_official(maps: ArrayLike, masks: ArrayLike, limit: float = 0.3) -> float:
+def region_weights(masks: ArrayLike) -> np.ndarray:
+    """Weights of the defect pixels of masks (N, H, W) with which all regions count alike.
+
+    The sum is 1. Defect regions are 8-connected. The weighted true-positive rate is then the mean
+    overlap of all regions (Bergmann et al. 2020, PRO).
+    """
+    regions, areas = _label_regions(np.asarray(masks) > 0)
+    return 1 / (areas.size * areas[regions])
+
+
+def pro_curve(
+    maps: ArrayLike, masks: ArrayLike, limit: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Per-region-overlap curve of the whole test set: (fpr, pro), one point per distinct score.
+
+    maps, masks: (N, H, W). Defect pixels are weighted so that all regions count alike
+    (`region_weights`). The FPR is over all normal pixels. The curve starts at the origin and ends
+    with the first point whose FPR reaches `limit`.
+    """
+    scores, defective = _flatten(maps, masks)
+    weights = np.zeros(scores.size)
+    weights[defective] = region_weights(masks)
+    normal = scores[~defective]
+
+    needed = scores >= _score_at_fpr(limit, normal)  # lower scores lie beyond the limit
+    scores, defective, weights = scores[needed], defective[needed], weights[needed]
+    order = np.argsort(scores)[::-1]
+    last_of_tie = np.append(np.diff(scores[order]) != 0, True)
+    fpr = np.cumsum(~defective[order])[last_of_tie] / normal.size
+    pro = np.cumsum(weights[order])[last_of_tie]
+    return np.append(0.0, fpr), np.append(0.0, pro)
+
+
+def _score_at_fpr(limit: float, normal: np.ndarray) -> float:
+    """The highest threshold (score >= t is anomalous) at which the FPR reaches `limit`."""
+    place = normal.size - max(1, int(np.ceil(limit * normal.size)))
+    return np.partition(normal, place)[place]
+
+
+def aupro_official(maps: ArrayLike, masks: ArrayLike, limit: float = PRO_LIMIT) -> float:
     """The authors' PRO (official test.py, `compute_pro`): per anomalous image, then averaged.
 
     maps, masks: (N, H, W). Each image has its own FPR and its own 200 evenly spaced thresholds. The
@@ -154,7 +233,8 @@ def _official_image_aupro(amap: np.ndarray, mask: np.ndarray, limit: float) -> f
     kept = fpr < limit
     if kept.sum() < 2 or fpr[kept].max() == 0:  # an area needs two points
         return float("nan")
-    return auc(fpr[kept] / fpr[kept].max(), pro[kept])
+    fpr, pro = fpr[kept] / fpr[kept].max(), pro[kept]
+    return float(np.sum((fpr[:-1] - fpr[1:]) * (pro[:-1] + pro[1:])) / 2)  # FPRs fall
 
 
 def _share_above(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:

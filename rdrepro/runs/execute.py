@@ -159,12 +159,13 @@ def carry_out(run: Run, timed: bool = False) -> Outcome:
     started, test_set = now(), run.dataset("test")
 
     def look(model: Detector) -> dict[str, float]:
-        return evaluate(predict(model, test_set, run.config, run.device))
+        return evaluate(predict(model, test_set, run.config, run.device), run.device)
 
     trained = train(run, run.dataset("train"), look)
     predictions = predict(trained.model, test_set, run.config, run.device)
     cost = measure_cost(trained.model, test_set, run.config, run.device) if timed else None
-    row = make_row(run, trained, predictions, evaluate(predictions), started, cost)
+    metrics = evaluate(predictions, run.device)
+    row = make_row(run, trained, predictions, metrics, started, cost)
     return Outcome(run, trained, trained.history, predictions, row)
 
 
