@@ -5,7 +5,6 @@ import time
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from rdrepro.config import RunConfig
