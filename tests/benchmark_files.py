@@ -40,3 +40,35 @@ def write_parts(folder: Path, **parts: dict[str, Any]) -> Path:
     for name, part in parts.items():
         (folder / f"{name.replace('_', '-')}.json").write_text(json.dumps(part))
     return folder
+
+
+def make_step(**changes: Any) -> dict[str, Any]:
+    """A training step of WideResNet-50-2 in the record of `make gpu`: a graph, 8 ms."""
+    step = {"backbone": "wide_resnet50_2", "precision": "bfloat16", "deterministic": True}
+    step |= {"step": "graph", "ran as": "graph", "why": None, "batch": 16, "image size": 256}
+    step |= {"ms": 8.0, "quartiles": [7.9, 8.2], "images/s": 2000.0, "TFLOP/s": 212.0}
+    return step | {"share of the matrix product's rate": 0.3, "peak MiB": 4487.0} | changes
+
+
+def make_protocol(**changes: Any) -> dict[str, Any]:
+    """A run of the paper's protocol in that record: 200 epochs in 55 seconds."""
+    run = {"backbone": "wide_resnet50_2", "weights": "random", "category": "bottle"}
+    run |= {"precision": "bfloat16", "epochs": 200, "images": 209, "test images": 83}
+    run |= {"seconds": 66.0, "seconds of training": 58.0, "seconds of test": 6.0}
+    return run | {"seconds of metrics": 1.5, "seconds of the epochs": 55.0, "row": False} | changes
+
+
+def make_record(**changes: Any) -> dict[str, Any]:
+    """A record of `make gpu` with one entry of each kind."""
+    machine = {"device": "Some Card 80GB HBM", "torch": "2.9.0", "date": "2026-01-02"}
+    machine |= {"commit": "abc1234567", "dirty": False}
+    machine["matrix product"] = {"size": 8192, "bfloat16 TFLOP/s": 700.0, "float32 TFLOP/s": 50.0}
+    tested = {"backbone": "resnet18", "precision": "float32", "deterministic": False, "batch": 64}
+    tested |= {"image size": 256, "images/s": 5000.0, "quartiles": [4900.0, 5100.0]}
+    tested |= {"TFLOP/s": 40.0, "share of the matrix product's rate": 0.8, "peak MiB": 900.0}
+    record = {"about": "Made up.", "machine": machine, "training steps": [make_step()]}
+    record |= {"protocol": [make_protocol()], "inference": [tested]}
+    record["metrics"] = [{"device": "cuda", "maps": 80, "image size": 256, "seconds": 0.25}]
+    record["tests"] = [{"test": "test_maps", "outcome": "passed", "seconds": 1.0}]
+    record["steps"] = [{"step": "machine", "outcome": "done", "seconds": 9.0}]
+    return record | changes

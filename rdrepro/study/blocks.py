@@ -14,6 +14,7 @@ import pandas as pd
 from rdrepro import registry
 from rdrepro.config import OURS, RunConfig
 from rdrepro.runs.rows import load_runs
+from rdrepro.study import speed, speed_gpu
 from rdrepro.study.catalogue import TABLES, studies_of
 from rdrepro.study.deviations import (
     REGISTER_PARTS,
@@ -25,6 +26,7 @@ from rdrepro.study.formats import markdown, markdown_text, rounded
 from rdrepro.study.in_short import where_it_stands
 from rdrepro.study.jobs import Job, jobs_of
 from rdrepro.study.printed import load_printed
+from rdrepro.study.speed_files import folder_of, read_parts
 from rdrepro.study.summary import headline_rows
 from rdrepro.study.tables import row_table
 from rdrepro.study.wording import device, network
@@ -43,10 +45,17 @@ def generated_blocks(runs_dir: Path) -> dict[str, str]:
         "demo": fenced(str(row_table(demo))),
         "stands": bullets(where_it_stands(runs)),
         "headlines": markdown(rounded(headline_rows(runs), 1)),
+        "speed": speed_block(folder_of(runs_dir)),
         "reproduce": f"{markdown(reproduction_table(paces))}\n\n{hours_explained(gpu, paces)}",
         "effects": effects_block(measured),
     }
     return blocks | {part: register_block(measured, part) for part in REGISTER_PARTS}
+
+
+def speed_block(folder: Path) -> str:
+    """What the benchmark's files in a folder say in short, as a list in Markdown."""
+    sentences = speed.readme_sentences(read_parts(folder))
+    return bullets([*sentences, *speed_gpu.readme_sentences(speed_gpu.read_record(folder))])
 
 
 def bullets(sentences: Iterable[str]) -> str:

@@ -20,6 +20,9 @@ from rdrepro.study import (
     novelty,
     novelty_choice,
     rotation,
+    speed,
+    speed_files,
+    speed_gpu,
     summary,
     tables,
 )
@@ -66,6 +69,24 @@ def _effects(runs: pd.DataFrame) -> pd.DataFrame:
     return deviations.effects_table(deviations.measured_effects(runs))
 
 
+def _parts(make: Callable[[speed_files.Parts], pd.DataFrame]) -> Maker:
+    """A maker that reads the benchmark's files, which lie beside the folder of rows."""
+
+    def made(runs: pd.DataFrame, runs_dir: Path) -> pd.DataFrame:
+        return make(speed.published(speed_files.read_parts(speed_files.folder_of(runs_dir))))
+
+    return made
+
+
+def _record(make: Callable[[speed_gpu.Record], pd.DataFrame]) -> Maker:
+    """A maker that reads the record of `make gpu`."""
+
+    def made(runs: pd.DataFrame, runs_dir: Path) -> pd.DataFrame:
+        return make(speed_gpu.published(speed_gpu.read_record(speed_files.folder_of(runs_dir))))
+
+    return made
+
+
 def _claims(runs: pd.DataFrame) -> pd.DataFrame:
     return claims.claims_table(runs).replace({"paper": PAPERS})
 
@@ -92,6 +113,16 @@ MAKERS: dict[str, Maker] = {
     "left_out": _of_runs(compare.left_out),
     "complexity": _of_runs(complexity.complexity_table),
     "memory": _fixed(complexity.printed_memory),
+    "speed": _parts(speed.targets_table),
+    "speed_ratios": _parts(speed.ratios_table),
+    "speed_times": _parts(speed.times_table),
+    "speed_memory": _parts(speed.memory_table),
+    "speed_size": _parts(speed.size_table),
+    "gpu": _record(speed_gpu.targets_table),
+    "gpu_protocol": _record(speed_gpu.protocol_table),
+    "gpu_steps": _record(speed_gpu.steps_table),
+    "gpu_inference": _record(speed_gpu.inference_table),
+    "gpu_first": lambda runs, runs_dir: speed_gpu.first_table(speed_files.folder_of(runs_dir)),
     "novelty": lambda runs, runs_dir: report_novelty.readable(novelty.averages(runs, runs_dir)),
     "novelty_classes": _of_runs(partial(novelty.predictions_table, digits=1)),
     "novelty_grid": _of_runs(novelty_choice.grid_table),

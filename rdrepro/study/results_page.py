@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from rdrepro.study import medical_text, rotation
+from rdrepro.study import medical_text, rotation, speed, speed_gpu
 from rdrepro.study.formats import DECIMALS, OWN_DECIMALS, dashed, flattened, markdown, rounded
 from rdrepro.study.glossary import GLOSSARY, TABLES
 from rdrepro.study.report.medical import below_in_words
 from rdrepro.study.report.register import coverage_in_words, coverage_table
 from rdrepro.study.report.results import seeds_in_words
+from rdrepro.study.speed_files import folder_of, read_parts
 from rdrepro.study.tables import LAYOUTS, all_tables, filled_cells, table_name
 from rdrepro.study.wording import network
 
@@ -57,6 +58,17 @@ SECTIONS = (
         "Time and memory: Table 3",
         "Seconds depend on the machine, so they get no verdict.",
         ("table3", "complexity", "memory"),
+    ),
+    Section(
+        "Speed",
+        "`make bench` and `make bench-peers` compare our code with the authors' code and with "
+        "anomalib, at 256 px unless a line says otherwise.",
+        ("speed", "speed_ratios", "speed_times", "speed_memory", "speed_size"),
+    ),
+    Section(
+        "Speed on a GPU",
+        "`make gpu` measures it on one card.",
+        ("gpu", "gpu_protocol", "gpu_steps", "gpu_inference", "gpu_first"),
     ),
     Section(
         "One-class novelty detection: Table 4",
@@ -115,6 +127,9 @@ SECTIONS = (
         ("left_out",),
     ),
 )
+# Sections of measurements. A sentence there says what was not measured, so that an empty table of
+# theirs is left out.
+MEASURED = ("Speed", "Speed on a GPU")
 # The columns that are shown of a wide table. All of its columns follow, folded.
 NARROW = {
     "small_backbones": (
@@ -131,6 +146,14 @@ NARROW = {
     ),
     "complexity": (
         *("method", "backbone", "px", "precision", "on", "measurement", "seconds", "bank MiB"),
+    ),
+    "gpu_protocol": (
+        *("network", "weights", "images", "epochs", "training, s", "test, s", "metrics, s"),
+        "whole run, s",
+    ),
+    "gpu_inference": (
+        *("network", "precision", "deterministic", "batch", "images/s", "TFLOP/s"),
+        "share of limit",
     ),
 }
 TEACHERS = ("backbone", "teacher")
@@ -160,7 +183,8 @@ def results_page(
         parts += [said[section.title]] if said.get(section.title) else []
         for name in section.tables:
             own = filled_cells(*PRINTED[name], runs) if name in PRINTED else tables[name]
-            parts += table_parts(name, own)
+            if len(own) or section.title not in MEASURED:
+                parts += table_parts(name, own)
     return "\n\n".join([*parts, "## Glossary", glossary(), ""]).rstrip("\n") + "\n"
 
 
@@ -187,8 +211,11 @@ def sentences(
         medical_text.earlier_split_verdict(tables["medical_earlier"]),
     ]
     rotated = rotation.rotation_in_words(rotation.measured_changes(runs, runs_dir))
+    measured = folder_of(runs_dir)
     return {
         "Embedded images": seeds_in_words(runs),
+        "Speed": "\n\n".join(speed.in_words(read_parts(measured))),
+        "Speed on a GPU": "\n\n".join(speed_gpu.in_words(speed_gpu.read_record(measured))),
         "The extension: medical images, Table 3": "\n\n".join(filter(None, medical)),
         "Rotated test images": "\n\n".join(rotated),
         "How far to trust the intervals": coverage_in_words(coverage_table()).data,

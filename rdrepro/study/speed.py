@@ -12,10 +12,12 @@ from rdrepro.study.speed_files import EMULATED, PARTS, Part, Parts
 from rdrepro.study.wording import network
 
 OURS = "rdrepro"
-MEMORY, SECONDS = "MiB", "s"  # units of lines
+GOAL = "target"  # the method of a numerator that is a goal, such as 900 MiB, and no measurement
+FLOAT32 = "float32"
+MEMORY = "MiB"  # the unit of lines of memory
 SIZE = "cpu-size"  # the part that times other sizes than the paper's
 MET, MISSED = "met", "missed"
-METHODS = {"official": "the authors' code, restated"}
+METHODS = {"official": "the authors' code (restated)"}
 PEER = "anomalib"  # a library whose version readers need
 NOT_MEASURED = "Speed was not measured on the CPU; `make bench` measures it."
 
@@ -25,26 +27,30 @@ def published(parts: Parts) -> dict[str, Part]:
     return {name: part for name, part in parts.items() if not part["dirty"]}
 
 
+def targets_table(parts: Parts) -> pd.DataFrame:
+    """The ratios that have a target, the missed ones first.
+
+    `in float32` is the ratio where ours computes in float32 too.
+    """
+    lines = [
+        _ratio(ratio)
+        | {"in float32": ", ".join(_in_float32(ratio, part))}
+        | {"target": significant(ratio["target"]), "outcome": MET if ratio["met"] else MISSED}
+        for _, part, ratio in _entries(parts, "ratios")
+        if ratio["target"] is not None
+    ]
+    return pd.DataFrame(sorted(lines, key=lambda line: line["outcome"] == MET))
+
+
 def ratios_table(parts: Parts) -> pd.DataFrame:
-    """Every ratio of two methods with its quartiles, the missed targets first.
+    """Every ratio of two methods with its quartiles, and where and when it was measured.
 
     A ratio above 1 means that the second method of `compared` is faster.
     """
-    lines = [
-        {
-            "task": _task(ratio),
-            "network": _network(ratio),
-            "compared": f"{_setting(ratio['numerator'])} / {_setting(ratio['denominator'])}",
-            "ratio": significant(ratio["median"]),
-            "quartiles": _quartiles(ratio),
-            "target": significant(ratio["target"]),
-            "outcome": _outcome(ratio["met"]),
-            **_source(name, part, ratio),
-        }
-        for name, part, ratio in _entries(parts, "ratios")
-    ]
-    lines.sort(key=lambda line: [MISSED, MET, ""].index(line["outcome"]))
-    return pd.DataFrame(lines)
+    entries = _entries(parts, "ratios")
+    return pd.DataFrame(
+        [_ratio(ratio) | _source(name, part, ratio) for name, part, ratio in entries]
+    )
 
 
 def times_table(parts: Parts) -> pd.DataFrame:
@@ -52,22 +58,21 @@ def times_table(parts: Parts) -> pd.DataFrame:
 
     Memory and other sizes than the paper's have tables of their own.
     """
-    usual = ((n, p, line) for n, p, line in _entries(parts, "lines") if n != SIZE)
-    return pd.DataFrame([_line(*entry) for entry in usual if entry[2]["unit"] != MEMORY])
+    usual = {name: part for name, part in parts.items() if name != SIZE}
+    return pd.DataFrame(_lines(usual, memory=False))
 
 
 def memory_table(parts: Parts) -> pd.DataFrame:
     """The peak memory in MiB of every method, each measured in a process of its own."""
-    found = [_line(*entry) for entry in _entries(parts, "lines") if entry[2]["unit"] == MEMORY]
-    unused = ["unit", "stage", "GFLOP", "share of limit"]
-    return pd.DataFrame(found).drop(columns=unused, errors="ignore")
+    unused = ["unit", "stage", "quartiles", "GFLOP", "share of limit", "runs"]
+    table = pd.DataFrame(_lines(parts, memory=True)).drop(columns=unused, errors="ignore")
+    return table.rename(columns={"median": MEMORY})
 
 
 def size_table(parts: Parts) -> pd.DataFrame:
     """What our tasks take at several numbers of images and resolutions."""
     sizes = {SIZE: parts[SIZE]} if SIZE in parts else {}
-    lines = [_line(*entry) for entry in _entries(sizes, "lines") if entry[2]["unit"] != MEMORY]
-    return pd.DataFrame(lines)
+    return pd.DataFrame(_lines(sizes, memory=False))
 
 
 def in_words(parts: Parts) -> list[str]:
@@ -91,20 +96,40 @@ def readme_sentences(parts: Parts) -> list[str]:
 
     A method that was measured on several days or machines has a sentence for each.
     """
-    shown = published(parts)
-    found: dict[str, list[str]] = {}
-    for _, part, ratio in _entries(shown, "ratios"):
-        if ratio["target"] is not None and ratio["denominator"]["method"] == OURS:
-            where = f"**Against {_method(ratio, part)}**, on {_place(part)}"
-            found.setdefault(where, []).append(_in_short(ratio))
-    return [f"{where}: {'; '.join(ratios)}." for where, ratios in found.items()] or [NOT_MEASURED]
+    found: dict[str, dict[str, list[str]]] = {}
+    for _, part, ratio in _entries(published(parts), "ratios"):
+        if ratio["target"] is not None and ratio["numerator"]["method"] != GOAL:
+            where = f"**Speed against {_method(ratio, part)}**, on {_place(part)}"
+            tasks = found.setdefault(where, {})
+            tasks.setdefault(_task(ratio), []).append(_in_short(ratio, part))
+    said = {
+        where: "; ".join(f"{task} {', '.join(ratios)}" for task, ratios in tasks.items())
+        for where, tasks in found.items()
+    }
+    return [f"{where}: {ratios}." for where, ratios in said.items()] or [NOT_MEASURED]
 
 
-def _in_short(ratio: Mapping[str, Any]) -> str:
-    """A ratio with a target in few words, such as "training step, ResNet-18: 4.9 times as fast"."""
-    what = ", ".join(filter(None, (_task(ratio), _network(ratio))))
-    missed = "" if ratio["met"] else f" (missed: the target is {significant(ratio['target'])})"
-    return f"{what}: {significant(ratio['median'])} times as fast{missed}"
+def _in_short(ratio: Mapping[str, Any], part: Part) -> str:
+    """A ratio with a target in few words, such as "4.9 times as fast with ResNet-18"."""
+    teacher = f" with {_network(ratio)}" if ratio["backbone"] else ""
+    notes = [f"{value} in float32" for value in _in_float32(ratio, part)]
+    if not ratio["met"]:
+        notes.append(f"the target of {significant(ratio['target'])} is missed")
+    remark = f" ({'; '.join(notes)})" if notes else ""
+    return f"{significant(ratio['median'])} times as fast{teacher}{remark}"
+
+
+def _in_float32(ratio: Mapping[str, Any], part: Part) -> list[str]:
+    """The same ratio with float32 for our precision, if it was measured and ours is another."""
+    ours = ratio["denominator"]
+    if ours["precision"] in (None, FLOAT32):
+        return []
+    wanted = (_task(ratio), ratio["backbone"], ratio["numerator"], ours | {"precision": FLOAT32})
+    return [
+        significant(other["median"])
+        for other in part["ratios"]
+        if (_task(other), other["backbone"], other["numerator"], other["denominator"]) == wanted
+    ]
 
 
 def _method(ratio: Mapping[str, Any], part: Part) -> str:
@@ -172,7 +197,13 @@ def _entries(parts: Parts, kind: str) -> Iterator[tuple[str, Part, Mapping[str, 
             yield name, part, entry
 
 
-def _line(name: str, part: Part, line: Mapping[str, Any]) -> dict[str, Any]:
+def _lines(parts: Parts, memory: bool) -> list[dict[str, Any]]:
+    """The lines of memory, or all others."""
+    found = ((name, line) for name, _, line in _entries(parts, "lines"))
+    return [_line(name, line) for name, line in found if (line["unit"] == MEMORY) == memory]
+
+
+def _line(name: str, line: Mapping[str, Any]) -> dict[str, Any]:
     share = line["share_of_limit"]
     return {
         "task": line["task"],
@@ -189,7 +220,8 @@ def _line(name: str, part: Part, line: Mapping[str, Any]) -> dict[str, Any]:
         "unit": line["unit"],
         "GFLOP": significant(line["gflop"]),
         "share of limit": "" if share is None else f"{100 * share:.0f} %",
-        **_source(name, part, line),
+        "runs": line["runs"],
+        "file": f"{name}.json",
     }
 
 
@@ -200,9 +232,30 @@ def _source(name: str, part: Part, entry: Mapping[str, Any]) -> dict[str, Any]:
     return {"runs": entry["runs"], "machine": machine, **when}
 
 
+def _ratio(ratio: Mapping[str, Any]) -> dict[str, Any]:
+    """What was compared, and the ratio with its quartiles."""
+    numerator, denominator = ratio["numerator"], ratio["denominator"]
+    goal = numerator["method"] == GOAL
+    other = _sides(ratio).partition(" / ")[0] if goal else _setting(numerator)
+    return {
+        "task": _task(ratio),
+        "network": _network(ratio),
+        "compared": f"{other} / {_setting(denominator)}",
+        "ratio": significant(ratio["median"]),
+        "quartiles": _quartiles(ratio),
+    }
+
+
 def _task(ratio: Mapping[str, Any]) -> str:
-    """A ratio's task, with the size of its batch if the ratio names one."""
-    return f"{ratio['task']}, batch {ratio['batch']}" if ratio.get("batch") else ratio["task"]
+    """A ratio's task without the network, such as "inference, batch 16".
+
+    Its name is the task, then ": " and both sides.
+    """
+    return ratio["name"].partition(": ")[0].replace(f", {_network(ratio)}", "")
+
+
+def _sides(ratio: Mapping[str, Any]) -> str:
+    return ratio["name"].partition(": ")[2]
 
 
 def _network(entry: Mapping[str, Any]) -> str:
@@ -214,10 +267,6 @@ def _setting(setting: Mapping[str, Any]) -> str:
     features = f"features {setting['features']}" if setting["features"] else ""
     details = ", ".join(filter(None, (setting["precision"], features)))
     return f"{setting['method']} ({details})" if details else setting["method"]
-
-
-def _outcome(met: bool | None) -> str:
-    return "" if met is None else MET if met else MISSED
 
 
 def _quartiles(entry: Mapping[str, Any]) -> str:

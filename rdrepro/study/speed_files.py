@@ -79,6 +79,11 @@ SCHEMA = _object(
 )
 
 
+def folder_of(runs_dir: Path) -> Path:
+    """The folder of the benchmarks' files, which lies beside the folder of rows."""
+    return runs_dir.parent / "benchmarks"
+
+
 def read_parts(folder: Path) -> dict[str, Part]:
     """The measured parts by the names of their files without the ending; {} without files.
 

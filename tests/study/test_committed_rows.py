@@ -62,6 +62,9 @@ TABLES = {
 }
 
 
+MEASURED = "speed"  # the block that comes from measurements, which every run of them changes
+
+
 @pytest.mark.parametrize("name", PRINTED)
 def test_printed_tables_keep_their_numbers_and_verdicts(name, committed_runs):
     table = tables.printed_table(*PRINTED[name], committed_runs)
@@ -87,11 +90,13 @@ def test_as_many_rows_are_left_out(committed_runs):
 
 def test_generated_blocks_keep_their_numbers_and_verdicts(committed_blocks):
     for name, text in committed_blocks.items():
+        if name == MEASURED:
+            continue
         assert snapshot.of_text(text) == BEFORE[f"block {name}"], name
 
 
 def test_the_snapshot_has_every_table_and_block(committed_blocks):
-    blocks = {f"block {name}" for name in committed_blocks}
+    blocks = {f"block {name}" for name in committed_blocks if name != MEASURED}
     labels = (f"{name} rows" for name in PRINTED)
     assert BEFORE.keys() == {*PRINTED, *labels, *SHAPES, *TABLES, "left_out", *blocks}
 

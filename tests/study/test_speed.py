@@ -1,7 +1,7 @@
 """Files of benchmarks: their check, and the tables and sentences made of them."""
 
 import pytest
-from benchmark_files import MACHINE, OURS, THEIRS, make_line, make_part, make_ratio, write_parts
+from benchmark_files import MACHINE, OURS, make_line, make_part, make_ratio, write_parts
 
 from rdrepro.study import speed
 from rdrepro.study.speed_files import PARTS, check_part, read_parts
@@ -45,18 +45,49 @@ def test_half_a_file_is_refused(tmp_path):
         read_parts(tmp_path)
 
 
-def test_ratios_name_both_methods_and_missed_targets_come_first():
-    free = make_ratio(1.2, None, numerator=OURS, denominator=THEIRS)
-    step = make_part(ratios=[make_ratio(5.25), free, make_ratio(3.456, 4.5, backbone="resnet18")])
+def in_float32(**changes):
+    """A ratio of 2 in which ours computes in float32 as well."""
+    return make_ratio(2.0, None, denominator=OURS | {"precision": "float32"}) | changes
+
+
+def small(median, target=4.5, **changes):
+    """A ratio of the smaller teacher."""
+    name = "training step, ResNet-18: official / rdrepro"
+    return make_ratio(median, target, backbone="resnet18", name=name, **changes)
+
+
+def test_missed_targets_come_first_and_have_the_ratio_in_float32():
+    step = make_part(ratios=[make_ratio(5.25), in_float32(), small(3.456), small(9.0, None)])
+    table = speed.targets_table({"cpu-step": step})
+    assert table["outcome"].tolist() == ["missed", "met"]
+    assert table["network"].tolist() == ["ResNet-18", "WideResNet-50-2"]
+    assert table["task"].tolist() == ["training step"] * 2
+    assert table["in float32"].tolist() == ["", "2.00"]
+    assert table.iloc[0][["ratio", "quartiles", "target"]].tolist() == [
+        *("3.46", "[3.21, 3.71]", "4.50")
+    ]
+
+
+def test_every_ratio_names_both_methods_and_its_source():
+    step = make_part(ratios=[make_ratio(5.25), small(9.0, None)])
     table = speed.ratios_table({"cpu-step": step})
-    assert table["outcome"].tolist() == ["missed", "met", ""]
-    assert table["network"].tolist() == ["ResNet-18", "WideResNet-50-2", "WideResNet-50-2"]
+    assert table["ratio"].tolist() == ["5.25", "9.00"]
     first = table.iloc[0]
     assert first["compared"] == (
         "official (float32, features computed) / rdrepro (bfloat16, features kept)"
     )
-    assert first[["ratio", "quartiles", "target"]].tolist() == ["3.46", "[3.21, 3.71]", "4.50"]
     assert first["machine"] == "Some CPU, 2 cores" and first["date"] == "2026-01-02"
+    assert first["file"] == "cpu-step.json"
+
+
+def test_a_goal_stands_in_the_place_of_a_method():
+    goal = {"method": "target", "precision": None, "features": None}
+    name = "peak memory, WideResNet-50-2, batch 1: 900 MiB / rdrepro"
+    parts = {"cpu-inference": make_part(ratios=[make_ratio(0.9, 1.0, name=name, numerator=goal)])}
+    [line] = speed.targets_table(parts).to_dict("records")
+    assert line["task"] == "peak memory, batch 1" and line["outcome"] == "missed"
+    assert line["compared"] == "900 MiB / rdrepro (bfloat16, features kept)"
+    assert speed.readme_sentences(parts) == [speed.NOT_MEASURED]
 
 
 def test_seconds_memory_and_sizes_have_tables_of_their_own():
@@ -68,13 +99,13 @@ def test_seconds_memory_and_sizes_have_tables_of_their_own():
     assert times["share of limit"].tolist() == ["62 %", ""]
     assert times["median"].tolist() == ["2.00", "2.00"] and times["GFLOP"][0] == "300"
     memory = speed.memory_table(parts)
-    assert memory["median"].tolist() == ["812"] and "unit" not in memory
+    assert memory["MiB"].tolist() == ["812"] and "unit" not in memory
     assert speed.size_table(parts)["batch"].tolist() == [1]
 
 
 def test_without_files_tables_are_empty_and_one_sentence_says_so():
-    makers = (speed.ratios_table, speed.times_table, speed.memory_table, speed.size_table)
-    assert all(make({}).empty for make in makers)
+    makers = (speed.targets_table, speed.ratios_table, speed.times_table, speed.memory_table)
+    assert all(make({}).empty for make in (*makers, speed.size_table))
     assert speed.in_words({}) == speed.readme_sentences({}) == [speed.NOT_MEASURED]
 
 
@@ -118,17 +149,37 @@ def test_emulated_bfloat16_is_said():
 
 
 def test_the_readme_has_a_sentence_for_each_method_compared():
-    step = make_part(ratios=[make_ratio(5.25), make_ratio(4.0), make_ratio(9.0, None)])
-    peer = make_ratio(3.5, 3.0, numerator=ANOMALIB, task="inference", batch=16)
+    step = make_part(ratios=[make_ratio(5.25), small(4.0), make_ratio(9.0, None)])
+    name = "inference, WideResNet-50-2, batch 16: anomalib / rdrepro"
+    peer = make_ratio(3.5, 3.0, numerator=ANOMALIB, name=name)
     peers = make_part(ratios=[peer], libraries={"anomalib": "2.7.1"})
     official, anomalib = speed.readme_sentences({"cpu-step": step, "peers-step": peers})
     assert official == (
-        "**Against the authors' code, restated**, on 2 cores of Some CPU "
-        "(2026-01-02, commit abc1234): training step, WideResNet-50-2: 5.25 times as fast; "
-        "training step, WideResNet-50-2: 4.00 times as fast (missed: the target is 5.00)."
+        "**Speed against the authors' code (restated)**, on 2 cores of Some CPU "
+        "(2026-01-02, commit abc1234): training step 5.25 times as fast with WideResNet-50-2, "
+        "4.00 times as fast with ResNet-18 (the target of 4.50 is missed)."
     )
-    assert anomalib.startswith("**Against anomalib 2.7.1**")
-    assert "inference, batch 16, WideResNet-50-2: 3.50 times as fast." in anomalib
+    assert anomalib.startswith("**Speed against anomalib 2.7.1**")
+    assert "inference, batch 16 3.50 times as fast with WideResNet-50-2." in anomalib
+
+
+def test_the_readme_says_what_is_left_of_a_ratio_in_float32():
+    computed = OURS | {"precision": "float32", "features": "computed"}
+    name = "inference, WideResNet-50-2: official / rdrepro"
+    others = [in_float32(denominator=computed), in_float32(name=name)]
+    others += [in_float32(backbone="resnet18"), in_float32(numerator=ANOMALIB)]
+    parts = {"cpu-step": make_part(ratios=[make_ratio(5.25), in_float32(), *others])}
+    [said] = speed.readme_sentences(parts)
+    assert said.endswith("5.25 times as fast with WideResNet-50-2 (2.00 in float32).")
+    alone = in_float32(target=1.0, met=True)
+    [said] = speed.readme_sentences({"cpu-step": make_part(ratios=[alone])})
+    assert said.endswith("2.00 times as fast with WideResNet-50-2.")
+
+
+def test_the_readme_keeps_measurements_of_different_days_apart():
+    parts = {"cpu-step": make_part(), "cpu-epoch": make_part(date="2026-01-03")}
+    said = speed.readme_sentences(parts)
+    assert len(said) == 2 and "2026-01-02" in said[0] and "2026-01-03" in said[1]
 
 
 @pytest.mark.parametrize(
