@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import roc_auc_score
 
 import rdrepro as rd
-from rdrepro import detector, evaluation
+from rdrepro import detector, evaluation, metrics
 from rdrepro.data.holdout import Part
 from rdrepro.evaluation import Predictions
 from rdrepro.models.weights import Weights
@@ -71,6 +72,37 @@ def test_metrics_without_masks_are_those_of_images():
     assert found["image_auroc_sum"] == pytest.approx(roc_auc_score(labels, sums))
     assert found["image_auroc_max"] == pytest.approx(roc_auc_score(labels, maps.max((1, 2))))
     assert not [name for name in found if name.startswith("pixel")]
+
+
+def test_metrics_of_pixels_are_each_what_its_function_returns(monkeypatch):
+    rng = np.random.default_rng(6)
+    masks = np.zeros((6, 16, 16), bool)
+    masks[:3, 2:5, 3:9] = masks[1, 10:, 10:] = True
+    maps = (rng.random(masks.shape) + 0.5 * masks).astype(np.float32)
+    labels = masks.any((1, 2)).astype(int)
+    p = Predictions(maps, maps.max((1, 2)), masks, labels, [""] * 6, [""] * 6, "", 0.0)
+    devices, rank = [], metrics.rank
+
+    def watched(scores, labels, device="cpu"):
+        devices.append(device)
+        return rank(scores, labels, device)
+
+    monkeypatch.setattr(metrics, "rank", watched)
+    found = rd.evaluate(p, torch.device("cpu", 0))
+    assert devices == ["cpu:0", "cpu"]  # pixels, sorted by torch, and images
+    assert found == rd.evaluate(p)
+    recalled = maps[masks] >= rd.youden_threshold(maps, masks)
+    assert found == {
+        "image_auroc": rd.auroc(p.scores, labels),
+        "image_ap": rd.average_precision(p.scores, labels),
+        "image_f1_max": rd.f1_max(p.scores, labels),
+        "pixel_auroc": rd.auroc(maps, masks),
+        "pixel_aupro": rd.aupro(maps, masks),
+        "pixel_aupro_official": rd.aupro_official(maps, masks),
+        "pixel_ap": rd.average_precision(maps, masks),
+        "pixel_f1_max": rd.f1_max(maps, masks),
+        "recall_at_youden": recalled.mean(),
+    }
 
 
 def predictions_with(scores):

@@ -4,11 +4,17 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, label
 from scipy.stats import mannwhitneyu
-from sklearn.metrics import roc_curve
+from sklearn.metrics import (
+    average_precision_score,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
 
 from rdrepro.metrics import (
     aupro,
@@ -17,6 +23,8 @@ from rdrepro.metrics import (
     average_precision,
     f1_max,
     pro_curve,
+    rank,
+    region_weights,
     youden_threshold,
 )
 
@@ -30,6 +38,17 @@ def random_case(seed, n=5, size=24, levels=None):
     masks[0] = False
     maps = rng.random((n, size, size)) + 0.6 * masks + rng.normal(0, 0.3, (n, 1, 1))
     return (np.round(maps * levels) / levels if levels else maps), masks
+
+
+def values_of(dtype):
+    """A few values of a number type: its extremes, neighbours, and both zeros."""
+    if not np.issubdtype(dtype, np.floating):
+        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+        return np.array([low, low + 1, 7, high - 1, high], dtype)
+    kind = np.finfo(dtype)
+    one = [1, np.nextafter(dtype(1), dtype(2))]
+    ends = [kind.min, kind.max, -kind.smallest_subnormal, kind.smallest_subnormal]
+    return np.array([-0.0, 0.0, *one, *ends], dtype)
 
 
 def brute_force_points(maps, masks):
@@ -81,6 +100,58 @@ def test_image_metrics_by_hand():
     assert average_precision(SCORES, LABELS) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
     assert f1_max(SCORES, LABELS) == pytest.approx(0.8)  # threshold 0.35: P = 2/3, R = 1
     assert youden_threshold([0.1, 0.2, 0.3, 0.9], LABELS) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("values", [1, None], ids=["all equal", "tied"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.uint8, np.int64])
+def test_metrics_of_any_number_type_equal_scikit_learns(dtype, values):
+    rng = np.random.default_rng(3)
+    labels = rng.random(60) < 0.3
+    scores = rng.choice(values_of(dtype)[:values], 60)
+    precision, recall, _ = precision_recall_curve(labels, scores)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    fpr, tpr, thresholds = roc_curve(labels, scores, drop_intermediate=False)
+    best = 1 + np.argmax((tpr - fpr)[1:])
+    exactly = {"abs": 1e-12, "rel": 0}
+    assert auroc(scores, labels) == pytest.approx(roc_auc_score(labels, scores), **exactly)
+    expected = average_precision_score(labels, scores)
+    assert average_precision(scores, labels) == pytest.approx(expected, **exactly)
+    assert f1_max(scores, labels) == pytest.approx(f1.max(), **exactly)
+    assert youden_threshold(scores, labels) == thresholds[best]
+    assert rank(scores, labels).youden() == (thresholds[best], tpr[best])
+
+
+@pytest.mark.parametrize("levels", [None, 8])
+@pytest.mark.parametrize("seed", range(5))
+def test_metrics_of_pixels_equal_scikit_learns(seed, levels):
+    maps, masks = random_case(seed, levels=levels)
+    scores, labels = maps.ravel(), masks.ravel()
+    precision, recall, _ = precision_recall_curve(labels, scores)
+    fpr, tpr, thresholds = roc_curve(labels, scores)
+    exactly = {"abs": 1e-12, "rel": 0}
+    assert auroc(maps, masks) == pytest.approx(roc_auc_score(labels, scores), **exactly)
+    expected = average_precision_score(labels, scores)
+    assert average_precision(maps, masks) == pytest.approx(expected, **exactly)
+    f1 = 2 * precision * recall / (precision + recall)
+    assert f1_max(maps, masks) == pytest.approx(f1.max(), **exactly)
+    assert youden_threshold(maps, masks) == thresholds[np.argmax(tpr - fpr)]
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        pytest.param("cpu:0", id="torch on the CPU"),  # "cpu" alone is NumPy
+        pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="")),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.uint8, np.int64])
+def test_ranks_are_the_same_on_every_device(device, dtype):
+    rng = np.random.default_rng(5)
+    labels = rng.random(60) < 0.3
+    scores = rng.choice(values_of(dtype), 60)
+    here, there = rank(scores, labels), rank(scores, labels, device)
+    for name, expected in vars(here).items():
+        np.testing.assert_array_equal(getattr(there, name), expected, err_msg=name)
 
 
 def test_auroc_is_the_mann_whitney_statistic():
@@ -234,6 +305,23 @@ def test_exact_metrics_depend_on_the_order_alone(seed, scale, shift):
     other = np.exp(scale * maps / 10 + shift)
     for metric in (auroc, average_precision, f1_max, aupro):
         assert metric(other, masks) == pytest.approx(metric(maps, masks))
+
+
+@pytest.mark.parametrize("levels", [None, 8])
+@pytest.mark.parametrize("limit", [0.05, 1.0])
+def test_pro_curve_equals_brute_force_up_to_the_first_point_at_the_limit(levels, limit):
+    maps, masks = random_case(4, levels=levels)
+    points = np.array(brute_force_points(maps, masks))
+    end = 1 + np.argmax(points[:, 0] >= limit)
+    curve = np.transpose(pro_curve(maps, masks, limit))
+    np.testing.assert_allclose(curve, points[:end], rtol=0, atol=1e-12)
+
+
+def test_weights_of_regions_by_hand():
+    masks = np.zeros((2, 3, 5), bool)
+    masks[0, 0, 0] = masks[0, 1:, 3:] = masks[1, 2, :2] = True  # regions of 1, 4 and 2 pixels
+    expected = np.array([1, 1 / 4, 1 / 4, 1 / 4, 1 / 4, 1 / 2, 1 / 2]) / 3
+    np.testing.assert_allclose(region_weights(masks), expected, rtol=1e-15)
 
 
 def test_regions_count_alike_whatever_their_size():
