@@ -1,6 +1,6 @@
 """The networks, losses, maps, scores and PRO equal the official code's, number by number.
 
-tests/golden/README.md says how parameters and inputs are made by formula.
+tests/golden_values.py makes parameters and inputs by formula.
 """
 
 import copy
@@ -10,54 +10,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter, label
+from golden_values import SIZE, check_summary, close, golden_case, pro_case
+from scipy.ndimage import label
 
 from rdrepro.losses import kd_loss
 from rdrepro.metrics import aupro, aupro_official, auroc, average_precision
-from rdrepro.models.reverse_distillation import (
-    build_trainable,
-    rename_bottleneck,
-    rename_decoder,
-    residual_design,
-)
-from rdrepro.models.weights import load_strictly
+from rdrepro.models.reverse_distillation import rename_bottleneck, rename_decoder
 from rdrepro.scoring import anomaly_map, image_score
-
-SIZE = 64
-RELATIVE, ABSOLUTE = 1e-7, 1e-9
-
-
-def fill(shape, k):
-    i = np.arange(math.prod(shape), dtype=np.float64)
-    return np.sin(0.7 * i + 1.3 * k + 0.11 * (i % 7)).reshape(shape)
-
-
-def parameter(name, shape, k):
-    values = fill(shape, k)
-    if len(shape) == 4:
-        values *= math.sqrt(2 / math.prod(shape[1:]))
-    elif name.endswith("running_var"):
-        values = 1 + 0.5 * np.abs(values)
-    elif name.endswith(("running_mean", "bias")):
-        values *= 0.1
-    else:
-        values = 1 + 0.1 * values
-    return torch.from_numpy(values)
-
-
-def state(tensors):
-    return {name: parameter(name, shape, k) for name, shape, k in tensors}
-
-
-def close(actual, expected):
-    np.testing.assert_allclose(np.asarray(actual), expected, rtol=RELATIVE, atol=ABSOLUTE)
-
-
-def check_summary(tensor, expected):
-    values = tensor.detach().numpy()
-    assert list(values.shape) == expected["shape"]
-    close([values.mean(), values.std()], [expected["mean"], expected["std"]])
-    close(values.ravel()[expected["index"]], expected["value"])
 
 
 def pytest_generate_tests(metafunc):
@@ -75,22 +34,7 @@ def golden(request):
 def case(request, golden):
     """Name, golden numbers, bottleneck, student and teacher features of one network."""
     name, expected = request.param, golden["networks"][request.param]
-    shapes = {tensor: shape for tensor, shape, _ in expected["bottleneck_tensors"]}
-    channels = shapes["conv1.weight"][1]  # of the teacher's first map
-    with torch.device("meta"):  # no initialisation, since every entry is loaded
-        parts = build_trainable(
-            name, tuple(channels * 2**j for j in range(3)), residual_design(name)[2]
-        )
-    bottleneck, student = (part.double().to_empty(device="cpu") for part in parts)
-    load_strictly(bottleneck, rename_bottleneck(state(expected["bottleneck_tensors"])), name)
-    load_strictly(student, rename_decoder(state(expected["decoder_tensors"])), name)
-    features = [
-        torch.from_numpy(
-            np.abs(fill((2, channels * 2**j, 16 // 2**j, 16 // 2**j), 900 + golden["k"] + j))
-        )
-        for j in range(3)
-    ]
-    return name, expected, bottleneck, student, features
+    return name, expected, *golden_case(name, golden)
 
 
 def test_eval_mode(case):
@@ -138,21 +82,6 @@ def test_layers_that_the_official_forward_never_uses_are_skipped(case):
     official = {name for name, _, _ in expected["bottleneck_tensors"]}
     assert set(expected["no_gradient"]) <= official
     assert all(n.split(".")[0] in ("mff", "oce") for n, _ in bottleneck.named_parameters())
-
-
-def pro_case(k):
-    y, x = np.mgrid[:SIZE, :SIZE].astype(float)
-    maps, masks = [], []
-    for j in range(6):
-        mask = np.zeros((SIZE, SIZE), bool)
-        for q in range(j % 3 + 1) if j < 4 else ():
-            radius = 3 + (j + 2 * q) % 5
-            row, column = 8 + (13 * j + 17 * q + k) % 46, 8 + (29 * j + 11 * q + 2 * k) % 46
-            mask |= (y - row) ** 2 + (x - column) ** 2 <= radius**2
-        wave = 0.2 * np.sin(0.31 * x + 0.2 * j + k) + 0.15 * np.cos(0.23 * y - 0.4 * j)
-        maps.append(0.5 + wave + (0.9 + 0.1 * j) * gaussian_filter(mask.astype(float), 2.5))
-        masks.append(mask)
-    return np.stack(maps), np.stack(masks)
 
 
 def test_pro(golden):
