@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 NOTEBOOKS := results/notebooks
 # uv then trusts the machine's certificates, as pip does.
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help demo test test-notebooks test-study test-faults test-fuzz test-slurm report lab lint bench study controls coverage schema tables maps picture lock clean
+.PHONY: help demo test test-notebooks test-study test-faults test-fuzz test-slurm report lab lint bench bench-tests bench-peers gpu study controls coverage schema tables maps picture lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -50,8 +51,18 @@ lint: $(VENV)/.installed  ## mend format and notebooks
 
 # make bench, or make bench PARTS="step metrics" ROUNDS=3; --help says what each part takes.
 bench: $(VENV)/.installed  ## speed, memory and the machine's limits, beside the official code
-	$(BIN)/python -m pytest benchmarks
 	$(BIN)/python -m benchmarks.bench $(PARTS) $(if $(ROUNDS),--rounds "$(ROUNDS)")
+
+bench-tests: $(VENV)/.installed  ## promises of speed that are kept or broken, in five minutes
+	$(BIN)/python -m pytest benchmarks
+
+$(PEERS)/.installed: benchmarks/requirements-peers.txt | $(VENV)/.installed
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(PEERS)
+	$(BIN)/uv pip sync --quiet --python $(PEERS)/bin/python --require-hashes $<
+	@touch $@
+
+bench-peers: $(VENV)/.installed $(PEERS)/.installed  ## the same beside anomalib
+	$(BIN)/python -m benchmarks.peers $(PARTS) $(if $(ROUNDS),--rounds "$(ROUNDS)")
 
 # A study: make study TABLE=table1 SEEDS=3 CORES=2; TABLE is a table, a study or everything.
 export SET ONLY DATA PROFILE
@@ -62,6 +73,14 @@ study: $(VENV)/.installed  ## make the missing rows of a table or study: make st
 	  $(if $(SET),--set "$$SET") $(if $(ONLY),--only "$$ONLY") $(if $(DATA),--data-root "$$DATA") \
 	  $(if $(PROFILE),--profile "$$PROFILE") \
 	  $(foreach pair,$(WEIGHTS),--weights "$(pair)") $(if $(DRY_RUN),--dry-run)
+
+# On a machine with a GPU: its own Python and torch, and neither set-up nor network.
+# make gpu PYTHON=python3 DATA=folder WEIGHTS=folder CATEGORY=bottle OUT=results/gpu LIMIT=480
+gpu:  ## test and time one GPU: make gpu DATA=folder [WEIGHTS=folder]; SMALL=1: a trial on the CPU
+	@PYTHONPATH="$(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))" $(PYTHON) -m benchmarks.gpu \
+	  $(if $(DATA),--data "$$DATA") $(if $(WEIGHTS),--weights "$(WEIGHTS)") \
+	  $(if $(CATEGORY),--category "$(CATEGORY)") $(if $(OUT),--out "$(OUT)") \
+	  $(if $(LIMIT),--limit "$(LIMIT)") $(if $(SMALL),--small)
 
 test-notebooks: $(VENV)/.installed  ## every notebook in a kernel of its own, under nbval
 	OMP_NUM_THREADS=1 RDREPRO_NBVAL=all $(BIN)/python -m pytest tests/notebooks -k nbval
@@ -103,4 +122,4 @@ lock: $(VENV)/.installed  ## pin every dependency anew
 	  -o requirements.lock pyproject.toml
 
 clean:  ## remove what the targets made, but for result rows
-	rm -rf $(VENV) .snakemake $(NOTEBOOKS) results/scratch results/jobs results/checks results/models results/synthetic results/report results/tables
+	rm -rf $(VENV) .snakemake $(NOTEBOOKS) results/scratch results/jobs results/checks results/models results/synthetic results/report results/tables results/gpu

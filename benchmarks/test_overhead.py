@@ -1,4 +1,4 @@
-"""The seconds of a study's job beside its training and testing: `make bench`."""
+"""The seconds of a study's job beside its training and testing: `make bench-tests`."""
 
 import json
 import subprocess
