@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from rdrepro import __version__
 from rdrepro.runs.git import git_state
 
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "scikit-image")
@@ -22,7 +23,7 @@ def environment(device: torch.device) -> dict[str, Any]:
     commit, dirty = git_state()
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
-        "rdrepro": metadata.version("rdrepro"),
+        "rdrepro": __version__,
         "git_commit": commit,
         "dirty": dirty,
         "python": platform.python_version(),
