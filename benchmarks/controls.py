@@ -15,7 +15,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch.nn.functional import interpolate, unfold
 
 import rdrepro as rd
-from rdrepro.data.images import stack_images
+from rdrepro.data.reading import stack_images
 from rdrepro.synthetic.benchmark import DEVELOPMENT_SEED, REPORT_SEED
 
 # Raw patches: 8x8 RGB patches at half overlap of the image at a quarter of its size.

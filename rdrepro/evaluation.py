@@ -1,5 +1,6 @@
 """From a trained model and test images to maps, scores and metrics (Secs. 3.3 and 4.1)."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from rdrepro import metrics
 from rdrepro.config import RunConfig
+from rdrepro.data.reading import batches
 from rdrepro.data.splits import ImageData
 from rdrepro.detector import Detector
 from rdrepro.memory import memory_errors_explained
@@ -60,13 +61,14 @@ def predict(
     device, data_hash = torch.device(device), data.fingerprint()
     model.to(device).eval()
     maps, scores, truth, seconds = [], [], [], 0.0
-    loader = DataLoader(data, model.test_batch(config), collate_fn=list)
+    size = model.test_batch(config)
+    tested = batches(data, size)
     with (
         memory_errors_explained(config, device),
         convolution_kernels(config),
         torch.inference_mode(),
     ):
-        for items in progress(loader, "testing", leave=False):
+        for items in progress(tested, "testing", total=math.ceil(len(data) / size), leave=False):
             images = torch.stack([item["image"] for item in items]).to(device)  # (B, 3, H, W)
             started = time.perf_counter()
             batch_maps, batch_scores = score_images(model, images, config)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from rdrepro.data.images import stack_images
+from rdrepro.data.reading import stack_images
 
 if TYPE_CHECKING:
     from rdrepro.data.splits import ImageData

@@ -4,15 +4,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PIL import Image, UnidentifiedImageError
-
-from rdrepro.progress import progress
-
-if TYPE_CHECKING:
-    from torch import Tensor
-    from torch.utils.data import Dataset
 
 IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 # Pillow warns of images this large and refuses images twice as large. Its warning does not name the
@@ -86,11 +79,3 @@ def shown(path: Path | str) -> str:
 def encoded(name: str) -> bytes:
     """A file's name as bytes. Unlike `str.encode`, this works for every possible file name."""
     return name.encode("utf-8", "surrogateescape")
-
-
-def stack_images(data: "Dataset") -> "Tensor":
-    """All images of a data set, decoded, as bytes (N, 3, H, W)."""
-    import torch  # checks of files do not need it
-
-    items = (data[i] for i in progress(range(len(data)), "decoding", leave=False))
-    return torch.stack([(item["image"] * 255).round().to(torch.uint8) for item in items])
