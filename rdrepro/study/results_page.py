@@ -162,10 +162,11 @@ NOTHING = "-"
 INTRODUCTION = """\
 # Results
 
-This page is made from the result rows by `make tables`. Every table is also a CSV, Markdown and
-LaTeX file in `results/tables/`. Values are in percent and differences in points, unless a caption
-says otherwise. [README.md](README.md) says how to make the rows, and
-[DEVIATIONS.md](DEVIATIONS.md) lists where paper and code differ, with the measured effects."""
+This page is made by `make tables` from the result rows and, for speed, from `results/benchmarks/`.
+Every table is also a CSV, Markdown and LaTeX file in `results/tables/`. Values are in percent and
+differences in points, unless a caption says otherwise. [README.md](README.md) says how to make the
+rows, and [DEVIATIONS.md](DEVIATIONS.md) lists where paper and code differ, with the measured
+effects."""
 
 
 def results_page(

@@ -81,7 +81,9 @@ def in_words(parts: Parts) -> list[str]:
     parts: as of `read_parts`. Those measured with uncommitted code are only named.
     """
     shown = published(parts)
-    sentences = [_targets(shown), *_machines(shown), *_emulated(shown)]
+    if not parts:
+        return [NOT_MEASURED]
+    sentences = [*_targets(shown), *_machines(shown), *_emulated(shown)]
     missing = [f"{what} (`{name}.json`)" for name, what in PARTS.items() if name not in parts]
     if missing and shown:
         sentences.append(f"Not measured: {'; '.join(missing)}.")
@@ -146,20 +148,17 @@ def _place(part: Part) -> str:
     return f"{cores} of {markdown_text(machine['processor'])} ({measured})"
 
 
-def _targets(parts: Parts) -> str:
-    """How many ratios meet their targets, and which miss them."""
-    if not parts:
-        return NOT_MEASURED
+def _targets(parts: Parts) -> Iterator[str]:
+    """How many ratios meet their targets, and which miss them; nothing if none has a target."""
     aimed = [ratio for _, _, ratio in _entries(parts, "ratios") if ratio["target"] is not None]
-    missed = [ratio for ratio in aimed if not ratio["met"]]
-    if not aimed:
-        return "No ratio has a target."
-    said = "; ".join(
+    missed = "; ".join(
         f"{ratio['name']} ({significant(ratio['median'])} for {significant(ratio['target'])})"
-        for ratio in missed
+        for ratio in aimed
+        if not ratio["met"]
     )
-    count = f"{len(aimed) - len(missed)} of {len(aimed)} targets are met."
-    return f"{count} Missed: {said}." if missed else count
+    if aimed:
+        met = sum(ratio["met"] for ratio in aimed)
+        yield f"{met} of {len(aimed)} targets are met.{f' Missed: {missed}.' if missed else ''}"
 
 
 def _machines(parts: Parts) -> Iterator[str]:

@@ -65,8 +65,8 @@ def _targets(record: Record) -> Iterator[dict[str, str]]:
             what = f"training step, {network(TEACHER)}, {PRECISION}, {_kind(line)}"
             share = line["share of the matrix product's rate"]
             yield _aim(f"{what}: percent of the limit", 100 * share, 100 * STEP_SHARE, least=True)
-    if "extrapolated" in record:
-        whole = record["extrapolated"]
+    if "extrapolation" in record:
+        whole = record["extrapolation"]
         what = f"Tables 1 and 2 with one seed, {network(whole['backbone'])}: seconds (extrapolated)"
         yield _aim(what, whole["seconds"], TABLES_SECONDS)
 
@@ -141,7 +141,9 @@ def in_words(record: Record) -> list[str]:
         return [said, ANOMALIB]
     machine = shown["machine"]
     rates = machine["matrix product"]
-    limits = ", ".join(f"{rates[key]:.0f} {key}" for key in rates if key.endswith("TFLOP/s"))
+    limits = ", ".join(
+        f"{significant(rates[key])} {key}" for key in rates if key.endswith("TFLOP/s")
+    )
     sentences = [f"Measured on one {_place(machine)}, torch {machine['torch']} (limits: {limits})."]
     return [*sentences, *_tests(shown), *_metrics(shown), *_skipped(shown), ANOMALIB]
 
@@ -190,7 +192,7 @@ def _metrics(record: Record) -> Iterator[str]:
 
 
 def _skipped(record: Record) -> Iterator[str]:
-    lost = [step for step in record.get("steps", ()) if step["outcome"] != "done"]
+    lost = record.get("skipped", ())
     said = [f"{step['step']} ({step['outcome']}: {step['reason']})" for step in lost]
     if said:
         yield f"Not measured in full: {'; '.join(map(markdown_text, said))}."

@@ -38,7 +38,7 @@ def test_missed_targets_come_first(tmp_path):
     steps = [make_step(), make_step(deterministic=False)]
     steps[1]["share of the matrix product's rate"] = 0.36
     whole = {"backbone": "wide_resnet50_2", "seconds": 901.0}
-    record = read(tmp_path, **{"training steps": steps, "extrapolated": whole})
+    record = read(tmp_path, **{"training steps": steps, "extrapolation": whole})
     table = speed_gpu.targets_table(record)
     assert table["outcome"].tolist() == ["missed", "missed", "met", "met"]
     assert table["measured"].tolist() == ["30.0", "901", "55.0", "36.0"]
@@ -81,11 +81,11 @@ def test_inference_and_protocol_have_a_line_for_each_measurement(tmp_path):
 
 def test_sentences_name_the_card_the_tests_and_what_is_missing(tmp_path):
     tests = [{"test": "test_maps", "outcome": "passed"}, {"test": "test_a", "outcome": "skipped"}]
-    steps = [{"step": "inference", "outcome": "skipped", "reason": "3 s were left"}]
-    said = speed_gpu.in_words(read(tmp_path, tests=tests, steps=steps))
+    skipped = [{"step": "inference", "outcome": "skipped", "reason": "3 s were left"}]
+    said = speed_gpu.in_words(read(tmp_path, tests=tests, skipped=skipped))
     assert said == [
         "Measured on one Some Card (2026-01-02, commit abc1234), torch 2.9.0 "
-        "(limits: 700 bfloat16 TFLOP/s, 50 float32 TFLOP/s).",
+        "(limits: 700 bfloat16 TFLOP/s, 50.0 float32 TFLOP/s).",
         "1 of 2 tests on the GPU passed. The others: test_a (skipped).",
         "All metrics of 80 maps take 0.250 s on the GPU.",
         "Not measured in full: inference (skipped: 3 s were left).",
