@@ -85,10 +85,15 @@ TABLES = {
         "precision."
     ),
     "speed_memory": (
-        "Peak memory of each task in MiB, beyond that of the imported libraries. Each method runs "
-        "in a process of its own."
+        "Peak memory of each task in MiB, beyond that of the imported libraries. Notebooks and "
+        "other whole processes include the libraries. Each method has a process of its own."
+    ),
+    "speed_growth": (
+        "How our seconds grow: as a power of the number of images or pixels with this exponent, "
+        "where 1 is linear. A fixed part of the time is set aside, and the next column has it."
     ),
     "speed_size": "What our tasks take, by number of images and resolution.",
+    "speed_parts": "The parts of the benchmark: what each of them times.",
     "gpu": "What this project aims at on an H100, and what was measured, missed targets first.",
     "gpu_protocol": (
         "The paper's protocol on one category of MVTec AD on a GPU: seconds of each part of a run."

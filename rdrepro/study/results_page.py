@@ -63,7 +63,10 @@ SECTIONS = (
         "Speed",
         "`make bench` and `make bench-peers` compare our code with the authors' code and with "
         "anomalib, at 256 px unless a line says otherwise.",
-        ("speed", "speed_ratios", "speed_times", "speed_memory", "speed_size"),
+        (
+            *("speed", "speed_growth", "speed_parts", "speed_ratios", "speed_times"),
+            *("speed_memory", "speed_size"),
+        ),
     ),
     Section(
         "Speed on a GPU",

@@ -75,6 +75,32 @@ def size_table(parts: Parts) -> pd.DataFrame:
     return pd.DataFrame(_lines(sizes, memory=False))
 
 
+def growth_table(parts: Parts) -> pd.DataFrame:
+    """How our seconds grow with images and pixels, the missed targets first."""
+    lines = [
+        {
+            "task": growth["task"],
+            "against": growth["against"],
+            "exponent": significant(growth["exponent"]),
+            "of whole times": significant(growth["of whole times"]),
+            "target": _range(growth),
+            "outcome": MET if growth["met"] else MISSED,
+        }
+        for growth in _growths(parts)
+    ]
+    return pd.DataFrame(sorted(lines, key=lambda line: line["outcome"] == MET))
+
+
+def parts_table(parts: Parts) -> pd.DataFrame:
+    """What each part times, and when and with which code it was measured."""
+    lines = [
+        {"part": PARTS.get(name, part["part"]), "what is timed": part["about"]}
+        | {"date": part["date"], "commit": part["commit"], "file": f"{name}.json"}
+        for name, part in parts.items()
+    ]
+    return pd.DataFrame(lines)
+
+
 def in_words(parts: Parts) -> list[str]:
     """Sentences on what was measured, where, with which outcome, and on what is missing.
 
@@ -149,16 +175,33 @@ def _place(part: Part) -> str:
 
 
 def _targets(parts: Parts) -> Iterator[str]:
-    """How many ratios meet their targets, and which miss them; nothing if none has a target."""
+    """How many targets are met, and which are missed; nothing if there are none."""
     aimed = [ratio for _, _, ratio in _entries(parts, "ratios") if ratio["target"] is not None]
-    missed = "; ".join(
+    missed = [
         f"{ratio['name']} ({significant(ratio['median'])} for {significant(ratio['target'])})"
         for ratio in aimed
         if not ratio["met"]
-    )
-    if aimed:
-        met = sum(ratio["met"] for ratio in aimed)
-        yield f"{met} of {len(aimed)} targets are met.{f' Missed: {missed}.' if missed else ''}"
+    ]
+    growths = list(_growths(parts))
+    missed += [
+        f"{growth['task']} against {growth['against']} "
+        f"(exponent {significant(growth['exponent']) or 'unknown'} for {_range(growth)})"
+        for growth in growths
+        if not growth["met"]
+    ]
+    number = len(aimed) + len(growths)
+    if number:
+        said = f" Missed: {'; '.join(missed)}." if missed else ""
+        yield f"{number - len(missed)} of {number} targets are met.{said}"
+
+
+def _growths(parts: Parts) -> Iterator[Mapping[str, Any]]:
+    return (growth for part in parts.values() for growth in part.get("growth", ()))
+
+
+def _range(growth: Mapping[str, Any]) -> str:
+    low, high = growth["target"]
+    return f"{low} to {high}"
 
 
 def _machines(parts: Parts) -> Iterator[str]:

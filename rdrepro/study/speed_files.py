@@ -27,6 +27,7 @@ PARTS = {
     "cpu-small": "small inputs",
     "peers-step": "training step beside anomalib",
     "peers-inference": "inference beside anomalib",
+    "peers-padim": "PaDiM beside anomalib",
 }
 GROUPS = ("cpu-", "peers-")  # how the names of these files begin
 NATIVE, EMULATED = "native", "emulated"  # how a machine computes bfloat16
@@ -66,6 +67,12 @@ RATIO = _object(
     | {**SPREAD, **TARGET},
     SIZE,
 )
+# How the seconds of a task grow with images or pixels: as a power with this exponent.
+GROWTH = _object(
+    {"task": TEXT, "against": TEXT, "exponent": MAY_BE_NUMBER, "of whole times": NUMBER}
+    | {"target": {"type": "array", "items": NUMBER, "minItems": 2, "maxItems": 2}}
+    | {"met": {"type": "boolean"}}
+)
 PROVENANCE = {
     "date": {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"},
     "commit": TEXT,
@@ -75,7 +82,8 @@ SCHEMA = _object(
     {"part": TEXT, "about": TEXT, "machine": MACHINE, **PROVENANCE}
     | {"libraries": {"type": "object", "additionalProperties": TEXT}}
     | {"lines": {"type": "array", "items": LINE}, "ratios": {"type": "array", "items": RATIO}},
-    {"limits": {"type": "object", "additionalProperties": POSITIVE}},
+    {"limits": {"type": "object", "additionalProperties": POSITIVE}}
+    | {"growth": {"type": "array", "items": GROWTH}},
 )
 
 

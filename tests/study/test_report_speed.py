@@ -36,7 +36,7 @@ def lines_by_table(results):
 
 def test_tables_are_made_of_the_files_beside_the_rows(measured):
     assert lines_by_table(measured) == {
-        **{"speed": 1, "speed_ratios": 1, "speed_times": 1, "speed_size": 1},
+        **{"speed": 1, "speed_parts": 2, "speed_ratios": 1, "speed_times": 1, "speed_size": 1},
         **{"gpu": 2, "gpu_protocol": 1, "gpu_steps": 1, "gpu_inference": 1},
     }
 
@@ -51,7 +51,7 @@ def test_uncommitted_code_enters_no_table(measured):
     dirty = make_record()["machine"] | {"dirty": True}
     file = measured / "benchmarks" / speed_gpu.FILE
     file.write_text(json.dumps(make_record(machine=dirty)))
-    assert lines_by_table(measured) == {"speed_size": 1}
+    assert lines_by_table(measured) == {"speed_parts": 1, "speed_size": 1}
 
 
 def test_the_readme_has_a_line_for_each_comparison_and_the_gpu(measured):
@@ -63,7 +63,7 @@ def test_the_readme_has_a_line_for_each_comparison_and_the_gpu(measured):
 def test_the_report_shows_what_was_measured(measured, tmp_path):
     said, *tables = report.on_processors(measured / "benchmarks")
     assert said.data.startswith("1 of 1 targets are met.")
-    assert len(tables) == 4 and ">5.25<" in re.sub(r"\s", "", tables[0].data)
+    assert len(tables) == 5 and ">5.25<" in re.sub(r"\s", "", tables[0].data)
     said, *tables = report.on_a_gpu(measured / "benchmarks")
     assert said.data.startswith("Measured on one Some Card") and len(tables) == 4
     [nothing] = report.on_processors(tmp_path / "nowhere")

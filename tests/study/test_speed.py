@@ -103,9 +103,32 @@ def test_seconds_memory_and_sizes_have_tables_of_their_own():
     assert speed.size_table(parts)["batch"].tolist() == [1]
 
 
+def test_growth_that_is_not_linear_is_a_missed_target():
+    growth = {"task": "metrics", "against": "images", "of whole times": 0.95}
+    growth |= {"target": [0.9, 1.1]}
+    linear, square = {"exponent": 1.02, "met": True}, {"exponent": 2.0, "met": False}
+    unknown = {"exponent": None, "met": False}
+    part = make_part(ratios=[], growth=[growth | linear, growth | square, growth | unknown])
+    check_part(part, "cpu-size.json")
+    table = speed.growth_table({"cpu-size": part})
+    assert table["exponent"].tolist() == ["2.00", "", "1.02"]
+    assert table["outcome"].tolist() == ["missed", "missed", "met"]
+    assert speed.in_words({"cpu-size": part})[0] == (
+        "1 of 3 targets are met. Missed: metrics against images (exponent 2.00 for 0.9 to 1.1); "
+        "metrics against images (exponent unknown for 0.9 to 1.1)."
+    )
+    with pytest.raises(ValueError, match="growth"):
+        check_part(make_part(growth=[linear]), "cpu-size.json")
+
+
+def test_every_part_says_what_it_times():
+    [line] = speed.parts_table({"cpu-step": make_part()}).to_dict("records")
+    assert (line["part"], line["what is timed"]) == ("training step", "A training step is timed.")
+
+
 def test_without_files_tables_are_empty_and_one_sentence_says_so():
     makers = (speed.targets_table, speed.ratios_table, speed.times_table, speed.memory_table)
-    assert all(make({}).empty for make in (*makers, speed.size_table))
+    assert all(make({}).empty for make in (*makers, speed.size_table, speed.growth_table))
     assert speed.in_words({}) == speed.readme_sentences({}) == [speed.NOT_MEASURED]
 
 

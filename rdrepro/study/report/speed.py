@@ -19,7 +19,8 @@ def on_processors(folder: Path) -> Iterator[HTML | Markdown]:
     parts = read_parts(folder)
     yield Markdown("\n\n".join(speed.in_words(parts)))
     shown = speed.published(parts)
-    tables = {"speed": speed.targets_table, "speed_ratios": speed.ratios_table}
+    tables = {"speed": speed.targets_table, "speed_growth": speed.growth_table}
+    tables |= {"speed_parts": speed.parts_table, "speed_ratios": speed.ratios_table}
     tables |= {"speed_times": speed.times_table, "speed_memory": speed.memory_table}
     for name, make in (tables | {"speed_size": speed.size_table}).items():
         table = make(shown)
