@@ -180,12 +180,22 @@ def load_runs(folder: Path | None = None) -> pd.DataFrame:
         study = file.parts[0] if len(file.parts) > 1 else row["provenance"]["study"] or ""
         sender = file.parts[1] if len(file.parts) > 2 else ""
         rows.append(_flat(row) | {"file": file.as_posix(), "study": study, "sender": sender})
-    table = pd.DataFrame(rows)
+    table = _with_plain_texts(pd.DataFrame(rows))
     if rows:
         order = pd.to_datetime(table["provenance.finished"], utc=True, format="ISO8601")
         table = table.iloc[order.argsort(kind="stable")].reset_index(drop=True)
     table.attrs["unreadable"] = unreadable
     return table
+
+
+def _with_plain_texts(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its texts as Python objects, as in pandas 2.
+
+    pandas 3 keeps each column of texts in a block of its own, and selecting rows takes time for
+    each block.
+    """
+    texts = [name for name in table if isinstance(table[name].dtype, pd.StringDtype)]
+    return table.astype(dict.fromkeys(texts, object)).copy()  # a copy has one block per type
 
 
 def _refuse(constant: str) -> None:

@@ -102,6 +102,13 @@ def unreadable(folder):
     return rd.load_runs(folder).attrs["unreadable"]
 
 
+def test_texts_are_objects_as_in_pandas_2(tmp_path):
+    runs = load([make_row(category="bottle"), make_row(category="cable")], tmp_path)
+    assert runs["category"].dtype == runs["provenance.device"].dtype == object
+    assert runs["epochs"].dtype == int and runs["image_auroc"].dtype == float
+    assert len(runs._mgr.blocks) == len(set(runs.dtypes))
+
+
 def test_a_file_that_is_no_row_is_named_and_the_others_are_read(finished, tmp_path, capsys):
     _, row, _ = finished
     good = rd.save_row(row, tmp_path / "study")
