@@ -15,6 +15,7 @@ from rdrepro.config import ALL_LAYERS, OURS, RunConfig
 from rdrepro.metric_names import BY_NAME, PRINTED_TITLES, ROW_METRIC
 from rdrepro.runs.notebook import resolve_variants
 from rdrepro.runs.resolve import resolve
+from rdrepro.study.memo import remembered
 from rdrepro.study.printed import (
     BACKBONES,
     BOTTLENECKS,
@@ -170,6 +171,7 @@ def limitations_table(outcomes: Mapping[str, "Outcome"]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(lines, orient="index", dtype=float).round(2)
 
 
+@remembered
 def steps(runs: pd.DataFrame, table: str) -> pd.DataFrame:
     """How our metrics change from column to column of Table 5, 6 or 7, in percent.
 

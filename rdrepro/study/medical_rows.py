@@ -19,6 +19,7 @@ from rdrepro.runs.configure import configure
 from rdrepro.study.folds import fold_resamples, percentiles
 from rdrepro.study.matching import admits, cell_matches, settings_text
 from rdrepro.study.medical import READINGS
+from rdrepro.study.memo import remembered
 from rdrepro.study.printed import ANY, QUOTED_METHODS, Cell, paper_cells, protocol_defaults
 from rdrepro.study.selection import alike, clean, newest
 from rdrepro.study.stats import summary
@@ -220,6 +221,7 @@ def _result(rows: pd.DataFrame, reading: str, column: str) -> Folds:
     return Folds(*key, column, rows.loc[chosen.index])
 
 
+@remembered
 def by_reading(runs: pd.DataFrame, study: str | None = None) -> dict[Key, Folds]:
     """The folds of each reading of Table 3 by the usual splits; see `all_folds`."""
     return in_order(all_folds(runs, READING_OF, study))
@@ -235,6 +237,7 @@ def in_order(found: list[Folds]) -> dict[Key, Folds]:
     return {folds.key: folds for folds in sorted(found, key=place)}
 
 
+@remembered
 def main_results(runs: pd.DataFrame) -> dict[Key, Folds]:
     """Every result that the full table shows, by its key.
 

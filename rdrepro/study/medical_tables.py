@@ -40,6 +40,7 @@ from rdrepro.study.medical_rows import (
     main_results,
     usual_split,
 )
+from rdrepro.study.memo import remembered
 from rdrepro.study.printed import SPLITS
 from rdrepro.study.stats import collapsed, prediction_intervals, summary, welch
 from rdrepro.study.tiers import PRINTED_PROTOCOL, REDUCED
@@ -60,6 +61,7 @@ STUDIES = (STUDY, AGAIN_STUDY, HABITS_STUDY, LONG_STUDY)
 POOLED = ("dataset", "teacher_bn", "split")  # readings that agree in these have one SD
 
 
+@remembered
 def columns_table(runs: pd.DataFrame) -> pd.DataFrame:
     """Each reading of Table 3 and its printed column, by data set and teacher, in percent.
 
@@ -325,6 +327,7 @@ def _again_line(first: Folds, again: Folds, ahead: pd.Series) -> dict[str, Any]:
     }
 
 
+@remembered
 def habits_table(runs: pd.DataFrame) -> pd.DataFrame:
     """The effect of each habit of the extension in points, with paired 95 % intervals.
 
