@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
-from sklearn.metrics import auc, roc_curve
 
 from rdrepro.metrics import auroc, pro_curve
 from rdrepro.study.figures.base import (
@@ -166,6 +165,8 @@ def plot_roc(ax: Axes, scores: ArrayLike, labels: ArrayLike, name: str) -> Axes:
 
     Call it again to add another curve.
     """
+    from sklearn.metrics import roc_curve  # slow to load, and no table needs it
+
     if not ax.lines:
         ax.axline((0, 0), slope=1, color="0.5", linestyle=":", label="chance")
     fpr, tpr, _ = roc_curve(labels, scores)
@@ -189,6 +190,8 @@ def _widen_hidden(ax: Axes, fpr: np.ndarray, tpr: np.ndarray) -> None:
 @styled
 def plot_pro(ax: Axes, maps: ArrayLike, gt_masks: ArrayLike, name: str) -> Axes:
     """Draw the PRO curve of maps (N, H, W) up to PRO_LIMIT, with AUPRO in the legend (Sec. 4.1)."""
+    from sklearn.metrics import auc  # slow to load, and no table needs it
+
     if not ax.lines:
         ax.axvline(PRO_LIMIT, color="0.5", linestyle=":", label=f"limit, FPR {PRO_LIMIT}")
     fpr, pro = pro_curve(maps, gt_masks, PRO_LIMIT)
