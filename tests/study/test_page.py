@@ -250,6 +250,34 @@ def test_every_notebook_of_the_report_is_executed():
     assert there == set(NOTEBOOKS)
 
 
+@pytest.fixture
+def notebooks(tmp_path, monkeypatch):
+    """A function that lets cells, by the name of their notebook, be those of the report."""
+
+    def write(**cells):
+        (tmp_path / "notebooks").mkdir()
+        for name, source in cells.items():
+            notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+            nbformat.write(notebook, tmp_path / "notebooks" / f"{name}.ipynb")
+        monkeypatch.setattr(execute.paths, "ROOT", tmp_path)
+        monkeypatch.setattr(execute, "LONGEST_FIRST", tuple(cells))
+        monkeypatch.setattr(execute, "NOTEBOOKS", tuple(sorted(cells)))
+        monkeypatch.setattr(execute, "KERNELS", 1)
+
+    return write
+
+
+def test_notebooks_share_a_kernel_and_no_names_until_one_fails(notebooks, tmp_path):
+    own = "import os; mine = 1; os.getpid()"
+    notebooks(b=own, a=own, c="'mine' in globals()", d="1 / 0", e="2")
+    with pytest.raises(RuntimeError, match=r"d\.ipynb failed with ZeroDivisionError: .*d\.ipynb"):
+        execute.execute_all(tmp_path / "out")
+    done = {f.stem: nbformat.read(f, 4).cells[0].outputs for f in (tmp_path / "out").iterdir()}
+    assert sorted(done) == ["a", "b", "c", "d"] and done["d"][0].ename == "ZeroDivisionError"
+    first, second, known = (done[name][0].data["text/plain"] for name in "bac")
+    assert first == second and known == "False"
+
+
 def test_the_report_leaves_every_table_and_none_that_is_empty(tmp_path, monkeypatch):
     def executed(folder):
         folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The execution of the report's notebooks, each in a fresh kernel."""
+"""The execution of the report's notebooks, in a few kernels that they share."""
 
 import asyncio
 from pathlib import Path
@@ -15,15 +15,17 @@ from rdrepro.study.page import NOTEBOOKS
 
 # The longest comes first, so that no core is idle at the end.
 LONGEST_FIRST = ("10_results", "12_medical", "11_novelty", "13_ablations", "14_deviations")
-KERNELS = 2  # at a time
+KERNELS = 2  # at a time; each loads libraries and rows once, for all notebooks that it executes
+FORGET = "%reset -f"  # removes what a notebook has defined; what was loaded and computed stays
 
 
 class Client(NotebookClient):
-    """Executes a notebook in the folder of the repository."""
+    """Executes notebooks in the folder of the repository, one after the other in one kernel."""
 
-    def __init__(self, notebook: nbformat.NotebookNode):
+    def __init__(self) -> None:
         place = {"metadata": {"path": str(paths.ROOT)}}
-        super().__init__(notebook, timeout=None, kernel_name="python3", resources=place)
+        first = nbformat.v4.new_notebook()
+        super().__init__(first, timeout=None, kernel_name="python3", resources=place)
 
     def create_kernel_manager(self) -> Any:
         """A manager of a kernel. Messages are encrypted if both sides support it.
@@ -34,6 +36,13 @@ class Client(NotebookClient):
         if manager.has_trait("transport_encryption") and zmq.has("curve"):
             manager.transport_encryption = "auto"
         return manager
+
+    async def run(self, notebook: nbformat.NotebookNode) -> None:
+        """Execute a notebook in the running kernel, in an empty namespace."""
+        forgetting = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(FORGET)])
+        for each in (forgetting, notebook):
+            self.nb = each
+            await self.async_execute(cleanup_kc=False)  # the kernel stays
 
 
 def execute_all(folder: Path) -> list[Path]:
@@ -51,25 +60,30 @@ def execute_all(folder: Path) -> list[Path]:
 
 
 async def _execute(folder: Path) -> None:
-    free = asyncio.Semaphore(KERNELS)
-
-    async def one(name: str) -> None:
-        async with free:
-            await execute(paths.ROOT / "notebooks" / f"{name}.ipynb", folder / f"{name}.ipynb")
-
+    waiting = list(reversed(LONGEST_FIRST))
     async with asyncio.TaskGroup() as group:
-        for name in LONGEST_FIRST:
-            group.create_task(one(name))
+        for _ in range(KERNELS):
+            group.create_task(_execute_waiting(waiting, folder))
 
 
-async def execute(source: Path, target: Path) -> None:
+async def _execute_waiting(waiting: list[str], folder: Path) -> None:
+    """Execute waiting notebooks in a kernel, the last one first, until none waits."""
+    client = Client()
+    async with client.async_setup_kernel():
+        while waiting:
+            name = waiting.pop()
+            source = paths.ROOT / "notebooks" / f"{name}.ipynb"
+            await execute(client, source, folder / f"{name}.ipynb")
+
+
+async def execute(client: Client, source: Path, target: Path) -> None:
     """Execute a notebook and write it with its outputs, also where a cell fails.
 
     Raises RuntimeError where a cell fails.
     """
     notebook = nbformat.read(source, as_version=4)
     try:
-        await Client(notebook).async_execute()
+        await client.run(notebook)
     except CellExecutionError as error:
         why = f"{source.name} failed with {error.ename}: {error.evalue}"
         raise RuntimeError(f"{why}; {target} shows where") from None
