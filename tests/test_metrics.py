@@ -154,6 +154,11 @@ def test_ranks_are_the_same_on_every_device(device, dtype):
         np.testing.assert_array_equal(getattr(there, name), expected, err_msg=name)
 
 
+def test_ranks_are_computed_on_the_device_that_is_named():
+    with pytest.raises(RuntimeError, match="nowhere"):
+        rank(SCORES, LABELS, "nowhere")
+
+
 def test_auroc_is_the_mann_whitney_statistic():
     rng = np.random.default_rng(0)
     labels = rng.random(200) < 0.3

@@ -104,7 +104,7 @@ def average_interval(
     the counts of the first class is returned instead.
     """
     scores, labels = np.asarray(scores, float), np.asarray(labels) == 1
-    from rdrepro.metrics import auroc  # loads scikit-learn
+    from rdrepro.metrics import auroc  # loads scikit-image
 
     values = [auroc(s, y) for s, y in zip(scores, labels, strict=True)]
     mean, added = float(np.mean(values)), np.zeros(scores.shape[1])
