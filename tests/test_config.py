@@ -48,6 +48,7 @@ OTHER = {
     "beta2": 0.99,
     "seed": 0,
     "precision": "bfloat16",
+    "deterministic": False,
     "eval_every": 5,
     "map_layers": (3,),
     "map_combine": "product",
