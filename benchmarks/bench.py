@@ -19,7 +19,7 @@ from rdrepro.paths import ROOT
 from rdrepro.text import duration, nearest
 
 # Each has a list PARTS. They are imported late, since they load what they measure.
-MODULES = ("benchmarks.tasks_networks",)
+MODULES = tuple(f"benchmarks.tasks_{name}" for name in ("networks", "files", "surfaces", "size"))
 FOLDER = ROOT / "results" / "benchmarks"
 GROUP = "cpu-"  # how the names of this benchmark's files begin
 SMALL_ROUNDS = 2
