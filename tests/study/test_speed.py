@@ -1,8 +1,12 @@
 """Files of benchmarks: their check, and the tables and sentences made of them."""
 
-import pytest
-from benchmark_files import MACHINE, OURS, make_line, make_part, make_ratio, write_parts
+import json
 
+import pytest
+from benchmark_files import MACHINE, OURS, THEIRS, make_line, make_part, make_ratio, write_parts
+
+from benchmarks.parts import Findings, Part, document
+from benchmarks.rounds import Measured, Method, Ratio, lines_of, ratio_of
 from rdrepro.study import speed
 from rdrepro.study.speed_files import PARTS, check_part, read_parts
 
@@ -214,3 +218,29 @@ def test_the_readme_keeps_measurements_of_different_days_apart():
 def test_numbers_have_three_significant_digits(value, text):
     assert speed.significant(value) == text
     assert speed.significant(None) == speed.significant(float("nan")) == ""
+
+
+def test_what_the_benchmark_writes_can_be_read():
+    """The benchmark's own functions, on made-up seconds of two methods."""
+    says = {"backbone": "resnet18", "image_size": 256, "batch": 16}
+    methods = {
+        "theirs": Method("m:f", {}, says | THEIRS),
+        "ours": Method("m:f", {}, says | OURS),
+    }
+    facts = {"peak_mib": 700.0, "imported_mib": 300.0, "gflop": 80.0}
+    measured = {
+        "theirs": Measured([4.0, 6.0], {"teacher": [1.0, 1.5]}, facts),
+        "ours": Measured([1.0, 1.0], {}, facts),
+    }
+    ratio = Ratio("theirs", "ours", "training step, ResNet-18: official / rdrepro, bfloat16", 4.5)
+    findings = Findings(
+        lines_of("training step", methods, measured, {"bfloat16": 160.0}),
+        [ratio_of("training step", ratio, methods, measured)],
+    )
+    part = document(Part("cpu-step", "About.", 1.0, None), findings, MACHINE)
+    parts = {"cpu-step": json.loads(json.dumps(part))}
+    check_part(parts["cpu-step"], "cpu-step.json")
+    [line] = speed.targets_table(parts).to_dict("records")
+    assert (line["task"], line["ratio"], line["outcome"]) == ("training step", "5.00", "met")
+    assert speed.memory_table(parts)["MiB"].tolist() == ["400", "400"]
+    assert speed.times_table(parts)["share of limit"].tolist() == ["", "", "50 %"]
