@@ -17,10 +17,13 @@ PRECISIONS = ("float32", "bfloat16")
 MAPS = {"float32": 1e-3, "bfloat16": 2e-2}
 METRIC = 1e-3  # a tenth of a point
 STEPS = 20
-# With the protocol's rate, 0.005, the loss hardly depends on the rate, and rounding spreads faster.
+# With the protocol's rate, 0.005, the losses of these steps hardly depend on the rate.
 SMALL_LR = 1e-4
-# The largest relative difference of the first and of the last loss.
-CURVE = {"float32": (1e-5, 1e-3), "bfloat16": (1e-3, 2e-2)}
+# The largest relative difference of the first and of the last loss, in a straight line between.
+# On a CPU, relative noise of 1e-6 in weights and features moved no loss of float32 by more than
+# 2e-3, noise of 1e-3 none of bfloat16. A rate that is too high by a tenth moves the second loss by
+# 3e-3, six times what is allowed there in float32.
+CURVE = {"float32": (1e-5, 1e-2), "bfloat16": (1e-3, 1e-2)}
 
 
 @pytest.fixture(scope="module")
