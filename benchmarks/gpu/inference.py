@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from rdrepro.evaluation import Predictions, evaluate, score_images
-from rdrepro.precision import convolution_kernels
+from rdrepro.precision import convolution_kernels, layout
 
 from .flops import testing_gflop
 from .machine import PRECISIONS, share_of_limit
@@ -35,7 +35,8 @@ def _network(
     config = configuration(settings, backbone, precision=precision, deterministic=deterministic)
     batch, calls = (2, 1) if settings.small else (BATCH, 5)
     forget_peak(settings.device)
-    model = network(settings, backbone).to(settings.device).eval()
+    # In the layout in which training leaves a model.
+    model = network(settings, backbone).to(settings.device, memory_format=layout(config)).eval()
     images = torch.rand(batch, 3, config.image_size, config.image_size, device=settings.device)
     with convolution_kernels(config), torch.inference_mode():
         q1, median, q3 = quartiles(
