@@ -13,8 +13,8 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks.machine import ALLOWED
-from benchmarks.parts import ROUNDS, Part, Session, document, seconds_since, shown, write
-from benchmarks.rounds import BusyError
+from benchmarks.parts import ROUNDS, Part, Session, document, shown, write
+from benchmarks.rounds import BusyError, WorkerError
 from rdrepro.paths import ROOT
 from rdrepro.text import duration, nearest
 
@@ -26,7 +26,7 @@ SMALL_ROUNDS = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure the parts that are named, by default all of them; return 1 on a busy machine."""
+    """Measure the parts that are named, by default all of them; return 1 where one fails."""
     parts = [part for name in MODULES for part in import_module(name).PARTS]
     return run(parts, GROUP, __doc__, arguments)
 
@@ -36,8 +36,9 @@ def run(parts: Sequence[Part], group: str, about: str, arguments: Sequence[str] 
     known = {part.name.removeprefix(group): part for part in parts}
     parser = argparse.ArgumentParser(
         description=about,
-        epilog="\n".join(
-            f"{name:12} {part.minutes:4.1f} min  {part.about}" for name, part in known.items()
+        epilog=f"All parts take {sum(part.minutes for part in parts):g} minutes:\n\n"
+        + "\n".join(
+            f"{name:10} {part.minutes:4g} min  {part.about}" for name, part in known.items()
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -60,7 +61,7 @@ def run(parts: Sequence[Part], group: str, about: str, arguments: Sequence[str] 
         for number, part in enumerate(chosen):
             session.minutes_after = sum(p.minutes for p in chosen[number + 1 :]) * rounds / ROUNDS
             measure(part, session, None if given.small or given.anyway else given.folder)
-    except BusyError as error:
+    except (BusyError, WorkerError) as error:
         sys.stderr.write(f"Nothing was written for {part.name}: {error}.\n")
         return 1
     return 0
@@ -69,7 +70,7 @@ def run(parts: Sequence[Part], group: str, about: str, arguments: Sequence[str] 
 def measure(part: Part, session: Session, folder: Path | None) -> None:
     """Measure a part and print it; write its file too where a folder is given.
 
-    Raises BusyError on a busy machine.
+    Raises BusyError on a busy machine, and WorkerError where a method fails.
     """
     if session.others.look() and not session.anyway:
         raise BusyError(
@@ -80,12 +81,13 @@ def measure(part: Part, session: Session, folder: Path | None) -> None:
     sys.stderr.write(f"{part.name}: {part.about} It takes about {duration(expected)}.\n")
     started = time.monotonic()
     findings = part.measure(session)
+    took = f"{part.name} took {duration(time.monotonic() - started)}"
     sys.stdout.write(f"{part.name}: {part.about}\n{shown(findings)}\n")
     if folder is None:
-        sys.stdout.write(f"{part.name} took {seconds_since(started)} and was not written.\n")
+        sys.stdout.write(f"{took}; nothing was written.\n")
         return
     target = write(document(part, findings, session.machine), folder)
-    sys.stdout.write(f"{part.name} took {seconds_since(started)} and is in {target.name}.\n")
+    sys.stdout.write(f"{took}; it is in {target.name}.\n")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
 import datetime
 import json
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.machine import Others, describe
@@ -83,13 +83,12 @@ class Session:
         where others use the machine.
         """
         known = self.limits() if limits else {}
+        where = f"{task}, {about}" if about else task
+        later = f", and {duration(60 * self.minutes_after)} for later parts"
 
         def tell(sentence: str, left: float) -> None:
-            later = f", {duration(60 * self.minutes_after)} for later parts" * bool(
-                self.minutes_after
-            )
-            where = f"{task}, {about}" if about else task
-            sys.stderr.write(f"{where}: {sentence}; {duration(left)} left{later}\n")
+            rest = later if self.minutes_after else ""
+            sys.stderr.write(f"{where}: {sentence}; {duration(left)} left{rest}\n")
 
         measured = take_turns(methods, rounds or self.rounds, self.others, self.anyway, tell)
         return Findings(
@@ -107,8 +106,7 @@ class Session:
             methods = {name: Method(task, {"precision": name} | size) for name in names}
             measured = take_turns(methods, self.rounds, self.others, self.anyway)
             self._limits = {
-                name: m.facts["gflop"] / sorted(m.seconds)[len(m.seconds) // 2]
-                for name, m in measured.items()
+                name: m.facts["gflop"] / median(m.seconds) for name, m in measured.items()
             }
         return self._limits
 
@@ -159,8 +157,3 @@ def shown(findings: Findings) -> str:
             + (f"; target {target:g}: {verdict}" if target is not None else "")
         )
     return "\n".join(rows)
-
-
-def seconds_since(started: float) -> str:
-    """How long ago a moment of `time.monotonic` was, as text."""
-    return duration(time.monotonic() - started)

@@ -29,6 +29,10 @@ class BusyError(RuntimeError):
     """Others use the machine, so that nothing can be measured."""
 
 
+class WorkerError(RuntimeError):
+    """A worker has ended before its time."""
+
+
 @dataclass(frozen=True)
 class Method:
     """One way of doing a task.
@@ -90,7 +94,7 @@ class Worker:
         self.errors.close()
 
     def ask(self, command: str) -> dict[str, Any]:
-        """Send a command; return the answer. Raises RuntimeError where the worker has failed."""
+        """Send a command; return the answer. Raises WorkerError where the worker has failed."""
         with suppress(BrokenPipeError):  # what went wrong is read below
             self.process.stdin.write(f"{command}\n")
         return self._answer()
@@ -102,7 +106,7 @@ class Worker:
         code = self.process.wait()
         self.errors.seek(0)
         said = self.errors.read().strip().splitlines() or ["nothing"]
-        raise RuntimeError(f"{self.method.task} ended with {code}; it said last: {said[-1]}")
+        raise WorkerError(f"{self.method.task} ended with {code}; it said last: {said[-1]}")
 
 
 def take_turns(

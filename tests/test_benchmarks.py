@@ -18,7 +18,7 @@ from torch import nn
 from benchmarks import bench, limits, machine, official, rounds, tasks_networks
 from benchmarks.machine import Others
 from benchmarks.parts import Findings, Part, Session
-from benchmarks.rounds import BusyError, Measured, Method, Ratio
+from benchmarks.rounds import BusyError, Measured, Method, Ratio, WorkerError
 from rdrepro.losses import kd_loss
 from rdrepro.metrics import aupro_official, auroc
 from rdrepro.models.weights import Weights
@@ -165,7 +165,7 @@ def test_a_workers_peak_is_its_own(tasks):
 
 def test_the_error_of_a_worker_is_told(tasks):
     with (
-        pytest.raises(RuntimeError, match=r"failing ended with 1.* no such file"),
+        pytest.raises(WorkerError, match=r"failing ended with 1.* no such file"),
         rounds.Worker(Method("made_up_tasks:failing")),
     ):
         pass
@@ -229,6 +229,14 @@ def test_a_busy_machine_writes_nothing_and_says_so_in_a_sentence(monkeypatch, tm
     assert said.count("\n") == 1
     assert bench.run([PART], "cpu-", "about", [*given, "--anyway"]) == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_a_worker_that_fails_leaves_no_file(idle, tasks, tmp_path, capsys):
+    failing = {"A": Method("made_up_tasks:failing")}
+    part = Part("cpu-step", "Made up.", 1, lambda session: session.compare("t", failing))
+    assert bench.run([part], "cpu-", "about", ["--folder", str(tmp_path / "out")]) == 1
+    assert not (tmp_path / "out").exists()
+    assert "no such file" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_an_unknown_part_is_named_with_the_nearest_one(capsys):
