@@ -30,11 +30,12 @@ demo: $(VENV)/.installed  ## run the main notebook on embedded data and print it
 	@$(BIN)/python -m rdrepro
 	@echo "The executed notebook, with its figures: $(NOTEBOOKS)/demo.ipynb"
 
+# Tests start many processes, and each would spend seconds on compiling libraries without bytecode.
 test: $(VENV)/.installed  ## lint, then the tests and every notebook
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/lint-imports --no-logo > $(VENV)/layers.txt || { cat $(VENV)/layers.txt; exit 1; }
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal
 
 report: $(VENV)/.installed  ## every table and figure from rows, as one file: results/report/report.html
 	$(BIN)/python benchmarks/write_report.py
