@@ -69,11 +69,22 @@ class Study:
         return list(distinct.values())
 
 
+# The configurations of runs by the text of their parameters. Tables ask for them for every cell.
+_CONFIGURATIONS: dict[str, RunConfig] = {}
+
+
 def configuration(run: Changes) -> RunConfig:
     """The configuration of a run in the catalogue, without looking for data or weights.
 
     If the run names no precision, it is float32 here, although the device may choose another.
     """
+    text = repr(sorted(run.items()))  # which keeps 1 and True apart
+    if text not in _CONFIGURATIONS:
+        _CONFIGURATIONS[text] = _configured(run)
+    return _CONFIGURATIONS[text]
+
+
+def _configured(run: Changes) -> RunConfig:
     places, chosen = separate(run)
     config = configure(preset_settings(places["preset"]), chosen, RunConfig.precision)
     if config.weights == default_weights(config.backbone):
