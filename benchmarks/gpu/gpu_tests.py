@@ -15,8 +15,8 @@ def run(settings: Settings) -> None:
     """
     os.environ[outcomes.VARIABLE] = str(settings.record.path)
     os.environ["RDREPRO_TEST_DEVICE"] = settings.device
-    options = ("-m", "gpu", "--tb=short", "-p", "no:cacheprovider", "-p", outcomes.__name__)
-    code = pytest.main(["tests/gpu", *options])
+    options = ("-m", "gpu", "--tb=short", "-p", "no:cacheprovider")
+    code = pytest.main(["tests/gpu", *options], plugins=[outcomes])
     if code:
         tests = settings.record.read().get("tests", [])
         failed = [t["test"] for t in tests if t["outcome"] == "failed"]
