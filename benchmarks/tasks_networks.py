@@ -318,7 +318,7 @@ PARTS = [
     Part(
         "cpu-step",
         "One training step on 16 images of 256 px, with random weights.",
-        8,
+        9,
         measure_steps,
     ),
     Part(

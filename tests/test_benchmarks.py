@@ -15,7 +15,7 @@ import torch
 from golden_values import SIZE, check_summary, close, golden_case, pro_case
 from torch import nn
 
-from benchmarks import bench, limits, machine, official, rounds, tasks_networks
+from benchmarks import bench, limits, machine, official, parts, rounds, tasks_networks
 from benchmarks.machine import Others
 from benchmarks.parts import Findings, Part, Session
 from benchmarks.rounds import BusyError, Measured, Method, Ratio, WorkerError
@@ -282,6 +282,17 @@ def test_the_target_of_a_step_is_that_of_the_machines_default(native, precision)
     tasks_networks.measure_steps(session)
     [(name, target)] = session.targets.items()
     assert f"{precision}, features kept" in name and target == 4.5
+
+
+@pytest.mark.parametrize(("beyond", "ratio", "met"), [(450, 2.0, True), (1000, 0.9, False)])
+def test_the_target_of_memory_is_met_by_less(beyond, ratio, met):
+    peak = {"peak_mib": 100.0 + beyond, "imported_mib": 100.0}
+    method = Method("a:a", says={"method": "rdrepro", "precision": "bfloat16", "batch": 1})
+    found = Findings(rounds.lines_of("inference", {"A": method}, {"A": Measured([1], facts=peak)}))
+    found.ratios.append(tasks_networks.memory_ratio(found, "WideResNet-50-2"))
+    assert (found.ratios[0]["median"], found.ratios[0]["met"]) == (ratio, met)
+    content = parts.document(PART, found, Session().machine)
+    check_part(content, "cpu-inference.json")
 
 
 def test_flops_are_those_counted_by_hand():
