@@ -117,8 +117,9 @@ ALL = each("category", MVTEC_CATEGORIES)
 DEMO = {"preset": "demo", **REPORT}
 RESNET18 = {"backbone": "resnet18", "weights": IMAGENET}
 BOTTLE = {"category": "bottle", "epochs": 40}
-# The teacher's batch norms (E4) are switched in medical-habits.
-SWITCHED = [{}, *({f: value} for f, value in SWITCHES.values() if f != "teacher_bn")]
+# The teacher's batch norms (E4) are switched in medical-habits. O6 means nothing on a processor.
+APART = ("teacher_bn", "deterministic")
+SWITCHED = [{}, *({f: value} for f, value in SWITCHES.values() if f not in APART)]
 CHOICES_OF_LAYERS = list(layer_variants("test").values())
 PARTS_OF_LAYERS = CHOICES_OF_LAYERS[:-1]  # M1,2,3 is one of the bottleneck runs
 # Only Head CT's files say which pictures are neighbours (O18).
@@ -355,6 +356,19 @@ STUDIES = (
         ),
         ("RESULTS.md",),
         0.52,
+    ),
+    Study(
+        "deviations-transistor",
+        "What does each switch change at the printed number of steps, on harder images?",
+        (
+            Batch(
+                {"preset": "paper", "category": "transistor", **RESNET18},
+                ([*SWITCHED, {"deterministic": False}], seeds()),
+            ),
+        ),
+        ("DEVIATIONS.md",),
+        None,
+        16,
     ),
     Study(
         "novelty",

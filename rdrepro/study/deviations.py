@@ -26,7 +26,9 @@ SWITCHES: dict[str, tuple[str, Any]] = {
     "D19": ("mask_threshold", 0.0),
     "E4": ("teacher_bn", "train"),
     "O1": ("precision", "float32"),
+    "O6": ("deterministic", False),
 }
+STUDIES = ("deviations", "deviations-transistor")  # whose runs differ in one switch at a time
 FORMULA = "D16"  # the official formula instead of the exact one, on the same maps
 EFFECT_METRICS = {n: BY_NAME[n].title for n in ("image_auroc", "pixel_auroc", "pixel_aupro")}
 SATURATED = 99.0  # percent; above it an interval that contains 0 says nothing about harder data
@@ -45,12 +47,12 @@ ENTRY = re.compile(r"[DEO]\d+")
 def measured_effects(runs: pd.DataFrame) -> pd.DataFrame:
     """The measured effects of all switches, in the form of `effects`.
 
-    They come from the study "deviations", from the settings that were tried for novelty detection
+    They come from STUDIES, from the settings that were tried for novelty detection
     (`novelty_choice`), and from what the extension does differently (`medical.HABITS`).
     """
     if runs.empty:
         return runs
-    own = effects(runs[runs["study"] == "deviations"])
+    own = effects(runs[runs["study"].isin(STUDIES)])
     found = [t for t in (own, grid_deviations(runs), habit_deviations(runs)) if len(t)]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
