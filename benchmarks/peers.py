@@ -149,14 +149,14 @@ PARTS = [
         "peers-step",
         "One training step on 16 images of 256 px, with random weights, rdrepro beside anomalib "
         "without Lightning. anomalib's bottleneck for WideResNet-50-2 has half the width.",
-        8,
+        6,
         measure_steps,
     ),
     Part(
         "peers-inference",
         "From images in memory to maps and scores, with random weights, rdrepro beside anomalib "
         "without Lightning. anomalib's bottleneck for WideResNet-50-2 has half the width.",
-        4,
+        3,
         measure_inference,
     ),
     Part(

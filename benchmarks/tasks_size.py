@@ -128,7 +128,7 @@ PARTS = [
         "cpu-size",
         f"Tasks of rdrepro with ResNet-18 on {IMAGES[0]} to {IMAGES[-1]} images of {IMAGES_AT} px, "
         f"and on images of {WIDTHS[0]} to {WIDTHS[-1]} px.",
-        6,
+        5,
         measure_sizes,
     ),
 ]
