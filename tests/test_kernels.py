@@ -10,7 +10,7 @@ from rdrepro.distillation import DistillationDetector
 from rdrepro.kernels import FewCellsConv, OneCellConv, fast_kernels
 from rdrepro.models.bottleneck import OneClassBottleneck
 from rdrepro.models.student import StudentDecoder
-from rdrepro.training import _adam, _step
+from rdrepro.stepping import Stepper
 
 CHANNELS = (8, 16, 32)  # of a teacher; few, since no result here depends on how many
 CONFIG = rd.RunConfig(backbone="resnet18", weights="random", image_size=32, oce_width=64, lr=1e-3)
@@ -35,6 +35,8 @@ def features(images, seed=0, size=32):
 class Batches:
     """In the place of a teacher's features of a data set: a batch by its number."""
 
+    device = torch.device("cpu")
+
     def __init__(self, size):
         self.size = size
 
@@ -48,8 +50,8 @@ def test_training_by_matrix_products_learns_the_same(size):
     for code_cells in (size // 32, 3):  # with 3 the convolutions stay as they are
         model = small_model()
         with fast_kernels(model.bottleneck, code_cells):
-            optimiser = _adam(model, CONFIG)
-            losses = [_step(model, Batches(size), n, optimiser, CONFIG) for n in range(4)]
+            stepper = Stepper(model, Batches(size), CONFIG)
+            losses = [stepper(n).item() for n in range(4)]
         trained.append((model.trainable().state_dict(), losses))
     (fast, fast_losses), (whole, whole_losses) = trained
     assert fast_losses == pytest.approx(whole_losses, rel=1e-9)
@@ -64,8 +66,7 @@ def test_kernel_cells_that_meet_padding_alone_are_most_and_never_move():
     with fast_kernels(model.bottleneck, 1):
         parts = [m for m in model.modules() if isinstance(m, OneCellConv)]
         assert sorted(p.weight.shape[-1] for p in parts) == [1, 1, 1, 2]
-        optimiser = _adam(model, CONFIG)
-        _step(model, Batches(32), 0, optimiser, CONFIG)
+        Stepper(model, Batches(32), CONFIG)(0)
     moved = (model.bottleneck.oce[1].conv1.weight != before).flatten(2).any(dim=1).any(dim=0)
     assert moved.tolist() == [False] * 4 + [True] + [False] * 4
 
