@@ -6,6 +6,8 @@ PEERS := .venv-peers
 NOTEBOOKS := results/notebooks
 # uv then trusts the machine's certificates, as pip does.
 export UV_SYSTEM_CERTS := 1
+# Every process would compile the libraries anew where the environment forbids it to keep bytecode.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo test test-notebooks test-study test-faults test-fuzz test-slurm report lab lint bench bench-tests bench-peers gpu study controls coverage schema tables maps picture lock clean
 
@@ -35,7 +37,7 @@ test: $(VENV)/.installed  ## lint, then the tests and every notebook
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/lint-imports --no-logo > $(VENV)/layers.txt || { cat $(VENV)/layers.txt; exit 1; }
-	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 report: $(VENV)/.installed  ## every table and figure from rows, as one file: results/report/report.html
 	$(BIN)/python benchmarks/write_report.py

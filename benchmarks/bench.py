@@ -19,7 +19,9 @@ from rdrepro.paths import ROOT
 from rdrepro.text import duration, nearest
 
 # Each has a list PARTS. They are imported late, since they load what they measure.
-MODULES = tuple(f"benchmarks.tasks_{name}" for name in ("networks", "files", "surfaces", "size"))
+MODULES = tuple(
+    f"benchmarks.tasks_{name}" for name in ("networks", "files", "surfaces", "size", "small")
+)
 FOLDER = ROOT / "results" / "benchmarks"
 GROUP = "cpu-"  # how the names of this benchmark's files begin
 SMALL_ROUNDS = 2

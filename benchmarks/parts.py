@@ -31,7 +31,10 @@ class Findings:
     others: dict[str, Any] = field(default_factory=dict)
 
     def __add__(self, more: "Findings") -> "Findings":
-        others = self.others | more.others
+        others = dict(self.others)
+        for name, entries in more.others.items():  # a list or a dictionary
+            before = others.get(name, type(entries)())
+            others[name] = before | entries if isinstance(entries, dict) else before + entries
         return Findings(self.lines + more.lines, self.ratios + more.ratios, others)
 
 

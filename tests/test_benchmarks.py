@@ -465,3 +465,12 @@ def test_an_official_epoch_decodes_files_and_takes_a_step_for_each_batch(small_m
     assert len(loader.dataset) == 6 and loader.num_workers == 0
     steps = {state["step"].item() for state in networks.optimiser.state.values()}
     assert steps == {1}
+
+
+def test_findings_add_up_entry_by_entry():
+    first = Findings(["a"], [1], {"growth": [1], "libraries": {"torch": "2"}})
+    second = Findings(["b"], [2], {"growth": [2], "libraries": {"scipy": "1"}})
+    whole = Findings() + first + second
+    assert (whole.lines, whole.ratios) == (["a", "b"], [1, 2])
+    assert whole.others == {"growth": [1, 2], "libraries": {"torch": "2", "scipy": "1"}}
+    assert first.others["growth"] == [1]  # and the parts stay as they are
