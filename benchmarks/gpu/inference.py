@@ -1,7 +1,6 @@
 """How fast images become maps and scores, and maps become metrics."""
 
 import time
-from itertools import product
 
 import numpy as np
 import torch
@@ -24,15 +23,13 @@ def run(settings: Settings) -> None:
     """Record images per second, from images on the device to maps and scores on the device."""
     for backbone in settings.networks:
         gflop = testing_gflop(network(settings, backbone), configuration(settings, backbone))
-        for precision, deterministic in product(PRECISIONS, (True, False)):
-            _network(settings, backbone, precision, deterministic, gflop)
+        for precision in PRECISIONS:
+            _network(settings, backbone, precision, gflop)
     metrics(settings)
 
 
-def _network(
-    settings: Settings, backbone: str, precision: str, deterministic: bool, gflop: float
-) -> None:
-    config = configuration(settings, backbone, precision=precision, deterministic=deterministic)
+def _network(settings: Settings, backbone: str, precision: str, gflop: float) -> None:
+    config = configuration(settings, backbone, precision=precision)
     batch, calls = (2, 1) if settings.small else (BATCH, 5)
     forget_peak(settings.device)
     # In the layout in which training leaves a model.
@@ -46,7 +43,7 @@ def _network(
     line = {
         "backbone": backbone,
         "precision": precision,
-        "deterministic": deterministic,
+        "deterministic": config.deterministic,
         "batch": batch,
         "image size": config.image_size,
         "images/s": batch / median,

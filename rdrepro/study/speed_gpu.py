@@ -145,7 +145,8 @@ def in_words(record: Record) -> list[str]:
         f"{significant(rates[key])} {key}" for key in rates if key.endswith("TFLOP/s")
     )
     sentences = [f"Measured on one {_place(machine)}, torch {machine['torch']} (limits: {limits})."]
-    return [*sentences, *_tests(shown), *_metrics(shown), *_skipped(shown), ANOMALIB]
+    found = [*_tests(shown), *_metrics(shown), *_skipped(shown)]
+    return [*sentences, *found, *shown.get("remarks", ()), ANOMALIB]
 
 
 def readme_sentences(record: Record) -> list[str]:

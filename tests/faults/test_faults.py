@@ -52,8 +52,8 @@ def test_an_image_that_is_damaged_between_two_epochs_is_named_and_the_run_goes_o
     image = first.data_root / "bottle" / "test" / "good" / "000.png"
     content, finish = image.read_bytes(), training._finish_epoch
 
-    def damage(state, features):
-        epoch = finish(state, features)
+    def damage(*arguments):
+        epoch = finish(*arguments)
         if epoch == 2:
             image.write_bytes(content[: len(content) // 2])
         return epoch
@@ -145,10 +145,10 @@ def test_ctrl_c_leaves_a_run_that_can_be_continued(run, monkeypatch, capsys):
     shutil.rmtree(run().results_dir)
     finish = training._finish_epoch
 
-    def interrupt(state, features):
+    def interrupt(state, *rest):
         if len(state.history) == 1:
             raise KeyboardInterrupt
-        return finish(state, features)
+        return finish(state, *rest)
 
     monkeypatch.setattr(training, "_finish_epoch", interrupt)
     with pytest.raises(KeyboardInterrupt):
