@@ -3,7 +3,6 @@
 Each block lies between two marks.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -99,11 +98,17 @@ def tables_in_words(names: Sequence[str]) -> str:
 
 
 def measured_paces(runs_dir: Path) -> tuple[str, dict[tuple[str, str], float]]:
-    """The GPU that was timed, and its training images a second by (backbone, precision)."""
-    measured = json.loads((runs_dir.parent / "benchmarks" / "gpu-first.json").read_text())
-    steady = measured["training in the steady state"]
-    paces = {tuple(name.split()): found["images/s"] for name, found in steady.items()}
-    return device(measured["device"]), paces
+    """The GPU that was timed, and its training images a second by (backbone, precision).
+
+    They are those of the steps that a run takes by default: graphs of deterministic kernels.
+    """
+    measured = speed_gpu.read_record(folder_of(runs_dir))
+    paces = {
+        (line["backbone"], line["precision"]): line["images/s"]
+        for line in measured["training steps"]
+        if line.get("ran as") == "graph" and line["deterministic"]
+    }
+    return device(measured["machine"]["device"]), paces
 
 
 def seconds_on_gpu(job: Job, paces: Paces) -> float | None:
