@@ -32,7 +32,6 @@ demo: $(VENV)/.installed  ## run the main notebook on embedded data and print it
 	@$(BIN)/python -m rdrepro
 	@echo "The executed notebook, with its figures: $(NOTEBOOKS)/demo.ipynb"
 
-# Tests start many processes, and each would spend seconds on compiling libraries without bytecode.
 test: $(VENV)/.installed  ## lint, then the tests and every notebook
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .

@@ -88,7 +88,7 @@ def measure(part: Part, session: Session, folder: Path | None) -> None:
     if folder is None:
         sys.stdout.write(f"{took}; nothing was written.\n")
         return
-    target = write(document(part, findings, session.machine), folder)
+    target = write(document(part, findings, session), folder)
     sys.stdout.write(f"{took}; it is in {target.name}.\n")
 
 

@@ -1,10 +1,8 @@
 """Epochs of rdrepro's training, as the benchmark times them."""
 
-from contextlib import ExitStack
-
 import torch
 
-from benchmarks.tasks_networks import configuration
+from benchmarks.tasks_networks import CONTEXTS, configuration
 from rdrepro.config import RunConfig
 from rdrepro.detector import Detector
 from rdrepro.methods import build_model
@@ -21,7 +19,7 @@ def model_in_training(
     """A model with random weights that trains on so many images from now on."""
     config = configuration(backbone, image_size, precision)
     model = build_model(config, Weights("random")).to(memory_format=layout(config)).train()
-    ExitStack().enter_context(model.while_training(images, config))  # never left
+    CONTEXTS.enter_context(model.while_training(images, config))
     return model, config
 
 

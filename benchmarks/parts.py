@@ -63,6 +63,7 @@ class Session:
     def __init__(self, rounds: int = ROUNDS, small: bool = False, anyway: bool = False):
         self.rounds, self.small, self.anyway = rounds, small, anyway
         self.others, self.machine, self.minutes_after = Others(), describe(), 0.0
+        self.code = git_state()  # that the methods load
         self._limits: dict[str, float] | None = None
 
     @property
@@ -114,13 +115,17 @@ class Session:
         return self._limits
 
 
-def document(part: Part, findings: Findings, machine: Mapping[str, Any]) -> dict[str, Any]:
-    """A part's file."""
-    commit, dirty = git_state()
+def document(part: Part, findings: Findings, session: Session) -> dict[str, Any]:
+    """A part's file.
+
+    It counts as dirty where the code is no longer that with which the session began.
+    """
+    commit, dirty = session.code
+    dirty = dirty or git_state() != session.code
     return {
         "part": part.name,
         "about": part.about,
-        "machine": dict(machine),
+        "machine": dict(session.machine),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "commit": (commit or "unknown")[:COMMIT_DIGITS],
         "dirty": bool(dirty),

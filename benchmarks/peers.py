@@ -13,7 +13,7 @@ from importlib import metadata
 
 from benchmarks.bench import run
 from benchmarks.parts import Findings, Part, Session
-from benchmarks.rounds import Method, Ratio
+from benchmarks.rounds import Method, Ratio, WorkerError
 from benchmarks.tasks_networks import BATCH, IMAGE_SIZE, NAMES, OURS, SMALL, method, precisions
 from benchmarks.tasks_networks import inference as our_inference
 from benchmarks.tasks_networks import step as our_step
@@ -133,11 +133,11 @@ def versions() -> Findings:
 def with_our_torch(libraries: dict[str, str]) -> dict[str, str]:
     """The same libraries.
 
-    Raises RuntimeError where their torch is not ours, since a ratio would then compare torches.
+    Raises WorkerError where their torch is not ours, since a ratio would then compare torches.
     """
     ours = metadata.version("torch")
     if libraries["torch"] != ours:
-        raise RuntimeError(
+        raise WorkerError(
             f"anomalib's environment has torch {libraries['torch']} and this one {ours}; pin the "
             "same in requirements.lock and benchmarks/requirements-peers.txt"
         )

@@ -31,6 +31,7 @@ from rdrepro.precision import convolution_kernels, layout
 from rdrepro.stepping import Stepper
 
 HERE = "benchmarks.tasks_networks"
+CONTEXTS = ExitStack()  # of training; they last as long as a worker's process
 CPU = torch.device("cpu")
 NAMES = {"wide_resnet50_2": "WideResNet-50-2", "resnet18": "ResNet-18"}
 IMAGE_SIZE, BATCH = 256, 16
@@ -105,9 +106,8 @@ def step(backbone: str, image_size: int, batch: int, precision: str, kept: bool)
         )
     order = torch.randperm(KEPT_IMAGES, generator=torch.Generator().manual_seed(0))
     batches = cycle(order.split(batch))
-    contexts = ExitStack()  # for as long as the process lives
-    contexts.enter_context(convolution_kernels(config))
-    contexts.enter_context(model.while_training(KEPT_IMAGES, config))
+    CONTEXTS.enter_context(convolution_kernels(config))
+    CONTEXTS.enter_context(model.while_training(KEPT_IMAGES, config))
     stepper = Stepper(model, features, config)
 
     def run() -> None:

@@ -1,6 +1,5 @@
 """Training steps on small images, as in Table 4, by matrix products and by plain convolutions."""
 
-from contextlib import ExitStack
 from itertools import cycle
 from typing import Any
 
@@ -10,6 +9,7 @@ from benchmarks.parts import Findings, Part, Session
 from benchmarks.rounds import Method, Ratio
 from benchmarks.tasks_networks import (
     BATCH,
+    CONTEXTS,
     CPU,
     KEPT_IMAGES,
     OURS,
@@ -24,8 +24,7 @@ from rdrepro.models.weights import Weights
 from rdrepro.stepping import Stepper
 
 BACKBONE = "resnet18"
-IMAGE_SIZES = (32, 64)  # of the novelty presets
-CONTEXTS = ExitStack()  # for as long as a process lives
+IMAGE_SIZE = 32  # of the official loader (D10)
 PLAIN = "rdrepro, plain convolutions"
 
 
@@ -46,22 +45,21 @@ def step(image_size: int, precision: str, plain: bool) -> Task:
     return Task(run)
 
 
-def method(name: str, image_size: int, precision: str) -> Method:
+def method(name: str, precision: str) -> Method:
     """One way of taking a step, with what its lines say."""
-    given: dict[str, Any] = {"image_size": image_size, "precision": precision}
+    given: dict[str, Any] = {"image_size": IMAGE_SIZE, "precision": precision}
     says = given | {"method": name, "backbone": BACKBONE, "features": "kept", "batch": BATCH}
     return Method("benchmarks.tasks_small:step", given | {"plain": name == PLAIN}, says)
 
 
 def measure(session: Session) -> Findings:
-    """Steps at both image sizes in every precision."""
+    """Steps in every precision."""
     found = Findings()
-    for image_size in IMAGE_SIZES[:1] if session.small else IMAGE_SIZES:
-        for precision in precisions(session):
-            methods = {name: method(name, image_size, precision) for name in (PLAIN, OURS)}
-            title = f"ResNet-18, {image_size} px, {precision}"
-            ratio = Ratio(PLAIN, OURS, f"training step, {title}: plain / matrix products")
-            found += session.compare("training step", methods, [ratio], title)
+    for precision in precisions(session):
+        methods = {name: method(name, precision) for name in (PLAIN, OURS)}
+        title = f"ResNet-18, {IMAGE_SIZE} px, {precision}"
+        ratio = Ratio(PLAIN, OURS, f"training step, {title}: plain / matrix products")
+        found += session.compare("training step", methods, [ratio], title)
     return found
 
 

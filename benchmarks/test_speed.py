@@ -5,7 +5,6 @@ import sys
 import time
 
 import numpy as np
-import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
@@ -51,12 +50,12 @@ rd.build_model(rd.RunConfig(backbone="resnet18", oce_width=64), Weights("random"
     assert ratio <= 1.15, pairs
 
 
-@pytest.mark.parametrize(("size", "most"), [(32, 0.75), (64, 1.1)])
-def test_a_step_by_matrix_products_is_faster_on_small_images(size, most):
+def test_a_step_by_matrix_products_is_faster_on_small_images():
+    size, most = 32, 0.75
     given = {"backbone": "resnet18", "weights": "random", "oce_width": 64, "image_size": size}
     config = rd.RunConfig(**given, precision=fast_precision(torch.device("cpu")))
     seconds = {}
-    for code_cells in (size // 32, 9):  # with 9 the convolutions stay as they are
+    for code_cells in (1, 9):  # with 9 the convolutions stay as they are
         model = rd.build_model(config, Weights("random")).train()
         f_e = model.teacher(torch.rand(16, 3, size, size))
         with fast_kernels(model.bottleneck, code_cells):
@@ -69,5 +68,5 @@ def test_a_step_by_matrix_products_is_faster_on_small_images(size, most):
                 optimiser.step()  # noqa: B023
 
             seconds[code_cells] = fastest(step)
-    ratio = seconds[size // 32] / seconds[9]
+    ratio = seconds[1] / seconds[9]
     assert ratio <= most, ratio

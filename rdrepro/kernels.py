@@ -1,7 +1,7 @@
-"""Matrix products that replace the OCE's convolutions where images are small and phi has few cells.
+"""Matrix products that replace the OCE's convolutions where phi is a single cell, as at 32 px.
 
-On a CPU, convolutions are made for large maps. They are slow where phi has one or two cells a side.
-`make bench` measures the gain. Results are the same up to rounding.
+On a CPU, convolutions are made for large maps. With products in their place, a step at 32 px takes
+about half as long (`make bench PARTS=small`). Results are the same up to rounding.
 """
 
 from collections.abc import Iterator
@@ -12,8 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rdrepro.models.bottleneck import OneClassBottleneck
-
-MOST_CELLS = 2  # per side of phi; with three or more, the usual convolutions are as fast
 
 
 class OneCellConv(nn.Module):
@@ -37,25 +35,6 @@ class OneCellConv(nn.Module):
             reached(whole).copy_(self.weight)
 
 
-class FewCellsConv(nn.Module):
-    """A 3x3 convolution as one matrix product of its kernel with the unfolded input.
-
-    (B, C, H, W) -> (B, C', ceil(H / s), ceil(W / s)), where s is the stride.
-    """
-
-    def __init__(self, whole: nn.Conv2d):
-        super().__init__()
-        self.weight, self.stride = whole.weight, whole.stride[0]
-
-    def forward(self, x: Tensor) -> Tensor:
-        columns = F.unfold(x, 3, padding=1, stride=self.stride)  # (B, 9 C, cells)
-        cells = [(n - 1) // self.stride + 1 for n in x.shape[2:]]
-        return (self.weight.flatten(1) @ columns).unflatten(2, cells)
-
-    def write_back(self, whole: nn.Conv2d) -> None:
-        """Do nothing: the kernel is shared."""
-
-
 def reached(conv: nn.Conv2d) -> Tensor:
     """The part of a kernel that meets an input of s x s cells (s: stride), a view (C', C, s, s)."""
     cells = slice(conv.padding[0], conv.padding[0] + conv.stride[0])
@@ -67,15 +46,14 @@ def fast_kernels(bottleneck: nn.Module, code_cells: int) -> Iterator[None]:
     """The context in which the OCE trains by matrix products.
 
     On leaving it, the OCE has its convolutions back, with what was learned. code_cells: the cells
-    of phi per side; nothing changes where there are more than MOST_CELLS.
+    of phi per side; nothing changes where there is more than one.
     """
     swapped = []
-    if code_cells <= MOST_CELLS and isinstance(bottleneck, OneClassBottleneck):
-        kind = OneCellConv if code_cells == 1 else FewCellsConv
+    if code_cells == 1 and isinstance(bottleneck, OneClassBottleneck):
         for block in bottleneck.oce:
             for name, conv in list(block.named_children()):
                 if isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3) and conv.groups == 1:
-                    swapped.append((block, name, conv, kind(conv)))
+                    swapped.append((block, name, conv, OneCellConv(conv)))
     for block, name, _, part in swapped:
         setattr(block, name, part)
     try:

@@ -87,13 +87,15 @@ class Stepper:
         except RuntimeError as error:
             self.recordings.clear()
             self.kind, self.why = EAGER, f"no graph could be recorded ({_first_line(error)})"
-            say(f"Training goes on kernel by kernel: {self.why}.")
+            say(f"The GPU trains kernel by kernel, which is slower: {self.why}.")
         else:
             self.recordings[len(indices)] = recording
         self._undo(before)
 
     def _record(self, indices: Tensor) -> Recording:
-        side = torch.cuda.Stream(indices.device)
+        side = torch.cuda.Stream(
+            indices.device
+        )  # of this device, which need not be the current one
         side.wait_stream(torch.cuda.current_stream(indices.device))
         with torch.cuda.stream(side):
             for _ in range(WARM_UP_STEPS):
@@ -102,7 +104,7 @@ class Stepper:
         graph = torch.cuda.CUDAGraph()
         # Only one graph runs at a time, so all of them can use the same memory.
         pool = next((r.graph.pool() for r in self.recordings.values()), None)
-        with torch.cuda.graph(graph, pool=pool):
+        with torch.cuda.graph(graph, pool=pool, stream=side):
             loss = self._step(indices)
         return Recording(graph, indices, loss)
 

@@ -79,6 +79,8 @@ def _run_epochs(
     import pandas as pd
 
     step = Stepper(model, features, config)
+    if step.why:
+        say(f"The GPU trains kernel by kernel, which is slower than graphs: {step.why}.")
     seconds = _estimate(step, config)
     shuffle = torch.Generator().manual_seed(config.seed)
     state = TrainingState(model, step.optimiser, shuffle, stopping)
@@ -98,7 +100,7 @@ def _run_epochs(
     with progress(None, "training", seconds, **options) as bar:
         while not _over(state, config):
             _epoch(state, step, config, bar, checkpoint)
-            epoch = _finish_epoch(state, len(features), config)
+            epoch = _finish_epoch(state, len(features))
             if look and config.eval_every and epoch % config.eval_every == 0:
                 state.history[-1] |= look(model)
                 model.train()
@@ -124,40 +126,47 @@ def _epoch(
 ) -> None:
     """Train for one epoch, or for what is left of it, with one step per batch.
 
-    The losses are summed on the device, so that it never waits for the host within an epoch.
+    The losses are summed on the device, so that it never waits for the host within an epoch, but
+    for a checkpoint. Raises RuntimeError where the loss is not finite.
     """
     features, last = step.features, state.history[-1:]
     if not state.done:
         state.order = torch.randperm(len(features), generator=state.shuffle)
     reached = "".join(f", loss {entry['loss']:.4f}" for entry in last)
-    bar.set_postfix_str(f"epoch {len(state.history) + 1} of {config.epochs}{reached}")
+    said = f"epoch {len(state.history) + 1} of {config.epochs}{reached}"
+    bar.set_postfix_str(said, refresh=False)  # shown when the bar is due, not at every epoch
     started = time.perf_counter()
     order = state.order.to(features.place)
+    total = torch.float32 if features.device.type == "mps" else torch.float64  # it has no float64
     while state.done < len(order):
         indices = order[state.done : state.done + config.batch_size]
-        state.loss = state.loss + step(indices).double() * len(indices)
+        state.loss = state.loss + step(indices).to(total) * len(indices)
         state.done += len(indices)
         bar.update(len(indices))
         if checkpoint and checkpoint.due():
+            state.loss = float(state.loss)  # waits for the device, which counts as training
             state.seconds += time.perf_counter() - started
+            _check_finite(state, config)
             tensors, facts = capture(state)
             checkpoint.save(tensors, facts | {"features": features.source})
             started = time.perf_counter()
     state.loss = float(state.loss)
     state.seconds += time.perf_counter() - started
+    _check_finite(state, config)
 
 
-def _finish_epoch(state: TrainingState, images: int, config: RunConfig) -> int:
-    """Add a finished epoch to the history; return its number.
-
-    Raises RuntimeError where the loss is not finite.
-    """
-    epoch, loss = len(state.history) + 1, state.loss / images
-    if not math.isfinite(loss):
+def _check_finite(state: TrainingState, config: RunConfig) -> None:
+    """Raise RuntimeError where a loss of this epoch was not finite."""
+    if not math.isfinite(state.loss):
         raise RuntimeError(
-            f"the loss is {loss} in epoch {epoch}; lower lr (now {config.lr}) or use "
-            f"precision=float32 (now {config.precision})"
+            f"the loss is {state.loss} in epoch {len(state.history) + 1}; lower lr (now "
+            f"{config.lr}) or use precision=float32 (now {config.precision})"
         )
+
+
+def _finish_epoch(state: TrainingState, images: int) -> int:
+    """Add a finished epoch to the history; return its number."""
+    epoch, loss = len(state.history) + 1, state.loss / images
     state.history.append({"epoch": epoch, "loss": loss, "seconds": state.seconds})
     state.done, state.loss, state.seconds = 0, 0.0, 0.0
     return epoch

@@ -19,6 +19,7 @@ from benchmarks import bench, limits, machine, official, parts, rounds, tasks_ne
 from benchmarks.machine import Others
 from benchmarks.parts import Findings, Part, Session
 from benchmarks.rounds import BusyError, Measured, Method, Ratio, WorkerError
+from rdrepro.kernels import OneCellConv
 from rdrepro.losses import kd_loss
 from rdrepro.metrics import aupro_official, auroc
 from rdrepro.models.weights import Weights
@@ -273,7 +274,7 @@ def test_the_tasks_of_each_method_exist_and_take_its_options(part):
         module, function = method.task.split(":")
         signature = inspect.signature(getattr(import_module(module), function))
         signature.bind(**json.loads(json.dumps(method.options)))
-        assert set(method.says) - {"kept"} <= set(rounds.LINE)
+        assert set(method.says) <= set(rounds.LINE)
 
 
 @pytest.mark.parametrize(("native", "precision"), [(True, "bfloat16"), (False, "float32")])
@@ -474,3 +475,22 @@ def test_findings_add_up_entry_by_entry():
     assert (whole.lines, whole.ratios) == (["a", "b"], [1, 2])
     assert whole.others == {"growth": [1, 2], "libraries": {"torch": "2", "scipy": "1"}}
     assert first.others["growth"] == [1]  # and the parts stay as they are
+
+
+def test_a_worker_trains_within_the_context_of_training():
+    """At 32 px the OCE trains as matrix products, which the context of training puts in place."""
+    options = {"backbone": "resnet18", "image_size": 32, "batch": 4, "precision": "float32"}
+    with pytest.MonkeyPatch.context() as patch:
+        steppers = []
+        patch.setattr(
+            tasks_networks,
+            "Stepper",
+            lambda *given: steppers.append(Stepper(*given)) or steppers[0],
+        )
+        task = tasks_networks.step(**options, kept=True)
+    (conv,) = (m for n, m in steppers[0].model.named_modules() if n == "bottleneck.oce.0.conv2")
+    assert isinstance(conv, OneCellConv)
+    before = conv.weight.detach().clone()
+    task.run()
+    assert not torch.equal(conv.weight, before)
+    tasks_networks.CONTEXTS.close()

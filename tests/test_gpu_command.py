@@ -170,8 +170,8 @@ def test_every_step_measures_in_its_small_size(settings, monkeypatch, capsys):
         assert "failed" not in line and line["ran as"] == "eager"
         assert line["images/s"] == pytest.approx(1e3 * line["batch"] / line["ms"], rel=1e-3)
     assert all(line["relative difference of its loss"] < 1e-3 for line in found["compiled steps"])
-    assert len(found["inference"]) == 4 and found["metrics"][0]["maps"] == 4
-    with tarfile.open(f"{settings.out}/{protocol.ROWS}") as archive:
+    assert len(found["inference"]) == 2 and found["metrics"][0]["maps"] == 4
+    with tarfile.open(settings.archive) as archive:
         archive.extractall(settings.out, filter="data")
     (file,) = (settings.record.path.parent / "runs").rglob("*.json")
     row = read_row(file)
@@ -210,13 +210,26 @@ def test_tables_1_and_2_by_hand():
     batches = sum(-(-n // 16) for n in extrapolation.TRAINING_IMAGES)
     run = {"backbone": "b", "category": "c", "epochs": 10, "images": 20, "test images": 5}
     seconds = {"checks": 1, "training": 23, "the epochs": 20, "test": 1, "metrics": 2}
-    run |= {f"seconds of {part}": value for part, value in seconds.items()}
-    found = extrapolation.tables_1_and_2({"protocol": [run, {}]})
+    run |= {f"seconds of {part}": value for part, value in seconds.items()} | {"seconds": 27}
+    done = [{"step": "machine", "seconds": 9}, {"step": "protocol of b", "seconds": 37}]
+    found = extrapolation.tables_1_and_2({"protocol": [run, {}], "steps": done})
+    assert found["seconds of starts"] == 15 * 10
     assert found["seconds of steps"] == 200 * batches  # twenty steps took twenty seconds
     assert found["seconds of beside the steps"] == pytest.approx(4 * 3629 / 20)
     assert found["seconds of test and metrics"] == pytest.approx(3 * 1725 / 5)
     assert found["seconds"] == sum(v for k, v in found.items() if k.startswith("seconds of"))
     assert extrapolation.tables_1_and_2({}) is None
+    assert extrapolation.tables_1_and_2({"protocol": [run], "steps": done[:1]}) is None
+
+
+def test_an_earlier_record_is_kept_under_another_name(settings, monkeypatch):
+    settings.record.put("about", "an earlier run")
+    settings.archive.write_bytes(b"earlier rows")
+    run_all(settings, monkeypatch, lambda _: {"outcome": "failed", "reason": "no GPU"})
+    folder = settings.record.path.parent
+    assert "an earlier run" in (folder / "before-gpu-small.json").read_text()
+    assert (folder / "before-rows-small.tar.gz").read_bytes() == b"earlier rows"
+    assert not settings.archive.exists()
 
 
 def test_outcomes_of_tests_are_recorded_with_what_they_measured(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import torch
 from rooms import make_room
 
 import rdrepro as rd
-from rdrepro import training
+from rdrepro import stepping, training
 from rdrepro.features import SOURCES, TeacherFeatures
 from rdrepro.stepping import Stepper
 
@@ -232,3 +232,31 @@ def test_memory_that_runs_out_names_what_to_lower(setting, monkeypatch):
 @pytest.mark.parametrize(("seconds", "text"), [(3, "3 s"), (250, "4 min"), (7200, "2.0 h")])
 def test_durations(seconds, text):
     assert training.duration(seconds) == text
+
+
+def test_a_gpu_that_cannot_hold_the_features_says_so(setting, monkeypatch, capsys):
+    monkeypatch.setattr(stepping, "_kind", lambda _: (stepping.EAGER, "the features do not fit"))
+    config, model, train, _ = setting()
+    rd.fit(model, train, config)
+    assert "kernel by kernel, which is slower than graphs: the features" in capsys.readouterr().out
+
+
+def test_no_state_with_a_loss_that_is_not_finite_is_saved(setting):
+    config, model, train, _ = setting(epochs=3)
+    next(model.trainable().parameters()).data.fill_(torch.nan)
+    checkpoint = InMemory()
+    checkpoint.steps = 2  # it is due after the first step
+    with pytest.raises(RuntimeError, match="the loss is nan in epoch 1"):
+        rd.fit(model, train, config, checkpoint=checkpoint)
+    assert checkpoint.saved is None
+
+
+def test_an_epoch_draws_no_bar_of_its_own(setting, monkeypatch):
+    """The bar shows itself when it is due, so that a log does not have a line for every epoch."""
+    asked = []
+    monkeypatch.setattr(
+        training.tqdm, "set_postfix_str", lambda bar, text, refresh=True: asked.append(refresh)
+    )
+    config, model, train, _ = setting(epochs=3)
+    rd.fit(model, train, config)
+    assert asked == [False] * 3

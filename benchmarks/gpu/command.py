@@ -6,6 +6,7 @@ from pathlib import Path
 from rdrepro.files import sweep
 
 from .extrapolation import tables_1_and_2
+from .record import keep_aside
 from .settings import Settings
 from .steps import run_step, steps_of
 
@@ -21,8 +22,8 @@ def run_all(settings: Settings, started: float, limit: float) -> int:
     step that failed, since there is no GPU then.
     """
     record, lost = settings.record, 0
-    record.path.unlink(missing_ok=True)
-    record.put("about", ABOUT_TRIAL if settings.small else ABOUT)
+    record.begin(ABOUT_TRIAL if settings.small else ABOUT)
+    keep_aside(settings.archive)
     for step in steps_of(settings):
         passed = time.monotonic() - started
         left = max(0, limit - passed - RESERVE)

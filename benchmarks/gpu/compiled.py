@@ -11,7 +11,7 @@ from torch import Tensor
 import rdrepro as rd
 from rdrepro.distillation import DistillationDetector, training_loss
 from rdrepro.precision import autocast, convolution_kernels
-from rdrepro.stepping import EAGER, GRAPH, VARIABLE, Stepper
+from rdrepro.stepping import GRAPH, VARIABLE, Stepper
 
 from .flops import step_gflop
 from .networks import batches, configuration, kept_features, network
@@ -19,26 +19,25 @@ from .settings import Settings
 from .speed import STEPS, WARM_UP, speed_line
 from .timing import forget_peak, quartiles
 
-# Each with the kind of step around it: "reduce-overhead" records graphs of its own.
-MODES = {"default": GRAPH, "reduce-overhead": EAGER}
+# Not "reduce-overhead", whose own graphs of the networks ours of the whole step would replace.
+MODE = "default"
 
 
 def run(settings: Settings, backbone: str) -> None:
     """Record the speed of a network's compiled step in bfloat16, and how long compiling takes.
 
-    A mode that fails is recorded with its error, and the next one follows.
+    The compiled step is recorded as a graph, as any other. A failure is recorded with its error.
     """
-    for mode, kind in MODES.items():
-        line: dict[str, Any] = {"backbone": backbone, "precision": "bfloat16", "mode": mode}
-        try:
-            line |= _measure(settings, backbone, mode, kind)
-        except Exception as error:  # the compiler's errors have no common class
-            line["failed"] = f"{type(error).__name__}: {error}".partition("\n")[0]
-        settings.record.add("compiled steps", line)
+    line: dict[str, Any] = {"backbone": backbone, "precision": "bfloat16", "mode": MODE}
+    try:
+        line |= _measure(settings, backbone)
+    except Exception as error:  # the compiler's errors have no common class
+        line["failed"] = f"{type(error).__name__}: {error}".partition("\n")[0]
+    settings.record.add("compiled steps", line)
 
 
-def _measure(settings: Settings, backbone: str, mode: str, kind: str) -> dict[str, Any]:
-    os.environ[VARIABLE] = kind
+def _measure(settings: Settings, backbone: str) -> dict[str, Any]:
+    os.environ[VARIABLE] = GRAPH
     torch.compiler.reset()
     forget_peak(settings.device)
     model = network(settings, backbone)
@@ -49,7 +48,7 @@ def _measure(settings: Settings, backbone: str, mode: str, kind: str) -> dict[st
         order = batches(features, config)
         expected = float(model.batch_loss(features, order[0], config).detach())
         # An attribute hides the method of the same name, so that the step calls it.
-        model.batch_loss = compiled_loss(model, mode, settings.small)
+        model.batch_loss = compiled_loss(model, settings.small)
         try:
             stepper = Stepper(model, features, config)
             started = time.perf_counter()
@@ -73,12 +72,12 @@ def _measure(settings: Settings, backbone: str, mode: str, kind: str) -> dict[st
     }
 
 
-def compiled_loss(model: DistillationDetector, mode: str, small: bool) -> object:
+def compiled_loss(model: DistillationDetector, small: bool) -> object:
     """`batch_loss` with everything after the look-up of features compiled.
 
     small: keep the graph that torch.compile traces as it is, which needs no C++ compiler.
     """
-    options = {"backend": "eager"} if small else {"mode": mode}
+    options = {"backend": "eager"} if small else {"mode": MODE}
 
     @torch.compile(**options)
     def loss_of(f_e: list[Tensor], config: rd.RunConfig) -> Tensor:

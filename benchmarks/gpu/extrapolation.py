@@ -13,16 +13,22 @@ def tables_1_and_2(content: dict[str, Any]) -> dict[str, Any] | None:
 
     content: that of a record. Steps are as long as those of the measured epochs. What a run takes
     beside its epochs grows with the images: that of training with the training images, that of
-    testing with the test images. Imports are left out. None where no run was measured.
+    testing with the test images. Every category starts a process of its own. None where no run was
+    measured to its end.
     """
     if not content.get("protocol"):
         return None
     run = content["protocol"][0]
+    done = {step["step"]: step["seconds"] for step in content.get("steps", ())}
+    whole = done.get(f"protocol of {run['backbone']}")
+    if whole is None:
+        return None
     steps = EPOCHS * sum(-(-images // BATCH) for images in TRAINING_IMAGES)
     step = run["seconds of the epochs"] / (run["epochs"] * -(-run["images"] // BATCH))
     beside = run["seconds of checks"] + run["seconds of training"] - run["seconds of the epochs"]
     tested = run["seconds of test"] + run["seconds of metrics"]
     parts = {
+        "starts": len(TRAINING_IMAGES) * (whole - run["seconds"]),
         "steps": steps * step,
         "beside the steps": beside * sum(TRAINING_IMAGES) / run["images"],
         "test and metrics": tested * TEST_IMAGES / run["test images"],

@@ -13,7 +13,6 @@ from .settings import Settings
 
 STUDY = "gpu-first"  # the study of the catalogue that these rows belong to
 SEED = 1
-ROWS = "rows.tar.gz"  # unpacked in results/, it adds to results/runs
 METRICS = ("image_auroc", "pixel_auroc", "pixel_aupro_official")
 
 
@@ -35,7 +34,7 @@ def run(settings: Settings, backbone: str) -> None:
     row = rd.make_row(run, trained, predictions, metrics, started)
     if run.study:
         rd.save_row(row, run.rows_dir)
-        pack(run.results_dir / "runs", Path(settings.out) / ROWS)
+        pack(run.results_dir / "runs", settings.archive)
     epochs = trained.history["seconds"]
     line = {
         "backbone": backbone,

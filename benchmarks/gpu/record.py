@@ -23,6 +23,11 @@ class Record:
         """The content so far; empty where there is no file yet."""
         return json.loads(self.path.read_text(encoding="utf-8")) if self.path.is_file() else {}
 
+    def begin(self, about: str) -> None:
+        """Start a new record. An earlier one is kept under another name."""
+        keep_aside(self.path)
+        self.put("about", about)
+
     def put(self, name: str, value: Any) -> None:
         """Set a single value."""
         self._write(self.read() | {name: _rounded(value)})
@@ -38,6 +43,12 @@ class Record:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(self.path) as aside:
             aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def keep_aside(path: Path) -> None:
+    """Rename a file of an earlier run, if there is one: gpu.json to before-gpu.json."""
+    if path.is_file():
+        path.replace(path.with_name(f"before-{path.name}"))
 
 
 def _rounded(value: Any) -> Any:

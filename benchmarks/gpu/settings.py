@@ -53,6 +53,11 @@ class Settings:
         """The file of the results. A trial has another one, lest it be taken for a measurement."""
         return Record(Path(self.out) / ("gpu-small.json" if self.small else "gpu.json"))
 
+    @property
+    def archive(self) -> Path:
+        """The archive of the rows; unpacked in results/, it adds to results/runs."""
+        return Path(self.out) / ("rows-small.tar.gz" if self.small else "rows.tar.gz")
+
     def weights_file(self, backbone: str) -> Path | None:
         """The file of a network's weights; None where there is none."""
         if self.weights is None or self.small:

@@ -46,7 +46,7 @@ def steps_of(settings: Settings) -> list[Step]:
         Step("machine", limit=60, least=5),
         Step("gpu_tests", limit=120, least=30),
         *(Step("protocol", (network,), limit=120, least=40) for network in known),
-        *(Step("speed", (network,), limit=70) for network in settings.networks),
+        *(Step("speed", (network,), limit=90) for network in settings.networks),
         Step("inference", limit=60),
         *(Step("compiled", (network,), limit=120, least=40) for network in ends),
     ]

@@ -100,13 +100,14 @@ def tables_in_words(names: Sequence[str]) -> str:
 def measured_paces(runs_dir: Path) -> tuple[str, dict[tuple[str, str], float]]:
     """The GPU that was timed, and its training images a second by (backbone, precision).
 
-    They are those of the steps that a run takes by default: graphs of deterministic kernels.
+    They are those of whole trainings of the paper's protocol, with all that training takes.
     """
     measured = speed_gpu.read_record(folder_of(runs_dir))
     paces = {
-        (line["backbone"], line["precision"]): line["images/s"]
-        for line in measured["training steps"]
-        if line.get("ran as") == "graph" and line["deterministic"]
+        (run["backbone"], run["precision"]): run["images"]
+        * run["epochs"]
+        / run["seconds of training"]
+        for run in measured["protocol"]
     }
     return device(measured["machine"]["device"]), paces
 
@@ -151,7 +152,7 @@ def hours_explained(gpu: str, paces: Paces) -> str:
     teacher = RunConfig.backbone
     return (
         f"*GPU hours* are the expected hours of training on one {gpu}: the training images of all "
-        "epochs, divided by the speed at 256 px. They are extrapolated. With "
+        "epochs, divided by the speed of a training of 200 epochs at 256 px. They are extrapolated. With "
         f"{network(teacher)}, {paces[teacher, ON_GPU]:.0f} images a second were measured, at "
         "random weights. Testing is not counted. The brackets say how many runs are covered. No "
         "speed was measured for the other methods, nor for the extension (-)."

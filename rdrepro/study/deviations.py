@@ -52,7 +52,9 @@ def measured_effects(runs: pd.DataFrame) -> pd.DataFrame:
     """
     if runs.empty:
         return runs
-    own = effects(runs[runs["study"].isin(STUDIES)])
+    tried = runs[runs["study"].isin(STUDIES)]
+    meant = tried["deterministic"] | tried["provenance.device"].ne("cpu")  # O6 is a GPU's switch
+    own = effects(tried[meant])
     found = [t for t in (own, grid_deviations(runs), habit_deviations(runs)) if len(t)]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 

@@ -45,8 +45,9 @@ def read_record(folder: Path) -> Record:
 
 
 def published(record: Record) -> Record:
-    """The record if committed code measured it, else {}."""
-    return {} if not record or record["machine"]["dirty"] else record
+    """The record if committed code measured it, or if remarks explain what it was; else {}."""
+    known = record and (record.get("remarks") or not record["machine"]["dirty"])
+    return record if known else {}
 
 
 def targets_table(record: Record) -> pd.DataFrame:
@@ -58,8 +59,8 @@ def targets_table(record: Record) -> pd.DataFrame:
 def _targets(record: Record) -> Iterator[dict[str, str]]:
     for run in record.get("protocol", ()):
         if run["backbone"] == TEACHER:
-            what = f"{_run(run)}: seconds of the epochs"
-            yield _aim(what, run["seconds of the epochs"], PROTOCOL_SECONDS)
+            what = f"{_run(run)}: seconds of training"
+            yield _aim(what, run["seconds of training"], PROTOCOL_SECONDS)
     for line in _measured(record, "training steps"):
         if (line["backbone"], line["precision"], line["ran as"]) == (TEACHER, PRECISION, "graph"):
             what = f"training step, {network(TEACHER)}, {PRECISION}, {_kind(line)}"
@@ -154,7 +155,7 @@ def readme_sentences(record: Record) -> list[str]:
     shown = published(record)
     return [
         f"**Speed on one {_place(shown['machine'])}**: {_run(run)} take "
-        f"{run['seconds of the epochs']:.0f} s."
+        f"{run['seconds of training']:.0f} s of training."
         for run in shown.get("protocol", ())
         if run["backbone"] == TEACHER
     ]
@@ -173,7 +174,8 @@ def _weights(run: Mapping[str, Any]) -> str:
 
 def _place(machine: Mapping[str, Any]) -> str:
     name = markdown_text(device(machine["device"]))
-    return f"{name} ({machine['date']}, commit {machine['commit'][:7]})"
+    changed = " with changes" if machine["dirty"] else ""
+    return f"{name} ({machine['date']}, commit {machine['commit'][:7]}{changed})"
 
 
 def _tests(record: Record) -> Iterator[str]:

@@ -96,18 +96,15 @@ def test_a_run_takes_as_long_as_its_images_epochs_and_precision_say():
 
 
 def test_the_speeds_of_a_gpu_are_read_by_teacher_and_precision(tmp_path):
-    line = {"backbone": "wide_resnet50_2", "precision": "bfloat16", "images/s": 380.3}
-    line |= {"ran as": "graph", "deterministic": True}
-    others = [
-        line | {"ran as": "eager", "images/s": 1},
-        line | {"deterministic": False, "images/s": 2},
-        {"backbone": "resnet18", "precision": "bfloat16", "failed": "out of memory"},
-    ]
-    record = {"machine": {"device": "Some Card 80GB"}, "training steps": [line, *others]}
+    run = {"backbone": "wide_resnet50_2", "precision": "bfloat16", "images": 200, "epochs": 19}
+    record = {
+        "machine": {"device": "Some Card 80GB"},
+        "protocol": [run | {"seconds of training": 10}],
+    }
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "gpu.json").write_text(json.dumps(record))
     gpu, paces = measured_paces(tmp_path / "runs")
-    assert paces == {("wide_resnet50_2", "bfloat16"): 380.3}
+    assert paces == {("wide_resnet50_2", "bfloat16"): 380}
     said = hours_explained(gpu, paces)
     assert "one Some Card:" in said and "380 images a second" in said
 

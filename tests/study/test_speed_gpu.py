@@ -34,6 +34,14 @@ def test_a_record_of_uncommitted_code_is_named_and_not_shown(tmp_path):
     assert speed_gpu.in_words(record)[0].endswith("because the code was not committed.")
 
 
+def test_remarks_explain_a_record_of_changed_code(tmp_path):
+    machine = make_record()["machine"] | {"dirty": True}
+    record = read(tmp_path, machine=machine, remarks=["The copy was that of a later commit."])
+    said = speed_gpu.in_words(record)
+    assert "commit abc1234 with changes" in said[0] and "later commit" in said[-2]
+    assert len(speed_gpu.readme_sentences(record)) == 1
+
+
 def test_missed_targets_come_first(tmp_path):
     steps = [make_step(), make_step(deterministic=False)]
     steps[1]["share of the matrix product's rate"] = 0.36
@@ -41,7 +49,7 @@ def test_missed_targets_come_first(tmp_path):
     record = read(tmp_path, **{"training steps": steps, "extrapolation": whole})
     table = speed_gpu.targets_table(record)
     assert table["outcome"].tolist() == ["missed", "missed", "met", "met"]
-    assert table["measured"].tolist() == ["30.0", "901", "55.0", "36.0"]
+    assert table["measured"].tolist() == ["30.0", "901", "58.0", "36.0"]
     assert table["target"].tolist() == ["at least 35", "at most 900", "at most 60", "at least 35"]
     assert "graph, deterministic" in table["what"][0] and "extrapolated" in table["what"][1]
     assert "(random weights)" in table["what"][2] and "not deterministic" in table["what"][3]
