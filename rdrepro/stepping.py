@@ -93,9 +93,7 @@ class Stepper:
         self._undo(before)
 
     def _record(self, indices: Tensor) -> Recording:
-        side = torch.cuda.Stream(
-            indices.device
-        )  # of this device, which need not be the current one
+        side = torch.cuda.Stream(indices.device)  # that device need not be the current one
         side.wait_stream(torch.cuda.current_stream(indices.device))
         with torch.cuda.stream(side):
             for _ in range(WARM_UP_STEPS):

@@ -477,18 +477,18 @@ def test_findings_add_up_entry_by_entry():
     assert first.others["growth"] == [1]  # and the parts stay as they are
 
 
-def test_a_worker_trains_within_the_context_of_training():
+def test_a_worker_trains_within_the_context_of_training(monkeypatch):
     """At 32 px the OCE trains as matrix products, which the context of training puts in place."""
     options = {"backbone": "resnet18", "image_size": 32, "batch": 4, "precision": "float32"}
-    with pytest.MonkeyPatch.context() as patch:
-        steppers = []
-        patch.setattr(
-            tasks_networks,
-            "Stepper",
-            lambda *given: steppers.append(Stepper(*given)) or steppers[0],
-        )
-        task = tasks_networks.step(**options, kept=True)
-    (conv,) = (m for n, m in steppers[0].model.named_modules() if n == "bottleneck.oce.0.conv2")
+    made = []
+
+    def noted(*given):
+        made.append(Stepper(*given))
+        return made[0]
+
+    monkeypatch.setattr(tasks_networks, "Stepper", noted)
+    task = tasks_networks.step(**options, kept=True)
+    (conv,) = (m for n, m in made[0].model.named_modules() if n == "bottleneck.oce.0.conv2")
     assert isinstance(conv, OneCellConv)
     before = conv.weight.detach().clone()
     task.run()

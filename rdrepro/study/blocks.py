@@ -103,12 +103,10 @@ def measured_paces(runs_dir: Path) -> tuple[str, dict[tuple[str, str], float]]:
     They are those of whole trainings of the paper's protocol, with all that training takes.
     """
     measured = speed_gpu.read_record(folder_of(runs_dir))
-    paces = {
-        (run["backbone"], run["precision"]): run["images"]
-        * run["epochs"]
-        / run["seconds of training"]
-        for run in measured["protocol"]
-    }
+    paces = {}
+    for run in measured["protocol"]:
+        seen = run["images"] * run["epochs"]
+        paces[run["backbone"], run["precision"]] = seen / run["seconds of training"]
     return device(measured["machine"]["device"]), paces
 
 
@@ -152,7 +150,7 @@ def hours_explained(gpu: str, paces: Paces) -> str:
     teacher = RunConfig.backbone
     return (
         f"*GPU hours* are the expected hours of training on one {gpu}: the training images of all "
-        "epochs, divided by the speed of a training of 200 epochs at 256 px. They are extrapolated. With "
+        "epochs, divided by the speed of a training at 256 px. They are extrapolated. With "
         f"{network(teacher)}, {paces[teacher, ON_GPU]:.0f} images a second were measured, at "
         "random weights. Testing is not counted. The brackets say how many runs are covered. No "
         "speed was measured for the other methods, nor for the extension (-)."
