@@ -292,7 +292,7 @@ def test_the_target_of_memory_is_met_by_less(beyond, ratio, met):
     found = Findings(rounds.lines_of("inference", {"A": method}, {"A": Measured([1], facts=peak)}))
     found.ratios.append(tasks_networks.memory_ratio(found, "WideResNet-50-2"))
     assert (found.ratios[0]["median"], found.ratios[0]["met"]) == (ratio, met)
-    content = parts.document(PART, found, Session().machine)
+    content = parts.document(PART, found, Session())
     check_part(content, "cpu-inference.json")
 
 
@@ -494,3 +494,15 @@ def test_a_worker_trains_within_the_context_of_training(monkeypatch):
     task.run()
     assert not torch.equal(conv.weight, before)
     tasks_networks.CONTEXTS.close()
+
+
+def test_a_file_names_the_code_that_was_loaded(monkeypatch):
+    states = [("a" * 40, False)]
+    monkeypatch.setattr(parts, "git_state", lambda: states[0])
+    session = Session()
+    content = parts.document(PART, Findings(), session)
+    assert (content["commit"], content["dirty"]) == ("a" * 7, False)
+    for later in (("b" * 40, False), ("a" * 40, True)):  # another commit, or changed files
+        states[0] = later
+        content = parts.document(PART, Findings(), session)
+        assert (content["commit"], content["dirty"]) == ("a" * 7, True)

@@ -112,7 +112,7 @@ def in_words(parts: Parts) -> list[str]:
     shown = published(parts)
     if not parts:
         return [NOT_MEASURED]
-    sentences = [*_targets(shown), *_machines(shown), *_emulated(shown)]
+    sentences = [*_targets(shown), *_bounds(shown), *_machines(shown), *_emulated(shown)]
     missing = [f"{what} (`{name}.json`)" for name, what in PARTS.items() if name not in parts]
     if missing and shown:
         sentences.append(f"Not measured: {'; '.join(missing)}.")
@@ -134,10 +134,36 @@ def readme_sentences(parts: Parts) -> list[str]:
             tasks = found.setdefault(where, {})
             tasks.setdefault(_task(ratio), []).append(_in_short(ratio, part))
     said = {
-        where: "; ".join(f"{task} {', '.join(ratios)}" for task, ratios in tasks.items())
+        where: "; ".join(
+            f"{task.replace(', batch', ' at batch')}: {', '.join(ratios)}"
+            for task, ratios in tasks.items()
+        )
         for where, tasks in found.items()
     }
     return [f"{where}: {ratios}." for where, ratios in said.items()] or [NOT_MEASURED]
+
+
+def _bounds(parts: Parts) -> Iterator[str]:
+    """For each missed ratio of times, what it would be with both methods at the machine's limit."""
+    for _, part, ratio in _entries(parts, "ratios"):
+        sides = [_counted(part, ratio, ratio[side]) for side in ("numerator", "denominator")]
+        if ratio["met"] is False and all(sides):
+            bound = significant(sides[0] / sides[1])
+            yield (
+                f"{ratio['name']}: at the machine's full rate of matrix products on both sides, "
+                f"the ratio would be {bound}."
+            )
+
+
+def _counted(part: Part, ratio: Mapping[str, Any], side: Mapping[str, Any]) -> float:
+    """The seconds of one side's operations at the machine's limit; 0 where they are not counted."""
+    limits = part.get("limits", {})
+    for line in part["lines"]:
+        same = {name: line[name] for name in side} == side and line["task"] == ratio["task"]
+        limit = limits.get(f"{line['precision']} GFLOP/s")
+        if same and line["backbone"] == ratio["backbone"] and line["gflop"] and limit:
+            return line["gflop"] / limit
+    return 0.0
 
 
 def _in_short(ratio: Mapping[str, Any], part: Part) -> str:

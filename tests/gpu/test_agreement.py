@@ -53,13 +53,19 @@ def test_maps_agree(predicted, record_property):
 
 
 def test_metrics_agree(predicted, record_property):
-    """In bfloat16 only those of pixels: two images that change places move an AUROC too far."""
+    """In bfloat16 only those that small changes of the maps cannot move far.
+
+    Two images that change places move an AUROC further. So does the threshold of Youden's index,
+    which lies on a flat top of the curve.
+    """
     precision, cpu, gpu = predicted
     expected, found = rd.evaluate(cpu, "cpu"), rd.evaluate(gpu, "cpu")
-    names = [n for n in expected if precision == "float32" or not n.startswith("image")]
-    difference = max(abs(found[name] - expected[name]) for name in names)
-    record_property("largest difference", difference)
-    assert difference <= METRIC
+    differences = {name: abs(found[name] - expected[name]) for name in expected}
+    record_property("differences", differences)
+    jumping = [n for n in differences if n.startswith("image") or n == "recall_at_youden"]
+    for name in jumping if precision == "bfloat16" else ():
+        del differences[name]
+    assert max(differences.values()) <= METRIC
 
 
 def test_metrics_of_the_same_maps_are_the_same_on_the_device(predicted, device):

@@ -5,7 +5,7 @@ import json
 import pytest
 from benchmark_files import MACHINE, OURS, THEIRS, make_line, make_part, make_ratio, write_parts
 
-from benchmarks.parts import Findings, Part, document
+from benchmarks.parts import Findings, Part, Session, document
 from benchmarks.rounds import Measured, Method, Ratio, lines_of, ratio_of
 from rdrepro.study import speed
 from rdrepro.study.speed_files import PARTS, check_part, read_parts
@@ -185,11 +185,11 @@ def test_the_readme_has_a_sentence_for_each_method_compared():
     official, anomalib = speed.readme_sentences({"cpu-step": step, "peers-step": peers})
     assert official == (
         "**Speed against the authors' code (restated)**, on 2 cores of Some CPU "
-        "(2026-01-02, commit abc1234): training step 5.25 times as fast with WideResNet-50-2, "
+        "(2026-01-02, commit abc1234): training step: 5.25 times as fast with WideResNet-50-2, "
         "4.00 times as fast with ResNet-18 (the target of 4.50 is missed)."
     )
     assert anomalib.startswith("**Speed against anomalib 2.7.1**")
-    assert "inference, batch 16 3.50 times as fast with WideResNet-50-2." in anomalib
+    assert "inference at batch 16: 3.50 times as fast with WideResNet-50-2." in anomalib
 
 
 def test_the_readme_says_what_is_left_of_a_ratio_in_float32():
@@ -199,7 +199,10 @@ def test_the_readme_says_what_is_left_of_a_ratio_in_float32():
     others += [in_float32(backbone="resnet18"), in_float32(numerator=ANOMALIB)]
     parts = {"cpu-step": make_part(ratios=[make_ratio(5.25), in_float32(), *others])}
     [said] = speed.readme_sentences(parts)
-    assert said.endswith("5.25 times as fast with WideResNet-50-2 (2.00 in float32).")
+    assert said.endswith(
+        "5.25 times as fast with WideResNet-50-2 (2.00 in float32; "
+        "2.00 in float32 with the teacher in every step)."
+    )
     alone = in_float32(target=1.0, met=True)
     [said] = speed.readme_sentences({"cpu-step": make_part(ratios=[alone])})
     assert said.endswith("2.00 times as fast with WideResNet-50-2.")
@@ -237,10 +240,25 @@ def test_what_the_benchmark_writes_can_be_read():
         lines_of("training step", methods, measured, {"bfloat16": 160.0}),
         [ratio_of("training step", ratio, methods, measured)],
     )
-    part = document(Part("cpu-step", "About.", 1.0, None), findings, MACHINE)
+    part = document(Part("cpu-step", "About.", 1.0, None), findings, Session())
     parts = {"cpu-step": json.loads(json.dumps(part))}
     check_part(parts["cpu-step"], "cpu-step.json")
     [line] = speed.targets_table(parts).to_dict("records")
     assert (line["task"], line["ratio"], line["outcome"]) == ("training step", "5.00", "met")
     assert speed.memory_table(parts)["MiB"].tolist() == ["400", "400"]
     assert speed.times_table(parts)["share of limit"].tolist() == ["", "", "50 %"]
+
+
+def test_a_missed_ratio_of_times_has_the_ratio_that_the_limit_allows():
+    """900 GFLOP at 100 GFLOP/s take nine seconds, 300 at 240 take one and a quarter."""
+    theirs = make_line(**THEIRS, gflop=900.0)
+    limits = {"float32 GFLOP/s": 100.0, "bfloat16 GFLOP/s": 240.0}
+    part = make_part(
+        lines=[make_line(unit="MiB", gflop=None), make_line(), theirs],
+        ratios=[make_ratio(4.0), make_ratio(5.25)],
+        limits=limits,
+    )
+    said = [t for t in speed.in_words({"cpu-step": part}) if "full rate" in t]
+    assert len(said) == 1 and said[0].endswith("the ratio would be 7.20.")
+    uncounted = part | {"lines": [make_line()]}
+    assert not [t for t in speed.in_words({"cpu-step": uncounted}) if "full rate" in t]

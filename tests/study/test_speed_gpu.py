@@ -105,7 +105,7 @@ def test_the_readme_has_the_protocol_of_the_papers_teacher(tmp_path):
     runs = [make_protocol(), make_protocol(backbone="resnet18")]
     assert speed_gpu.readme_sentences(read(tmp_path, protocol=runs)) == [
         "**Speed on one Some Card (2026-01-02, commit abc1234)**: 200 epochs of WideResNet-50-2 "
-        "(random weights) on the 209 images of bottle take 55 s."
+        "(random weights) on the 209 images of bottle take 58 s of training."
     ]
 
 
