@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from rdrepro import paths
+from rdrepro.config import LATER_FIELDS
 from rdrepro.progress import progress, say
 from rdrepro.runs.rows import read_row, result_of
 from rdrepro.study import figures
@@ -51,13 +52,18 @@ def is_drawn(row_file: Path) -> bool:
     """Whether the figure of a row exists and shows the result that the row has now."""
     try:
         with Image.open(figure_file(row_file)) as picture:
-            return picture.info.get(RESULT) == _result_hash(read_row(row_file))
+            return picture.info.get(RESULT) == _result_hash(row_file)
     except (FileNotFoundError, UnidentifiedImageError):
         return False
 
 
-def _result_hash(row: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(result_of(row), sort_keys=True).encode()).hexdigest()
+def _result_hash(row_file: Path) -> str:
+    """A hash of a row's result. Later settings count only where they differ from their default."""
+    result = result_of(read_row(row_file))
+    config = result["config"]
+    given = {k: config[k] for k in config if k not in LATER_FIELDS or config[k] != LATER_FIELDS[k]}
+    text = json.dumps(result | {"config": given}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def draw_rows(files: Sequence[Path], again: bool = False) -> dict[str, str]:
@@ -89,7 +95,7 @@ def draw_row(file: Path, repeated: Callable[..., Any] = repeat) -> str:
     outcome, sentence = run_again(file, repeated)
     cases = figures.choose_cases(outcome.predictions, "defect")
     figure = figures.case_figure(outcome.run.dataset("test"), outcome.predictions, cases)
-    figures.save_png(figure, figure_file(file), {RESULT: _result_hash(read_row(file))})
+    figures.save_png(figure, figure_file(file), {RESULT: _result_hash(file)})
     return sentence
 
 

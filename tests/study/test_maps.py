@@ -197,3 +197,14 @@ def test_the_picture_shows_the_highest_and_the_lowest_metric(tmp_path):
     (best, best_row), (worst, worst_row) = extremes(files, "pixel_aupro")
     assert (best_row["config"]["category"], worst_row["config"]["category"]) == ("grid", "cable")
     assert (best, worst) == (files[2], files[1])
+
+
+def test_a_later_setting_changes_no_figure_until_it_is_changed(tmp_path):
+    file = sorted((RESULTS / "runs" / maps_of_rows.STUDY).glob("*.json"))[0]
+    row = json.loads(file.read_text())
+    hashes = []
+    for config in ({}, {"deterministic": True}, {"deterministic": False}):
+        changed = tmp_path / file.name
+        changed.write_text(json.dumps(row | {"config": row["config"] | config}))
+        hashes.append(maps_of_rows._result_hash(changed))
+    assert hashes[0] == hashes[1] != hashes[2]

@@ -108,7 +108,7 @@ def test_folds_are_never_pooled(tmp_path):
         for fold in (0, 1)
         for angle, scores in ((0, ONE_OFF), (30, (PERFECT, FOUR_OFF)[fold]))
     ]
-    effects = rotation.rotation_effects(saved(rows, tmp_path), tmp_path)
+    effects = rotation.rotation_effects(saved(rows, tmp_path), tmp_path).sort_values("fold")
     assert effects["fold"].tolist() == ["0", "1"]
     assert effects["change"].tolist() == pytest.approx([6.25, -18.75])
 
