@@ -2,33 +2,13 @@
 
 import pytest
 import torch
+from interruptions import HERE, Interrupting, StoppedError
 
 import rdrepro as rd
 from rdrepro.resuming import TrainingState, capture, restore
 from rdrepro.runs.checkpoints import FileCheckpoint
 
-HERE = {"dirty": False, "threads": 1, "device": "cpu"}
 STEPS = 4  # an epoch of six images by two, and the first of the next
-
-
-class StoppedError(Exception):
-    pass
-
-
-class Interrupting(FileCheckpoint):
-    """Saves the state after some steps and ends the training there."""
-
-    def __init__(self, path, after):
-        super().__init__(path, "key", HERE)
-        self.left = after
-
-    def due(self):
-        self.left -= 1
-        return self.left == 0
-
-    def save(self, tensors, facts):
-        super().save(tensors, facts)
-        raise StoppedError
 
 
 def result(model, history):

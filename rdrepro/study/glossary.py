@@ -75,8 +75,10 @@ TABLES = {
     "speed": (
         "How much faster our code is, where we have a target, missed ones first. Methods take "
         "turns in one run. Each round gives a ratio: the seconds (or MiB) of the first method "
-        "over those of the second. Medians and quartiles are over the rounds. The column in "
-        "float32 has ours in float32 too."
+        "over those of the second. Medians and quartiles are over the rounds. In the column "
+        "`in float32` ours computes in float32 too. In `teacher in every step` it also computes "
+        "the teacher's features in every step, in float32. `at the limit` is what the ratio would "
+        "be if both ran at the machine's full rate of matrix products."
     ),
     "speed_ratios": "Every ratio, of the first method to the second: medians and quartiles.",
     "speed_times": (

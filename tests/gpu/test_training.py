@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from interruptions import HERE, Interrupting, StoppedError
 
 import rdrepro as rd
 from rdrepro import features
@@ -9,28 +10,7 @@ from rdrepro.runs.checkpoints import FileCheckpoint
 from rdrepro.stepping import EAGER, GRAPH, VARIABLE
 
 pytestmark = pytest.mark.gpu
-HERE = {"dirty": False, "threads": 1, "device": "any"}
 each_precision = pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-
-
-class StoppedError(Exception):
-    pass
-
-
-class Interrupting(FileCheckpoint):
-    """Saves the state after some steps and ends the training there."""
-
-    def __init__(self, path, after):
-        super().__init__(path, "key", HERE)
-        self.left = after
-
-    def due(self):
-        self.left -= 1
-        return self.left == 0
-
-    def save(self, tensors, facts):
-        super().save(tensors, facts)
-        raise StoppedError
 
 
 def train(run, checkpoint=None):

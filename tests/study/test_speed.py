@@ -249,16 +249,12 @@ def test_what_the_benchmark_writes_can_be_read():
     assert speed.times_table(parts)["share of limit"].tolist() == ["", "", "50 %"]
 
 
-def test_a_missed_ratio_of_times_has_the_ratio_that_the_limit_allows():
+def test_the_limit_of_a_ratio_is_that_of_both_sides():
     """900 GFLOP at 100 GFLOP/s take nine seconds, 300 at 240 take one and a quarter."""
     theirs = make_line(**THEIRS, gflop=900.0)
     limits = {"float32 GFLOP/s": 100.0, "bfloat16 GFLOP/s": 240.0}
-    part = make_part(
-        lines=[make_line(unit="MiB", gflop=None), make_line(), theirs],
-        ratios=[make_ratio(4.0), make_ratio(5.25)],
-        limits=limits,
-    )
-    said = [t for t in speed.in_words({"cpu-step": part}) if "full rate" in t]
-    assert len(said) == 1 and said[0].endswith("the ratio would be 7.20.")
+    lines = [make_line(unit="MiB", gflop=None), make_line(), theirs]
+    part = make_part(lines=lines, ratios=[make_ratio(4.0)], limits=limits)
+    assert speed.targets_table({"cpu-step": part})["at the limit"].tolist() == ["7.20"]
     uncounted = part | {"lines": [make_line()]}
-    assert not [t for t in speed.in_words({"cpu-step": uncounted}) if "full rate" in t]
+    assert speed.targets_table({"cpu-step": uncounted})["at the limit"].tolist() == [""]
