@@ -67,7 +67,7 @@ class DistillationDetector(ReverseDistillation, Detector):
 
     @contextmanager
     def while_training(self, images: int, config: RunConfig) -> Iterator[None]:
-        """The context of training, in which the OCE uses matrix products if phi has few cells.
+        """The context of training, in which the OCE uses matrix products if phi is a single cell.
 
         Raises ValueError where the last batch would be one image whose phi is a single cell: batch
         norm needs more than one value per channel.
