@@ -22,6 +22,7 @@ STEMS = ("original", "no_maxpool")  # no_maxpool halves every stride; for ResNet
 REDUCTIONS = ("flatten", "pointwise")
 LOSSES = ("kd", "mkd", "mkd_coded")
 COMBINATIONS = ("sum", "product")
+SCHEDULES = ("constant", "cosine", "linear")
 MAP_SCORES = ("max", "sum", "top1pct")
 LOSS_SCORES = ("kd_loss", "mkd_loss")
 SPLITS = tuple(dict.fromkeys(split for entry in registry.ENTRIES for split in entry.splits))
@@ -80,7 +81,7 @@ class RunConfig:
         later=True,
         hint="blocks, kfold, report (as the extension: ten test normals) or official",
         row="official: the data set's own; validation: part of the training images, to choose "
-        "settings by; report: ten test normals, as the extension; kfold: every normal tested "
+        "settings by; pasted: the same, with drawn defects on held-out images; report: ten test normals, as the extension; kfold: every normal tested "
         "once; blocks: the same in runs of consecutive numbers",
     )
     fold: int | None = setting(
@@ -251,6 +252,73 @@ class RunConfig:
     lr: float = setting(0.005, "Sec. 4.1, official main.py", methods=TRAINED)
     beta1: float = setting(0.5, "Sec. 4.1, official main.py", low=0, below=1, methods=TRAINED)
     beta2: float = setting(0.999, "Sec. 4.1, official main.py", low=0, below=1, methods=TRAINED)
+    lr_schedule: str = setting(
+        "constant",
+        "official main.py, which has none",
+        choices=SCHEDULES,
+        methods=TRAINED,
+        later=True,
+        enforced=True,
+        row="how the learning rate falls to zero after the warm-up; constant: it does not fall",
+    )
+    warmup: float = setting(
+        0.0,
+        "official main.py, which has none",
+        low=0,
+        below=1,
+        methods=TRAINED,
+        later=True,
+        enforced=True,
+        hint="share of the steps in which the learning rate rises",
+        row="share of the gradient steps in which the learning rate rises linearly to lr",
+    )
+    clip_norm: float = setting(
+        0.0,
+        "official main.py, which does not clip",
+        low=0,
+        high=1e6,
+        methods=TRAINED,
+        later=True,
+        enforced=True,
+        hint="largest norm of the gradient; 0: any",
+        row="largest Euclidean norm of all gradients together; 0: any",
+    )
+    weight_averaging: float = setting(
+        0.0,
+        "official main.py, which does not average",
+        low=0,
+        high=1,
+        methods=TRAINED,
+        later=True,
+        enforced=True,
+        hint="share of the steps, the last ones, whose weights are averaged",
+        row="share of the gradient steps, the last ones, whose weights are averaged; 0: the last "
+        "weights",
+    )
+    hard_mining: float = setting(
+        0.0,
+        "official main.py, which has none; idea: Guo et al. 2023 (ReContrast)",
+        low=0,
+        below=1,
+        methods=DISTILLED,
+        later=True,
+        enforced=True,
+        hint="share of the locations, the best restored ones, without gradient",
+        row="share of the locations, the best restored ones of each layer and batch, without "
+        "gradient",
+    )
+    bottleneck_noise: float = setting(
+        0.0,
+        "official main.py, which has none; idea: Guo et al. 2025 (Dinomaly)",
+        low=0,
+        high=10,
+        methods=DISTILLED,
+        later=True,
+        enforced=True,
+        hint="noise on the bottleneck's input in training, relative",
+        row="standard deviation of the noise by which each value of the bottleneck's input is "
+        "multiplied in training, around 1",
+    )
     seed: int = setting(
         111,
         "official main.py",
@@ -282,6 +350,16 @@ class RunConfig:
         methods=DISTILLED,
         trains=False,
         free=True,
+    )
+    eval_last: int = setting(
+        0,
+        "ours: how many of the last epochs are looked at as well, which selects nothing",
+        low=0,
+        high=100_000,
+        methods=DISTILLED,
+        trains=False,
+        free=True,
+        later=True,
     )
     early_stopping: str = setting(
         "none",
@@ -383,6 +461,11 @@ class RunConfig:
             raise ValueError(f"patience={patience} must be at least 1, in epochs")
         if kind == "train" and not 0 < share < 1:
             raise ValueError(f"validation_fraction={share} must lie in (0, 1)")
+        if kind != "none" and self.weight_averaging:
+            raise ValueError(
+                f"weight_averaging={self.weight_averaging:g} has no meaning with "
+                f"early_stopping={kind!r}, which keeps the weights of one epoch; leave one out"
+            )
         if kind == "leaky" and share:
             raise ValueError(
                 f"validation_fraction={share} has no meaning with early_stopping='leaky', which "

@@ -10,7 +10,7 @@ from torch import Tensor
 from rdrepro.config import LOSS_SCORES, RunConfig
 from rdrepro.detector import Checkpoint, Detector, Look
 from rdrepro.kernels import fast_kernels
-from rdrepro.losses import kd_loss, mkd_loss, mkd_loss_coded
+from rdrepro.losses import kd_loss, mkd_loss, mkd_loss_coded, spare_easy
 from rdrepro.models.reverse_distillation import (
     ReverseDistillation,
     build_parts,
@@ -62,7 +62,7 @@ class DistillationDetector(ReverseDistillation, Detector):
     def batch_loss(self, features: "TeacherFeatures", indices: Tensor, config: RunConfig) -> Tensor:
         f_e = features[indices]
         with autocast(config, f_e[0].device):
-            f_d = self.restore(f_e)
+            f_d = self.restore([noisy(f, config.bottleneck_noise) for f in f_e])
         return training_loss(f_e, f_d, config)
 
     @contextmanager
@@ -106,9 +106,16 @@ class DistillationDetector(ReverseDistillation, Detector):
         return found
 
 
+def noisy(features: Tensor, spread: float) -> Tensor:
+    """Features, each value multiplied by a random number around 1 with this standard deviation."""
+    return features * (1 + spread * torch.randn_like(features)) if spread else features
+
+
 def training_loss(f_e: list[Tensor], f_d: list[Tensor], config: RunConfig) -> Tensor:
     """The scalar that training minimises: the configured loss over the `train_layers`."""
     f_e, f_d = ([f[k - 1] for k in config.train_layers] for f in (f_e, f_d))
+    if config.hard_mining:
+        f_d = [spare_easy(e, d, config.hard_mining) for e, d in zip(f_e, f_d, strict=True)]
     if config.loss == "mkd":
         return mkd_loss(f_e, f_d, config.mkd_weight, config.loss_reduction)
     if config.loss == "mkd_coded":

@@ -53,6 +53,18 @@ def kd_loss_per_image(
     )
 
 
+def spare_easy(f_e: Tensor, f_d: Tensor, share: float) -> Tensor:
+    """The student's map without the gradient of the locations that it restores best.
+
+    f_e, f_d: (B, C, H, W). share: in [0, 1), of all B*H*W locations. Returns f_d with its values
+    unchanged. After Guo et al. 2023 (ReContrast), whose threshold is a mean plus a standard
+    deviation instead of a share.
+    """
+    distance = cosine_distance(f_e.detach(), f_d.detach())  # (B, H, W)
+    bound = distance.flatten().kthvalue(max(1, round(share * distance.numel()))).values
+    return torch.where((distance <= bound)[:, None], f_d.detach(), f_d)
+
+
 def value_loss(f_e: Sequence[Tensor], f_d: Sequence[Tensor]) -> Tensor:
     """Squared distance of the features, summed over layers (extension, Eq. 3): a scalar >= 0.
 

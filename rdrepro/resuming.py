@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rdrepro.averaging import WeightAverage
 from rdrepro.detector import Detector, Saved
 from rdrepro.early_stopping import EarlyStopping
 
@@ -26,6 +27,7 @@ class TrainingState:
     done: int = 0  # images of this epoch seen so far
     loss: float | Tensor = 0.0  # summed over these images
     seconds: float = 0.0  # that these images took
+    average: WeightAverage | None = None
 
     def modules(self) -> torch.nn.ModuleDict:
         """The modules that training changes."""
@@ -42,6 +44,9 @@ def capture(state: TrainingState) -> Saved:
     tensors |= {"order": state.order}
     facts: dict[str, Any] = {name: getattr(state, name) for name in FACTS}
     facts["loss"] = float(state.loss)
+    if state.average:
+        facts["averaged"] = state.average.count
+        tensors |= {f"average.{n}": t for n, t in enumerate(state.average.mean)}
     if state.stopping:
         facts["best"], facts["best_epoch"] = state.stopping.best, state.stopping.epoch
         tensors |= {f"best.{k}": v for k, v in state.stopping.state.items()}
@@ -62,6 +67,11 @@ def restore(state: TrainingState, saved: Saved) -> None:
     state.order = tensors["order"]
     for name in FACTS:
         setattr(state, name, facts[name])
+    if state.average:
+        state.average.count = facts["averaged"]
+        means = _part(tensors, "average")
+        for number, mean in enumerate(state.average.mean):
+            mean.copy_(means[str(number)])
     if state.stopping:
         state.stopping.best, state.stopping.epoch = facts["best"], facts["best_epoch"]
         device = next(state.modules().parameters()).device
@@ -81,6 +91,7 @@ def _check(state: TrainingState, tensors: dict[str, Tensor], facts: dict[str, An
     if not moved or {k: v.shape for k, v in kept.items() if k.endswith(MOMENTS)} != whole:
         raise ValueError("its moments of Adam are incomplete")
     needed = {*FACTS, *(("best", "best_epoch") if state.stopping else ())}
+    needed |= {"averaged"} if state.average else set()
     lacking = sorted((needed - set(facts)) | ({"shuffle", "random", "order"} - set(tensors)))
     if lacking:
         raise ValueError(f"it has no {lacking[0]}")

@@ -15,6 +15,7 @@ from rdrepro.config import RunConfig
 from rdrepro.detector import Detector
 from rdrepro.features import TeacherFeatures
 from rdrepro.progress import say
+from rdrepro.schedule import varies
 from rdrepro.text import one_of
 
 VARIABLE = "RDREPRO_STEP"
@@ -44,6 +45,7 @@ class Stepper:
     def __init__(self, model: Detector, features: TeacherFeatures, config: RunConfig):
         self.model, self.features, self.config = model, features, config
         self.optimiser = _adam(model, config, features.device)
+        self.parameters = list(model.trainable().parameters())
         self.recordings: dict[int, Recording] = {}  # by the number of images in the batch
         self.kind, self.why = _kind(features)
 
@@ -62,6 +64,14 @@ class Stepper:
         recording.graph.replay()
         return recording.loss
 
+    def set_learning_rate(self, rate: float) -> None:
+        """Use this learning rate from the next step on."""
+        for group in self.optimiser.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)  # in place, since graphs know it by its address
+            else:
+                group["lr"] = rate
+
     def rehearse(self, indices: Tensor) -> float:
         """The seconds of a step on this batch, from a few steps that are undone afterwards."""
         before, times = self._state(), []
@@ -76,6 +86,8 @@ class Stepper:
         self.optimiser.zero_grad(set_to_none=True)
         loss = self.model.batch_loss(self.features, indices, self.config)
         loss.backward()
+        if self.config.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
         self.optimiser.step()
         return loss.detach()
 
@@ -127,12 +139,15 @@ class Stepper:
 
 
 def _adam(model: Detector, config: RunConfig, device: torch.device) -> torch.optim.Adam:
+    graph = device.type == "cuda"
+    # A graph can read a learning rate that changes only from a tensor.
+    rate = torch.tensor(config.lr, device=device) if graph and varies(config) else config.lr
     return torch.optim.Adam(
         model.trainable().parameters(),
-        lr=config.lr,
+        lr=rate,
         betas=(config.beta1, config.beta2),
         fused=True,  # one kernel for all parameters; on a CPU it saves a sixth of a step's time
-        capturable=device.type == "cuda",
+        capturable=graph,
     )
 
 

@@ -2,11 +2,13 @@
 
 import math
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import torch
 from tqdm import tqdm
 
+from rdrepro.averaging import WeightAverage
 from rdrepro.config import RunConfig
 from rdrepro.detector import Checkpoint, Detector, Look
 from rdrepro.early_stopping import EarlyStopping
@@ -16,6 +18,7 @@ from rdrepro.precision import convolution_kernels, layout
 from rdrepro.presets import PRESETS
 from rdrepro.progress import progress, say
 from rdrepro.resuming import TrainingState, capture, restore
+from rdrepro.schedule import learning_rate, varies
 from rdrepro.stepping import Stepper
 from rdrepro.text import LONG, duration
 
@@ -45,7 +48,7 @@ def fit(
     `attrs["features"]` says where they were kept (`TeacherFeatures.source`).
 
     Its columns are epoch, loss (mean over images) and seconds. `look` is called with the model
-    every `eval_every` epochs; its metrics go into the history and select nothing. validation:
+    every `eval_every` epochs and after each of the `eval_last` last ones; its metrics go into the history and select nothing. validation:
     images for early stopping; needed if the setting `early_stopping` is on. The model then keeps
     the state of the epoch in which their loss was lowest, not of the last epoch. checkpoint: holds
     the state of an interrupted training, and receives the state of this one. A resumed training
@@ -83,7 +86,8 @@ def _run_epochs(
         say(f"The GPU trains kernel by kernel, which is slower than graphs: {step.why}.")
     seconds = _estimate(step, config)
     shuffle = torch.Generator().manual_seed(config.seed)
-    state = TrainingState(model, step.optimiser, shuffle, stopping)
+    average = WeightAverage(model.trainable()) if config.weight_averaging else None
+    state = TrainingState(model, step.optimiser, shuffle, stopping, average=average)
     saved = checkpoint.load() if checkpoint else None
     if saved:
         try:
@@ -101,14 +105,28 @@ def _run_epochs(
         while not _over(state, config):
             _epoch(state, step, config, bar, checkpoint)
             epoch = _finish_epoch(state, len(features))
-            if look and config.eval_every and epoch % config.eval_every == 0:
-                state.history[-1] |= look(model)
+            if look and is_looked_at(epoch, config):
+                with average.applied() if average else nullcontext():
+                    state.history[-1] |= look(model)
                 model.train()
             if stopping:
                 state.history[-1][VALIDATION] = stopping.validate(model, epoch)
     if stopping:
         stopping.restore(model)
+    if average:
+        average.apply()
     return pd.DataFrame(state.history)
+
+
+def has_curve(config: RunConfig) -> bool:
+    """Whether the test set is looked at during training."""
+    return config.eval_every > 0 or config.eval_last > 0
+
+
+def is_looked_at(epoch: int, config: RunConfig) -> bool:
+    """Whether the test set is looked at after this epoch, which selects nothing."""
+    regular = config.eval_every and epoch % config.eval_every == 0
+    return bool(regular or epoch > config.epochs - config.eval_last)
 
 
 def _over(state: TrainingState, config: RunConfig) -> bool:
@@ -138,10 +156,17 @@ def _epoch(
     started = time.perf_counter()
     order = state.order.to(features.place)
     total = torch.float32 if features.device.type == "mps" else torch.float64  # it has no float64
+    steps_each = math.ceil(len(order) / config.batch_size)
+    steps = config.epochs * steps_each
     while state.done < len(order):
+        number = len(state.history) * steps_each + state.done // config.batch_size  # from 0
+        if varies(config):
+            step.set_learning_rate(learning_rate(number, steps, config))
         indices = order[state.done : state.done + config.batch_size]
         state.loss = state.loss + step(indices).to(total) * len(indices)
         state.done += len(indices)
+        if state.average and number >= round((1 - config.weight_averaging) * steps):
+            state.average.update()
         bar.update(len(indices))
         if checkpoint and checkpoint.due():
             state.loss = float(state.loss)  # waits for the device, which counts as training

@@ -30,7 +30,7 @@ from rdrepro.runs.rows import check_row, save_row
 from rdrepro.runs.run import Run
 from rdrepro.runs.schema import SCHEMA_VERSION
 from rdrepro.runs.weights import sha256
-from rdrepro.training import HISTORY, VALIDATION
+from rdrepro.training import HISTORY, VALIDATION, has_curve
 
 SCORE_DIGITS = 6
 METRIC_DIGITS = 6
@@ -60,8 +60,8 @@ class Trained:
 def train(run: Run, data: ImageData, look: Look | None = None) -> Trained:
     """Train the run's model, or load its student where an earlier run has saved it.
 
-    `look` is called with the model every `eval_every` epochs, and its metrics go into the history.
-    Such a curve needs training, so no saved student is loaded then. A training that was interrupted
+    `look` is called with the model every `eval_every` epochs and after the `eval_last` last
+    ones, and its metrics go into the history. Such a curve needs training, so no saved student is loaded then. A training that was interrupted
     goes on from its last checkpoint. Raises PermissionError where no result can be written, and
     ValueError where images were changed during the training.
     """
@@ -75,7 +75,7 @@ def train(run: Run, data: ImageData, look: Look | None = None) -> Trained:
         check_writable(folder)
         sweep(folder)
     with one_at_a_time(kept, lambda: say("Another process trains this student; waiting for it.")):
-        if kept.is_file() and not run.config.eval_every:
+        if kept.is_file() and not has_curve(run.config):
             return _found(run, model, data, data_hash, kept)
         checkpoint = _checkpoint(run, kept, data_hash)
         train_set = Decoded(data, images)
@@ -90,7 +90,7 @@ def train(run: Run, data: ImageData, look: Look | None = None) -> Trained:
             save_student(model, history[columns], trainer, kept)
         except OSError as error:
             say(f"The student is not kept: {error.strerror}. The run goes on.")
-        if kept.is_file() and not run.config.eval_every:
+        if kept.is_file() and not has_curve(run.config):
             checkpoint.remove()
     seconds = model.fit_seconds
     return Trained(model, history, trainer, len(data), data_hash, False, seconds, checkpoint)
@@ -118,10 +118,10 @@ def _found(run: Run, model: Detector, data: ImageData, data_hash: str, kept: Pat
 def _checkpoint(run: Run, kept: Path, data_hash: str) -> FileCheckpoint:
     """Where the state of this training is kept.
 
-    With `eval_every`, the history also depends on how maps are scored.
+    With `eval_every` or `eval_last`, the history also depends on how maps are scored.
     """
     key = train_key(run.config, data_hash)
-    if run.config.eval_every:
+    if has_curve(run.config):
         key = eval_key(run.config, data_hash, run.dataset("test").fingerprint())
     path = kept.with_name(f"{key}.checkpoint.safetensors")
     return FileCheckpoint(path, key, environment(run.device))
@@ -221,7 +221,7 @@ def make_row(
 def keep_row(run: Run, trained: Trained, row: dict[str, Any]) -> Path:
     """Write the row of a run; return its file.
 
-    The checkpoint of its training is then removed. A run with `eval_every` needs it until this
+    The checkpoint of its training is then removed. A run that looks at the test set needs it until this
     moment, because a saved student holds no curve.
     """
     file = save_row(row, run.rows_dir)
