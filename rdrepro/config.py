@@ -81,8 +81,9 @@ class RunConfig:
         later=True,
         hint="blocks, kfold, report (as the extension: ten test normals) or official",
         row="official: the data set's own; validation: part of the training images, to choose "
-        "settings by; pasted: the same, with drawn defects on held-out images; report: ten test normals, as the extension; kfold: every normal tested "
-        "once; blocks: the same in runs of consecutive numbers",
+        "settings by; pasted: the same of MVTec-like data, with drawn defects; report: ten test "
+        "normals, as the extension; kfold: every normal tested once; blocks: the same in runs of "
+        "consecutive numbers",
     )
     fold: int | None = setting(
         None,

@@ -31,20 +31,19 @@ def _family(settings: Settings) -> str | None:
 
 
 def _is_given(settings: Settings) -> bool:
-    """Whether a data set has fixed images and a fixed split, so that nothing is drawn."""
-    fixed = _family(settings) in (registry.MVTEC, registry.ONE_CLASS)
-    return fixed and not registry.DATASETS[settings["dataset"]].drawn
+    """Whether images and split are fixed by a data set and its own split: nothing is drawn."""
+    divided = _family(settings) in (registry.MVTEC, registry.MEDICAL)
+    given = divided and settings["split"] == "official"
+    return given and not registry.DATASETS[settings["dataset"]].drawn
 
 
 RULES = (
-    # data_seed draws embedded images and divides medical ones. Caltech-256's draws are normal
-    # classes.
-    Rule(("data_seed",), ("dataset",), _is_given),
-    Rule(
-        ("data_seed",),
-        ("dataset", "split"),
-        lambda s: _family(s) == registry.MEDICAL and s["split"] == "official",
-    ),
+    # data_seed draws embedded images, divides medical ones, and draws what split="pasted" holds out
+    # and pastes. Caltech-256's draws are normal classes.
+    Rule(("data_seed",), ("dataset",), lambda s: _family(s) == registry.ONE_CLASS),
+    Rule(("data_seed",), ("dataset", "split"), _is_given),
+    # The masks of pasted defects are drawn and not read.
+    Rule(("mask_threshold", "label_source"), ("split",), lambda s: s["split"] == "pasted"),
     # Only MVTec-like data sets have masks.
     Rule(
         ("mask_threshold", "label_source"),
@@ -68,8 +67,8 @@ def meaningless(settings: Settings) -> dict[str, str]:
     """The fields of RunConfig that have no meaning, each with the settings that cause this.
 
     settings: fields of RunConfig by name. Those that are absent have their defaults, and the split
-    is the data set's usual one. For example, `dataset="mvtec"` gives `{"data_seed":
-    "dataset='mvtec'", ...}`.
+    is the data set's usual one. For example, `dataset="cifar10"` gives `{"data_seed":
+    "dataset='cifar10'", ...}`.
     """
     known = _completed(settings)
     found = dict.fromkeys(foreign_fields(known["method"]), f"method={known['method']!r}")

@@ -68,7 +68,8 @@ class DataSet:
     folders: tuple[str, ...] = ()  # below a data root; the first that exists is taken
     how_to_get: str = ""  # completes "... is not there; "
     source: Source | None = None  # what `python -m rdrepro.data.fetch` fetches
-    splits: tuple[str, ...] = ("official",)  # the first is the usual one
+    # The first is the usual one. The default is that of the MVTec-like.
+    splits: tuple[str, ...] = ("official", "pasted")
     banner: str = ""  # of embedded data: a warning to read before any number
     tables: tuple[tuple[str, str], ...] = ()  # that print it: (paper, table's number)
     # MVTec-like
@@ -319,11 +320,12 @@ def check_choice(
         check_split(dataset, split, fold)
         if category != NORMAL:
             raise ValueError(f"category={category!r} must be {NORMAL!r} in a medical data set")
-    elif entry.family == MVTEC:
+        return
+    if split not in entry.splits:
+        raise ValueError(f"split={split!r} is not {one_of(entry.splits)} of {dataset}")
+    if entry.family == MVTEC:
         check_category(category, dataset)
     else:
-        if split not in entry.splits:
-            raise ValueError(f"split={split!r} is not {one_of(entry.splits)} of {dataset}")
         check_class(dataset, normal_class)
         named = entry.categories[normal_class]
         if category != named:

@@ -135,7 +135,7 @@ def test_what_a_data_set_has_may_be_chosen(dataset):
     ("dataset", "name", "value", "message"),
     [
         ("mvtec", "normal_class", 1, "normal_class has no meaning with dataset='mvtec'"),
-        ("mvtec", "split", "kfold", "split has no meaning with dataset='mvtec'"),
+        ("mvtec", "split", "kfold", "split='kfold' is not official or pasted of mvtec"),
         ("mvtec", "fold", 0, "fold has no meaning with dataset='mvtec'"),
         ("mvtec", "category", "normal", "category='normal' is not one of the 15"),
         ("digits", "inlier_categories", 3, "inlier_categories has no meaning with"),

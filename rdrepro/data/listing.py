@@ -74,10 +74,14 @@ def _category(config: RunConfig, entry: registry.DataSet, root: Path) -> Listing
     if entry.drawn and not (root / config.category).is_dir():
         return Listing(root)
     folder, layout = category_folder(root, config.category, entry), entry.layout
-    train, test = (images_of(folder, layout, split) for split in ("train", "test"))
+    train = images_of(folder, layout, "train")
+    sides = {"train": train}
+    if config.split != "pasted":  # its test images are training images
+        sides["test"] = images_of(folder, layout, "test")
+    test = sides.get("test", [])
     masks = {p: mask_path(folder, layout, p) for p in test if not is_good(p, layout)}
     errors = []
-    for split, paths in (("train", train), ("test", test)):
+    for split, paths in sides.items():
         side = side_of(folder, layout, split)
         errors.append(lacking(paths, side.relative_to(root), layout, split))
         errors += _leading_nowhere(side, root)

@@ -8,9 +8,10 @@ from rdrepro.data.holdout import Part, hold_out, normals_of
 from rdrepro.data.medical import MedicalImages
 from rdrepro.data.mvtec import MVTecAD
 from rdrepro.data.one_class import OneClass
+from rdrepro.data.pasted import Pasted, divide
 from rdrepro.data.rotated import Rotated
 
-ImageData = MVTecAD | OneClass | MedicalImages | Part | Rotated
+ImageData = MVTecAD | OneClass | MedicalImages | Part | Pasted | Rotated
 
 
 def open_whole(config: RunConfig, root: Path, split: str) -> ImageData:
@@ -24,7 +25,11 @@ def open_whole(config: RunConfig, root: Path, split: str) -> ImageData:
         return OneClass(root, c.dataset, c.normal_class, split, size, c.inlier_categories, c.split)
     if family == registry.MEDICAL:
         return MedicalImages(root, c.dataset, split, size, c.split, c.fold, c.data_seed)
-    return MVTecAD(root, c.category, split, size, c.mask_threshold, c.label_source, c.dataset)
+    side = "train" if c.split == "pasted" else split
+    data = MVTecAD(root, c.category, side, size, c.mask_threshold, c.label_source, c.dataset)
+    if c.split != "pasted":
+        return data
+    return divide(data, c.data_seed)[0] if split == "train" else Pasted(data, c.data_seed)
 
 
 def open_split(config: RunConfig, root: Path, split: str) -> ImageData:
