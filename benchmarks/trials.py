@@ -29,18 +29,17 @@ PASTED = [
 METRICS = ("image_auroc", "pixel_auroc", "pixel_aupro")
 
 
-def run_one(task: tuple[int, str, dict[str, Any], int, str, str]) -> None:
+def run_one(task: tuple[str, dict[str, Any], int, str, str]) -> None:
     """Train and score one trial on one data set, and add its line to the log."""
     from rdrepro.runs.execute import execute
     from rdrepro.runs.resolve import resolve
 
-    order, name, data, seed, file, folder = task
+    name, data, seed, file, folder = task
     places = {"results_dir": folder, "study": "fast-trials"}
     started = time.perf_counter()
     row = execute(resolve(**{**data, "epochs": 20, **TRIALS[name], "seed": seed}, **places))
     config, origin = row["config"], row["provenance"]
     line = {
-        "order": order,
         "trial": name,
         "settings": " ".join(f"{k}={v}" for k, v in TRIALS[name].items()),
         "data": f"{config['dataset']} {config['category']} {config['split']}",
@@ -73,9 +72,8 @@ def main() -> None:
             csv.DictWriter(out, COLUMNS).writeheader()
     sets = [d | {"data_root": asked.data_root} for d in PASTED] + EMBEDDED
     sets = {"embedded": EMBEDDED, "pasted": sets[: len(PASTED)], "both": sets}[asked.data]
-    numbers = {name: number for number, name in enumerate(TRIALS)}
     tasks = [
-        (numbers[name], name, data, seed, str(LOG), asked.folder)
+        (name, data, seed, str(LOG), asked.folder)
         for name in asked.names
         for seed in asked.seeds
         for data in sets

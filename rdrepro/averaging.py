@@ -10,7 +10,7 @@ from torch import Tensor, nn
 class WeightAverage:
     """The mean of the trained weights, and of batch norm's statistics, over the steps so far.
 
-    modules: what training changes. Whole numbers, which count batches, are not averaged.
+    modules: those whose weights are averaged. Whole numbers, which count batches, are not.
     """
 
     def __init__(self, modules: nn.Module):
@@ -42,5 +42,13 @@ class WeightAverage:
         self._set(self.mean)
 
     def _set(self, values: list[Tensor]) -> None:
-        with torch.no_grad():
-            torch._foreach_copy_(self.current, values)
+        torch._foreach_copy_(self.current, values)  # in place, since graphs know their addresses
+
+
+def is_averaged(step: int, steps: int, share: float) -> bool:
+    """Whether the weights after a step are among those that are averaged.
+
+    step: its number, from 0 to steps - 1. share: of the steps, the last ones; at least the very
+    last step counts.
+    """
+    return step >= min(steps - 1, round((1 - share) * steps))

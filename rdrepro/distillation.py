@@ -61,8 +61,9 @@ class DistillationDetector(ReverseDistillation, Detector):
 
     def batch_loss(self, features: "TeacherFeatures", indices: Tensor, config: RunConfig) -> Tensor:
         f_e = features[indices]
+        spread = config.bottleneck_noise if self.training else 0.0  # none for early stopping
         with autocast(config, f_e[0].device):
-            f_d = self.restore([noisy(f, config.bottleneck_noise) for f in f_e])
+            f_d = self.restore([noisy(f, spread) for f in f_e])
         return training_loss(f_e, f_d, config)
 
     @contextmanager

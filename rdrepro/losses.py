@@ -56,13 +56,14 @@ def kd_loss_per_image(
 def spare_easy(f_e: Tensor, f_d: Tensor, share: float) -> Tensor:
     """The student's map without the gradient of the locations that it restores best.
 
-    f_e, f_d: (B, C, H, W). share: in [0, 1), of all B*H*W locations. Returns f_d with its values
-    unchanged. After Guo et al. 2023 (ReContrast), whose threshold is a mean plus a standard
-    deviation instead of a share.
+    f_e, f_d: (B, C, H, W). share: in [0, 1), of all B*H*W locations; at least one of them keeps its
+    gradient. Returns f_d with its values unchanged. After Guo et al. 2023 (ReContrast), whose
+    threshold is a mean plus a standard deviation instead of a share.
     """
     distance = cosine_distance(f_e.detach(), f_d.detach())  # (B, H, W)
-    bound = distance.flatten().kthvalue(max(1, round(share * distance.numel()))).values
-    return torch.where((distance <= bound)[:, None], f_d.detach(), f_d)
+    spared = min(round(share * distance.numel()), distance.numel() - 1)
+    bound = distance.flatten().kthvalue(spared + 1).values  # of the best one that is not spared
+    return torch.where((distance >= bound)[:, None], f_d, f_d.detach())
 
 
 def value_loss(f_e: Sequence[Tensor], f_d: Sequence[Tensor]) -> Tensor:

@@ -114,6 +114,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "as_printed": {"loss_reduction": "pointwise", "mff_projection": True},
     # The paper's protocol cut to minutes on a CPU, on real data.
     "quick": {"backbone": "resnet18", "epochs": 20},
+    # A tenth of the paper's gradient steps, chosen on development data (study/fast_choice.py).
+    "fast": {"epochs": 20, "lr_schedule": "cosine"},
     # No download at all: embedded data and the small teacher that installs with the package.
     "demo": {"dataset": "synthetic", "backbone": "efficientnet_lite0", "epochs": 40},
     # The extension's Tables 1 and 2, and its Table 4, whose L_MKD has early stopping.

@@ -34,6 +34,11 @@ class TrainingState:
         kept = self.model.kept()
         return self.model.trainable() if kept is None else kept
 
+    @property
+    def device(self) -> torch.device:
+        """The device that trains."""
+        return next(self.modules().parameters()).device
+
 
 def capture(state: TrainingState) -> Saved:
     """The tensors and the plain values of a training's state."""
@@ -41,6 +46,8 @@ def capture(state: TrainingState) -> Saved:
     for number, moments in state.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{number}.{name}": value for name, value in moments.items()}
     tensors |= {"shuffle": state.shuffle.get_state(), "random": torch.get_rng_state()}
+    if state.device.type == "cuda":
+        tensors["random_gpu"] = torch.cuda.get_rng_state(state.device)
     tensors |= {"order": state.order}
     facts: dict[str, Any] = {name: getattr(state, name) for name in FACTS}
     facts["loss"] = float(state.loss)
@@ -64,6 +71,8 @@ def restore(state: TrainingState, saved: Saved) -> None:
     _restore_moments(state.optimiser, _part(tensors, "optimiser"))
     state.shuffle.set_state(tensors["shuffle"])
     torch.set_rng_state(tensors["random"])
+    if state.device.type == "cuda" and "random_gpu" in tensors:  # not if it began on a CPU
+        torch.cuda.set_rng_state(tensors["random_gpu"], state.device)
     state.order = tensors["order"]
     for name in FACTS:
         setattr(state, name, facts[name])
@@ -74,27 +83,33 @@ def restore(state: TrainingState, saved: Saved) -> None:
             mean.copy_(means[str(number)])
     if state.stopping:
         state.stopping.best, state.stopping.epoch = facts["best"], facts["best_epoch"]
-        device = next(state.modules().parameters()).device
-        state.stopping.state = {k: v.to(device) for k, v in _part(tensors, "best").items()}
+        best = _part(tensors, "best")
+        state.stopping.state = {k: v.to(state.device) for k, v in best.items()}
 
 
 def _check(state: TrainingState, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Raise ValueError where a saved state lacks something or does not fit the training."""
-    wanted = {k: v.shape for k, v in state.modules().state_dict().items()}
-    if {k: v.shape for k, v in _part(tensors, "model").items()} != wanted:
+    if _shapes(_part(tensors, "model")) != _shapes(state.modules().state_dict()):
         raise ValueError("its weights are those of another model")
     parameters = [p for group in state.optimiser.param_groups for p in group["params"]]
     kept = _part(tensors, "optimiser")
     # Parameters of layers that are not trained have none.
     moved = {int(name.partition(".")[0]) for name in kept}
     whole = {f"{n}.{m}": p.shape for n, p in enumerate(parameters) if n in moved for m in MOMENTS}
-    if not moved or {k: v.shape for k, v in kept.items() if k.endswith(MOMENTS)} != whole:
+    if not moved or {k: s for k, s in _shapes(kept).items() if k.endswith(MOMENTS)} != whole:
         raise ValueError("its moments of Adam are incomplete")
+    means = {str(n): mean for n, mean in enumerate(state.average.mean)} if state.average else {}
+    if _shapes(_part(tensors, "average")) != _shapes(means):
+        raise ValueError("its averaged weights are incomplete")
     needed = {*FACTS, *(("best", "best_epoch") if state.stopping else ())}
     needed |= {"averaged"} if state.average else set()
     lacking = sorted((needed - set(facts)) | ({"shuffle", "random", "order"} - set(tensors)))
     if lacking:
         raise ValueError(f"it has no {lacking[0]}")
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

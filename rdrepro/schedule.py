@@ -8,9 +8,10 @@ from rdrepro.config import RunConfig
 def learning_rate(step: int, steps: int, config: RunConfig) -> float:
     """The learning rate of a step, in (0, lr].
 
-    step: its number, from 0 to steps - 1. It rises linearly in the first `warmup` of the steps. Of
-    the schedules, "constant" keeps lr, and "linear" and "cosine" (half a period; Loshchilov &
-    Hutter 2017) fall towards zero, which they would reach one step after the last.
+    step: its number, from 0 to steps - 1. In the first of the steps, a share of `warmup`, the rate
+    rises linearly. Of the schedules, "constant" then keeps lr, and "linear" and "cosine" (half a
+    period; Loshchilov & Hutter 2017) fall towards zero, which they would reach one step after the
+    last.
     """
     rising = round(config.warmup * steps)
     if step < rising:

@@ -6,6 +6,8 @@ graph launches all of them at once. It runs the same kernels in the same order, 
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -74,12 +76,12 @@ class Stepper:
 
     def rehearse(self, indices: Tensor) -> float:
         """The seconds of a step on this batch, from a few steps that are undone afterwards."""
-        before, times = self._state(), []
-        for _ in range(REHEARSED_STEPS):
-            started = time.perf_counter()
-            self(indices).item()  # waits for the device
-            times.append(time.perf_counter() - started)
-        self._undo(before)
+        times = []
+        with self._undone():
+            for _ in range(REHEARSED_STEPS):
+                started = time.perf_counter()
+                self(indices).item()  # waits for the device
+                times.append(time.perf_counter() - started)
         return min(times[-TIMED_STEPS:])
 
     def _step(self, indices: Tensor) -> Tensor:
@@ -93,16 +95,15 @@ class Stepper:
 
     def _try_to_record(self, indices: Tensor) -> None:
         """Record the step of a batch of this size; where that fails, go on with eager steps."""
-        before = self._state()
-        try:
-            recording = self._record(indices.clone())
-        except RuntimeError as error:
-            self.recordings.clear()
-            self.kind, self.why = EAGER, f"no graph could be recorded ({_first_line(error)})"
-            say(f"The GPU trains kernel by kernel, which is slower: {self.why}.")
-        else:
-            self.recordings[len(indices)] = recording
-        self._undo(before)
+        with self._undone():
+            try:
+                recording = self._record(indices.clone())
+            except RuntimeError as error:
+                self.recordings.clear()
+                self.kind, self.why = EAGER, f"no graph could be recorded ({_first_line(error)})"
+                say(f"The GPU trains kernel by kernel, which is slower: {self.why}.")
+            else:
+                self.recordings[len(indices)] = recording
 
     def _record(self, indices: Tensor) -> Recording:
         side = torch.cuda.Stream(indices.device)  # that device need not be the current one
@@ -118,9 +119,15 @@ class Stepper:
             loss = self._step(indices)
         return Recording(graph, indices, loss)
 
-    def _state(self) -> list[tuple[Tensor, Tensor]]:
-        """Every tensor that steps change, each with a copy."""
-        return [(t, t.detach().clone()) for t in self._changing()]
+    @contextmanager
+    def _undone(self) -> Iterator[None]:
+        """A context whose steps leave no trace in the weights, in Adam or in the random numbers."""
+        device = self.features.device
+        before = [(t, t.detach().clone()) for t in self._changing()]
+        gpus = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(gpus, device_type="cuda"):  # the CPU's numbers in any case
+            yield
+        self._undo(before)
 
     def _changing(self) -> list[Tensor]:
         moments = [v for state in self.optimiser.state.values() for v in state.values()]
@@ -139,15 +146,15 @@ class Stepper:
 
 
 def _adam(model: Detector, config: RunConfig, device: torch.device) -> torch.optim.Adam:
-    graph = device.type == "cuda"
+    gpu = device.type == "cuda"
     # A graph can read a learning rate that changes only from a tensor.
-    rate = torch.tensor(config.lr, device=device) if graph and varies(config) else config.lr
+    rate = torch.tensor(config.lr, device=device) if gpu and varies(config) else config.lr
     return torch.optim.Adam(
         model.trainable().parameters(),
         lr=rate,
         betas=(config.beta1, config.beta2),
         fused=True,  # one kernel for all parameters; on a CPU it saves a sixth of a step's time
-        capturable=graph,
+        capturable=gpu,
     )
 
 

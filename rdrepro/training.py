@@ -6,9 +6,10 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
-from rdrepro.averaging import WeightAverage
+from rdrepro.averaging import WeightAverage, is_averaged
 from rdrepro.config import RunConfig
 from rdrepro.detector import Checkpoint, Detector, Look
 from rdrepro.early_stopping import EarlyStopping
@@ -48,7 +49,8 @@ def fit(
     `attrs["features"]` says where they were kept (`TeacherFeatures.source`).
 
     Its columns are epoch, loss (mean over images) and seconds. `look` is called with the model
-    every `eval_every` epochs and after each of the `eval_last` last ones; its metrics go into the history and select nothing. validation:
+    every `eval_every` epochs and after each of the `eval_last` last ones; its metrics go into the
+    history and select nothing. With `weight_averaging`, it sees the average so far. validation:
     images for early stopping; needed if the setting `early_stopping` is on. The model then keeps
     the state of the epoch in which their loss was lowest, not of the last epoch. checkpoint: holds
     the state of an interrupted training, and receives the state of this one. A resumed training
@@ -106,9 +108,7 @@ def _run_epochs(
             _epoch(state, step, config, bar, checkpoint)
             epoch = _finish_epoch(state, len(features))
             if look and is_looked_at(epoch, config):
-                with average.applied() if average else nullcontext():
-                    state.history[-1] |= look(model)
-                model.train()
+                _note_look(state, look)
             if stopping:
                 state.history[-1][VALIDATION] = stopping.validate(model, epoch)
     if stopping:
@@ -127,6 +127,13 @@ def is_looked_at(epoch: int, config: RunConfig) -> bool:
     """Whether the test set is looked at after this epoch, which selects nothing."""
     regular = config.eval_every and epoch % config.eval_every == 0
     return bool(regular or epoch > config.epochs - config.eval_last)
+
+
+def _note_look(state: TrainingState, look: Look) -> None:
+    """Add the metrics of the model, with averaged weights if there are any, to the history."""
+    with state.average.applied() if state.average else nullcontext():
+        state.history[-1] |= look(state.model)
+    state.model.train()
 
 
 def _over(state: TrainingState, config: RunConfig) -> bool:
@@ -156,17 +163,11 @@ def _epoch(
     started = time.perf_counter()
     order = state.order.to(features.place)
     total = torch.float32 if features.device.type == "mps" else torch.float64  # it has no float64
-    steps_each = math.ceil(len(order) / config.batch_size)
-    steps = config.epochs * steps_each
     while state.done < len(order):
-        number = len(state.history) * steps_each + state.done // config.batch_size  # from 0
-        if varies(config):
-            step.set_learning_rate(learning_rate(number, steps, config))
         indices = order[state.done : state.done + config.batch_size]
-        state.loss = state.loss + step(indices).to(total) * len(indices)
+        loss = _take_step(state, step, config, indices)
+        state.loss = state.loss + loss.to(total) * len(indices)
         state.done += len(indices)
-        if state.average and number >= round((1 - config.weight_averaging) * steps):
-            state.average.update()
         bar.update(len(indices))
         if checkpoint and checkpoint.due():
             state.loss = float(state.loss)  # waits for the device, which counts as training
@@ -178,6 +179,23 @@ def _epoch(
     state.loss = float(state.loss)
     state.seconds += time.perf_counter() - started
     _check_finite(state, config)
+
+
+def _take_step(state: TrainingState, step: Stepper, config: RunConfig, indices: Tensor) -> Tensor:
+    """Take one step at its learning rate, and average the weights after it; return its loss."""
+    each = _steps_per_epoch(len(step.features), config)
+    number = len(state.history) * each + state.done // config.batch_size  # from 0
+    steps = config.epochs * each
+    if varies(config):
+        step.set_learning_rate(learning_rate(number, steps, config))
+    loss = step(indices)
+    if state.average and is_averaged(number, steps, config.weight_averaging):
+        state.average.update()
+    return loss
+
+
+def _steps_per_epoch(images: int, config: RunConfig) -> int:
+    return math.ceil(images / config.batch_size)
 
 
 def _check_finite(state: TrainingState, config: RunConfig) -> None:
@@ -203,7 +221,7 @@ def _announce(
     """Say how long training will take. first: the epoch in which it resumes, if any."""
     cheaper = any(getattr(config, k) != v for k, v in PRESETS["quick"].items())
     advice = "; preset=quick takes minutes" if cheaper and seconds > LONG else ""
-    steps = config.epochs * math.ceil(len(features) / config.batch_size)
+    steps = config.epochs * _steps_per_epoch(len(features), config)
     resumed = f", resumed in epoch {first}," if first else ""
     say(
         f"Training {config.epochs} epochs ({steps} gradient steps){resumed} takes about "
@@ -215,4 +233,4 @@ def _estimate(step: Stepper, config: RunConfig) -> float:
     """Estimate the seconds that training will take, from a few steps that are undone."""
     images = len(step.features)
     batch = torch.arange(min(config.batch_size, images), device=step.features.place)
-    return config.epochs * math.ceil(images / config.batch_size) * step.rehearse(batch)
+    return config.epochs * _steps_per_epoch(images, config) * step.rehearse(batch)

@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from rdrepro.losses import cosine_distance, kd_loss, mkd_loss, mkd_loss_coded, value_loss
+from rdrepro.losses import (
+    cosine_distance,
+    kd_loss,
+    mkd_loss,
+    mkd_loss_coded,
+    spare_easy,
+    value_loss,
+)
 
 
 @pytest.fixture
@@ -79,3 +86,43 @@ def test_half_precision_features_are_compared_in_float32(features):
 def test_unknown_reduction_names_the_known_ones(features):
     with pytest.raises(ValueError, match="'mean' is not one of flatten, pointwise"):
         kd_loss(*features, reduction="mean")
+
+
+def with_gradient(distances, share):
+    """Which locations, restored with these cosine distances, keep a gradient."""
+    cosines = 1 - torch.tensor(distances)  # (H, W)
+    f_e = torch.stack([torch.ones_like(cosines), torch.zeros_like(cosines)])[None]
+    f_d = torch.stack([cosines, (1 - cosines**2).sqrt()])[None].requires_grad_()
+    mined = spare_easy(f_e, f_d, share)
+    assert torch.equal(mined, f_d)
+    (gradient,) = torch.autograd.grad((mined * torch.tensor([3.0, -2.0])[:, None, None]).sum(), f_d)
+    kept = gradient.abs().amax(dim=1)[0] > 0
+    expected = torch.tensor([3.0, -2.0])[:, None, None] * kept
+    assert torch.equal(gradient[0], expected)
+    return kept.tolist()
+
+
+@pytest.mark.parametrize(
+    ("share", "kept"),
+    [
+        (0.0, [[True, True], [True, True]]),
+        (0.25, [[True, True], [False, True]]),
+        (0.5, [[True, False], [False, True]]),
+        (0.75, [[True, False], [False, False]]),
+        (0.99, [[True, False], [False, False]]),  # the worst location always learns
+    ],
+)
+def test_the_best_restored_locations_have_no_gradient(share, kept):
+    assert with_gradient([[1.5, 0.2], [0.1, 0.7]], share) == kept
+
+
+def test_easy_locations_are_chosen_from_the_whole_batch():
+    f_e = torch.tensor([1.0, 0.0])[None, :, None, None].expand(2, 2, 1, 2)
+    f_d = torch.tensor([[[0.9, 0.8], [0.1, 0.2]], [[0.1, 0.2], [0.9, 0.8]]])[:, :, None]
+    f_d.requires_grad_()  # the first image is restored better than the second
+    kd_loss([f_e], [spare_easy(f_e, f_d, 0.5)], "pointwise").backward()
+    assert not f_d.grad[0].any() and f_d.grad[1].all()
+
+
+def test_locations_that_are_restored_equally_well_keep_their_gradient():
+    assert with_gradient([[0.5, 0.5], [0.5, 0.5]], 0.75) == [[True, True], [True, True]]

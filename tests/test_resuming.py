@@ -13,13 +13,34 @@ STEPS = 4  # an epoch of six images by two, and the first of the next
 
 def result(model, history):
     state = {k: v.clone() for k, v in model.kept().state_dict().items()}
-    return state, history.drop(columns="seconds").to_dict("list")
+    return state, history.drop(columns="seconds").astype(object).fillna("none").to_dict("list")
+
+
+def look(model):
+    """A made-up metric that depends on every weight."""
+    return {"image_auroc": sum(p.double().sum().item() for p in model.trainable().parameters())}
 
 
 def train(run, checkpoint):
     model = rd.build_model(run.config, run.weights)
-    history = model.fit(run.dataset("train"), run.config, "cpu", None, run.validation(), checkpoint)
+    history = model.fit(run.dataset("train"), run.config, "cpu", look, run.validation(), checkpoint)
     return result(model, history)
+
+
+def check_resuming(run, folder, capsys, steps):
+    """Interrupted after any of these steps, a training ends as the undisturbed one, to the bit."""
+    undisturbed = train(run, FileCheckpoint(folder / "none", "key", HERE))
+    for after in steps:
+        path = folder / f"{after}.safetensors"
+        with pytest.raises(StoppedError):
+            train(run, Interrupting(path, after))
+        capsys.readouterr()
+        state, history = train(run, FileCheckpoint(path, "key", HERE))
+        assert "resumed in epoch" in capsys.readouterr().out
+        assert history == undisturbed[1]
+        assert state.keys() == undisturbed[0].keys()
+        assert all(torch.equal(state[k], v) for k, v in undisturbed[0].items())
+    return undisturbed
 
 
 SMALL = {"preset": "quick", "image_size": 32, "epochs": 3, "batch_size": 2, "device": "cpu"}
@@ -52,17 +73,51 @@ def test_a_training_that_was_interrupted_ends_the_same_to_the_bit(
     small_mvtec, tmp_path, capsys, settings
 ):
     run = rd.resolve(**SMALL | settings, data_root=str(small_mvtec))
+    check_resuming(run, tmp_path, capsys, steps=(2, STEPS))
+
+
+OPTIONS = "lr_schedule=cosine warmup=0.2 clip_norm=0.05 weight_averaging=0.6 eval_last=2"
+NOISE = "bottleneck_noise=0.3"
+MINING = "hard_mining=0.4"
+
+
+@pytest.mark.parametrize("image_size", [32, 96])  # 32: the OCE trains by matrix products
+def test_resuming_with_options(small_mvtec, tmp_path, capsys, image_size):
+    """Interrupted before the averaged steps, the last five of nine, and among them."""
+    settings = SMALL | LITE0 | {"image_size": image_size, "overrides": OPTIONS}
+    run = rd.resolve(**settings, data_root=str(small_mvtec))
+    history = check_resuming(run, tmp_path, capsys, steps=(2, 6, 8))[1]
+    assert [value == "none" for value in history["image_auroc"]] == [True, False, False]
+
+
+def test_resuming_with_noise_and_mining(small_mvtec, tmp_path, capsys):
+    settings = SMALL | LITE0 | {"overrides": f"{OPTIONS} {NOISE} {MINING}"}
+    run = rd.resolve(**settings, data_root=str(small_mvtec))
+    check_resuming(run, tmp_path, capsys, steps=(2, 8))
+
+
+@pytest.mark.parametrize("option", [*OPTIONS.split()[:-1], NOISE, MINING])
+def test_each_option_changes_the_result(small_mvtec, tmp_path, option):
+    """The comparison above can fail: the options do something."""
+    checkpoint = FileCheckpoint(tmp_path / "none", "key", HERE)
+    usual, changed = (
+        train(rd.resolve(**SMALL | LITE0 | given, data_root=str(small_mvtec)), checkpoint)[0]
+        for given in ({}, {"overrides": option})
+    )
+    assert any(not torch.equal(changed[k], v) for k, v in usual.items())
+
+
+@pytest.mark.parametrize("lost", ["average.3", "averaged"])
+def test_a_state_without_the_average_starts_anew(small_mvtec, tmp_path, capsys, lost):
+    run = rd.resolve(**SMALL | LITE0, overrides=OPTIONS, data_root=str(small_mvtec))
     undisturbed = train(run, FileCheckpoint(tmp_path / "none", "key", HERE))
-    for after in (2, STEPS):
-        path = tmp_path / f"{after}.safetensors"
-        with pytest.raises(StoppedError):
-            train(run, Interrupting(path, after))
-        capsys.readouterr()
-        state, history = train(run, FileCheckpoint(path, "key", HERE))
-        assert "resumed in epoch" in capsys.readouterr().out
-        assert history == undisturbed[1]
-        assert state.keys() == undisturbed[0].keys()
-        assert all(torch.equal(state[k], v) for k, v in undisturbed[0].items())
+    with pytest.raises(StoppedError):
+        train(run, Interrupting(tmp_path / "whole", 7))
+    checkpoint = FileCheckpoint(tmp_path / "whole", "key", HERE)
+    tensors, facts = ({k: v for k, v in d.items() if k != lost} for d in checkpoint.load())
+    checkpoint.save(tensors, facts)
+    assert train(run, checkpoint)[1] == undisturbed[1]
+    assert "The checkpoint does not fit, since it" in capsys.readouterr().out
 
 
 @pytest.fixture
@@ -92,6 +147,29 @@ def test_an_incomplete_state_starts_anew(interrupted, capsys, lost):
     checkpoint.save(kept, {k: v for k, v in facts.items() if k != lost})
     assert train(run, checkpoint)[1] == undisturbed
     assert "The checkpoint does not fit, since it" in capsys.readouterr().out
+
+
+def test_the_random_numbers_of_a_gpu_are_captured(monkeypatch):
+    gpu, numbers = torch.device("cuda", 1), {}
+    layer = torch.nn.Conv2d(3, 4, 3)
+    model = type("Model", (), {"kept": lambda self: torch.nn.ModuleDict({"layer": layer})})()
+    optimiser = torch.optim.Adam(layer.parameters(), fused=True)
+    layer(torch.ones(1, 3, 4, 4)).sum().backward()
+    optimiser.step()
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: torch.tensor([device.index]))
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, to: numbers.update({to: state}))
+    state = TrainingState(model, optimiser, torch.Generator())
+    on_cpu = capture(state)
+    monkeypatch.setattr(TrainingState, "device", gpu)
+    on_gpu = capture(state)
+    restore(state, on_cpu)  # begun on a CPU: the GPU's numbers stay
+    assert not numbers
+    restore(state, on_gpu)
+    assert numbers == {gpu: 1}
+    monkeypatch.setattr(TrainingState, "device", torch.device("cpu"))
+    numbers.clear()
+    restore(state, on_gpu)
+    assert not numbers
 
 
 def test_what_is_captured_is_restored():

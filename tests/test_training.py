@@ -10,6 +10,7 @@ import rdrepro as rd
 from rdrepro import stepping, training
 from rdrepro.features import SOURCES, TeacherFeatures
 from rdrepro.stepping import Stepper
+from rdrepro.training import has_curve
 
 TINY = {
     "preset": "demo",
@@ -204,6 +205,55 @@ def test_the_test_set_is_looked_at_only_when_asked(setting):
     history = rd.fit(curious, train, config, look=look)
     assert len(looks) == 2 and history["image_auroc"].notna().tolist() == [False, True] * 2
     assert torch.equal(student(model), student(curious))
+
+
+@pytest.mark.parametrize(
+    ("settings", "epochs"),
+    [
+        ("eval_last=2", [4, 5]),
+        ("eval_last=9", [1, 2, 3, 4, 5]),
+        ("eval_every=2 eval_last=1", [2, 4, 5]),
+        ("eval_every=5 eval_last=1", [5]),
+        ("eval_every=3", [3]),
+        ("eval_last=0", []),
+    ],
+)
+def test_the_test_set_is_looked_at_after_the_last_epochs(setting, settings, epochs):
+    config, model, train, _ = setting(epochs=5, overrides=settings)
+    history = rd.fit(model, train, config, look=lambda _: {"image_auroc": 0.5})
+    looked = history.reindex(columns=["epoch", "image_auroc"]).dropna()["epoch"].tolist()
+    assert looked == epochs and has_curve(config) == bool(epochs)
+
+
+def test_looks_at_the_last_epochs_select_nothing(setting):
+    config, model, train, test = setting(epochs=4)
+    losses = rd.fit(model, train, config)["loss"].tolist()
+    config, curious, train, _ = setting(epochs=4, overrides="eval_last=3")
+    aurocs = iter([0.9, 0.1, 0.5])  # the first looks best, the last is neither best nor worst
+
+    def look(looked_at):
+        rd.predict(looked_at, test, config)  # leaves the model in eval mode
+        return {"image_auroc": next(aurocs)}
+
+    history = rd.fit(curious, train, config, look=look)
+    assert history["loss"].tolist() == losses
+    assert torch.equal(student(model), student(curious))
+
+
+def test_noise_is_of_training_alone(setting):
+    """Neither the held-out images of early stopping nor tested images meet it."""
+    _, model, train, _ = setting()
+    config = setting(overrides="bottleneck_noise=0.5")[0]
+    features = TeacherFeatures(model.teacher, train, config, torch.device("cpu"))
+
+    def losses():
+        return [model.batch_loss(features, torch.arange(6), config).item() for _ in range(2)]
+
+    with torch.no_grad():
+        model.train()
+        assert len(set(losses())) == 2
+        model.eval()
+        assert len(set(losses())) == 1
 
 
 def test_a_loss_that_is_not_finite_stops_training(setting):

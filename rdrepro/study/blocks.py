@@ -13,7 +13,7 @@ import pandas as pd
 from rdrepro import registry
 from rdrepro.config import OURS, RunConfig
 from rdrepro.runs.rows import load_runs
-from rdrepro.study import speed, speed_gpu
+from rdrepro.study import fast, speed, speed_gpu
 from rdrepro.study.catalogue import TABLES, studies_of
 from rdrepro.study.deviations import (
     REGISTER_PARTS,
@@ -42,7 +42,7 @@ def generated_blocks(runs_dir: Path) -> dict[str, str]:
     gpu, paces = measured_paces(runs_dir)
     blocks = {
         "demo": fenced(str(row_table(demo))),
-        "stands": bullets(where_it_stands(runs)),
+        "stands": bullets([*where_it_stands(runs), *fast.readme_sentences(runs)]),
         "headlines": markdown(rounded(headline_rows(runs), 1)),
         "speed": speed_block(folder_of(runs_dir)),
         "reproduce": f"{markdown(reproduction_table(paces))}\n\n{hours_explained(gpu, paces)}",

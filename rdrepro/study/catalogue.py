@@ -138,6 +138,14 @@ MKD_RUN = {"preset": "mkd", "weights": VGG_FEATURES, "seed": 1, "data_seed": 1}
 CLASSES = each("normal_class", range(10))
 CHOSEN = [{"dataset": n, "normal_class": k} for n, k in CHOSEN_CLASSES.items()]
 FASHION_AND_CIFAR = each("dataset", ("fashion_mnist", "cifar10"))
+PAPER_AND_FAST = each("preset", ("paper", "fast"))
+REAL = each("category", ("bottle", "transistor"))
+# 2,000 steps, as ReContrast's (Guo et al. 2023): 143 epochs of 14 steps on either real category.
+TWO_THOUSAND = {"preset": "fast", "epochs": 143}
+LAST_TEN = {"eval_last": 10}
+EMBEDDED_128 = {"dataset": "synthetic", "backbone": LITE0, "image_size": LIMITATIONS_SIZE, **REPORT}
+# On which a collapse is most likely: the lowest image AUROC of `paper` on the development seed.
+HARD = each("category", ("grid", "cable", "screw", "toothbrush"))
 TURNED_CATEGORIES = ("wood", "carpet", "bottle", "screw", "transistor", "hazelnut")
 
 STUDIES = (
@@ -369,6 +377,20 @@ STUDIES = (
         ("DEVIATIONS.md",),
         None,
         16,
+    ),
+    Study(
+        "fast",
+        "Does a tenth of the gradient steps give the quality of the paper's 200 epochs?",
+        (
+            Batch({**EMBEDDED_128, **LAST_TEN}, (seeds(), ALL, PAPER_AND_FAST)),
+            Batch(
+                {"backbone": LITE0, **LAST_TEN}, (seeds(), REAL, [*PAPER_AND_FAST, TWO_THOUSAND])
+            ),
+            Batch(RESNET18, (seeds(), REAL, each("preset", ("fast",)))),
+            Batch({**EMBEDDED_128, "preset": "fast"}, (HARD, seeds(*range(4, 24)))),
+        ),
+        ("README.md", "RESULTS.md"),
+        None,
     ),
     Study(
         "novelty",

@@ -242,6 +242,21 @@ def verdict(values: Sequence[float], printed: float, margin: float | None) -> st
     return "differs" if outer.high < low or outer.low > high else "close"
 
 
+def non_inferior(
+    differences: Sequence[float], margin: float, level: float = LEVEL
+) -> tuple[float, float, bool]:
+    """Whether paired differences exclude a loss as large as a margin; all numbers are in points.
+
+    differences: ours minus the reference, one for each pair, where higher is better. Returns their
+    mean, the lower bound of the one-sided t-interval at this level, and whether the bound lies
+    above -margin. With fewer than three pairs there is no bound (NaN), so the answer is False.
+    """
+    if len(differences) < FEWEST_SEEDS:
+        return summary(differences).mean, np.nan, False
+    s = summary(differences, 2 * level - 1)  # whose bounds are one-sided bounds at `level`
+    return s.mean, s.low, bool(s.low > -margin - ROUNDING)
+
+
 def overlap_verdict(values: Sequence[float], printed: float, normal: int, anomalous: int) -> str:
     """Whether our 95 % t-interval overlaps the interval of a printed AUROC.
 

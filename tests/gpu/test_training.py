@@ -11,6 +11,8 @@ from rdrepro.stepping import EAGER, GRAPH, VARIABLE
 
 pytestmark = pytest.mark.gpu
 each_precision = pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+OPTIONS = "lr_schedule=cosine warmup=0.2 clip_norm=0.05 weight_averaging=0.5"
+NOISE = "bottleneck_noise=0.3"
 
 
 def train(run, checkpoint=None):
@@ -25,6 +27,19 @@ def assert_same(one, other):
     assert one[0] == other[0]
     assert one[1].keys() == other[1].keys()
     assert all(torch.equal(one[1][name], value) for name, value in other[1].items())
+
+
+def check_resuming(run, folder, capsys):
+    """A training that was interrupted ends as the undisturbed one, to the bit."""
+    undisturbed = train(run)
+    for after in (2, 6):  # of four steps an epoch, the last one with fewer images
+        path = folder / f"{after}.safetensors"
+        with pytest.raises(StoppedError):
+            train(run, Interrupting(path, after))
+        capsys.readouterr()
+        resumed = train(run, FileCheckpoint(path, "key", HERE))
+        assert "resumed in epoch" in capsys.readouterr().out
+        assert_same(resumed, undisturbed)
 
 
 @each_precision
@@ -53,17 +68,39 @@ def test_a_graph_gives_the_bits_of_eager_steps(resolve, device, precision, monke
 
 
 @each_precision
+def test_a_graph_reads_the_changing_learning_rate(resolve, precision, monkeypatch, capsys):
+    """With clipping and averaging, too: graph and eager steps give equal bits."""
+    run, results = resolve(precision=precision, overrides=OPTIONS), {}
+    for kind in (EAGER, GRAPH):
+        monkeypatch.setenv(VARIABLE, kind)
+        results[kind] = train(run)
+    assert "no graph could be recorded" not in capsys.readouterr().out
+    assert_same(results[EAGER], results[GRAPH])
+    for option in OPTIONS.split():  # a rate that stays as it was recorded would be seen
+        less = " ".join(o for o in OPTIONS.split() if o != option)
+        other = train(resolve(precision=precision, overrides=less))
+        assert any(not torch.equal(other[1][k], v) for k, v in results[GRAPH][1].items())
+
+
+@each_precision
+def test_graphs_draw_the_random_numbers_of_eager_steps(resolve, precision, monkeypatch):
+    run, results = resolve(precision=precision, overrides=NOISE), {}
+    for kind in (EAGER, GRAPH):
+        monkeypatch.setenv(VARIABLE, kind)
+        results[kind] = train(run)
+    assert_same(results[EAGER], results[GRAPH])
+    assert results[GRAPH][0] != train(resolve(precision=precision))[0]
+
+
+@pytest.mark.parametrize("options", [OPTIONS, NOISE])
+def test_options_survive_an_interruption(resolve, tmp_path, options, capsys):
+    run = resolve(precision="float32", overrides=options)
+    check_resuming(run, tmp_path, capsys)
+
+
+@each_precision
 def test_an_interrupted_training_ends_the_same_to_the_bit(resolve, tmp_path, precision, capsys):
-    run = resolve(precision=precision)
-    undisturbed = train(run)
-    for after in (2, 6):  # of four steps an epoch, the last one with fewer images
-        path = tmp_path / f"{after}.safetensors"
-        with pytest.raises(StoppedError):
-            train(run, Interrupting(path, after))
-        capsys.readouterr()
-        resumed = train(run, FileCheckpoint(path, "key", HERE))
-        assert "resumed in epoch" in capsys.readouterr().out
-        assert_same(resumed, undisturbed)
+    check_resuming(resolve(precision=precision), tmp_path, capsys)
 
 
 @each_precision

@@ -52,6 +52,7 @@ from rdrepro.study.figures.images import (
     plot_variant_maps,
     region_overlaps,
 )
+from rdrepro.study.figures.steps import plot_steps
 
 __all__ = [
     "ANOMALOUS",
@@ -86,6 +87,7 @@ __all__ = [
     "plot_samples",
     "plot_scores",
     "plot_stages",
+    "plot_steps",
     "plot_stopping",
     "plot_tested",
     "plot_variant_maps",
