@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("names", nargs="+", choices=list(TRIALS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--data", choices=("embedded", "pasted", "both"), default="both")
+    parser.add_argument("--only", nargs="+", help="categories; by default all")
     parser.add_argument("--data-root", default=str(ROOT.parent / "shared" / "data"))
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--folder", default=str(ROOT / "results" / "scratch" / "fast-trials"))
@@ -72,6 +73,7 @@ def main() -> None:
             csv.DictWriter(out, COLUMNS).writeheader()
     sets = [d | {"data_root": asked.data_root} for d in PASTED] + EMBEDDED
     sets = {"embedded": EMBEDDED, "pasted": sets[: len(PASTED)], "both": sets}[asked.data]
+    sets = [d for d in sets if not asked.only or d["category"] in asked.only]
     tasks = [
         (name, data, seed, str(LOG), asked.folder)
         for name in asked.names

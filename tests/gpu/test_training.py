@@ -11,7 +11,8 @@ from rdrepro.stepping import EAGER, GRAPH, VARIABLE
 
 pytestmark = pytest.mark.gpu
 each_precision = pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-OPTIONS = "lr_schedule=cosine warmup=0.2 clip_norm=0.05 weight_averaging=0.5"
+CLIPPED = "clip_norm=0.05 weight_averaging=0.5"
+OPTIONS = f"lr_schedule=cosine warmup=0.2 {CLIPPED}"
 NOISE = "bottleneck_noise=0.3"
 
 
@@ -76,10 +77,8 @@ def test_a_graph_reads_the_changing_learning_rate(resolve, precision, monkeypatc
         results[kind] = train(run)
     assert "no graph could be recorded" not in capsys.readouterr().out
     assert_same(results[EAGER], results[GRAPH])
-    for option in OPTIONS.split():  # a rate that stays as it was recorded would be seen
-        less = " ".join(o for o in OPTIONS.split() if o != option)
-        other = train(resolve(precision=precision, overrides=less))
-        assert any(not torch.equal(other[1][k], v) for k, v in results[GRAPH][1].items())
+    constant = train(resolve(precision=precision, overrides=CLIPPED))  # would be seen
+    assert results[GRAPH][0] != constant[0]
 
 
 @each_precision
