@@ -22,6 +22,7 @@ STEMS = ("original", "no_maxpool")  # no_maxpool halves every stride; for ResNet
 REDUCTIONS = ("flatten", "pointwise")
 LOSSES = ("kd", "mkd", "mkd_coded")
 COMBINATIONS = ("sum", "product")
+OPTIMISERS = ("adam", "muon")
 SCHEDULES = ("constant", "cosine", "linear")
 MAP_SCORES = ("max", "sum", "top1pct")
 LOSS_SCORES = ("kd_loss", "mkd_loss")
@@ -249,6 +250,26 @@ class RunConfig:
     )
     batch_size: int = setting(
         16, "Sec. 4.1, official main.py", low=1, high=65_536, hint="images per gradient step"
+    )
+    optimiser: str = setting(
+        "adam",
+        "Sec. 4.1, official main.py",
+        choices=OPTIMISERS,
+        methods=TRAINED,
+        later=True,
+        enforced=True,
+        row="adam, or muon: kernels of convolutions by Muon (Jordan et al. 2024), the rest by Adam",
+    )
+    muon_lr: float = setting(
+        0.2,
+        "ours, chosen on development data (study/fast_choice.py)",
+        low=0,
+        high=100,
+        methods=TRAINED,
+        later=True,
+        enforced=True,
+        hint="learning rate of Muon",
+        row="Muon's learning rate for kernels; without meaning with adam",
     )
     lr: float = setting(0.005, "Sec. 4.1, official main.py", methods=TRAINED)
     beta1: float = setting(0.5, "Sec. 4.1, official main.py", low=0, below=1, methods=TRAINED)

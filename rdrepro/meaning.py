@@ -52,6 +52,7 @@ RULES = (
     ),
     # It is the width of the OCE, which the teacher's own fourth stage replaces here.
     Rule(("oce_width",), ("bottleneck",), lambda s: s["bottleneck"] == "pretrained"),
+    Rule(("muon_lr",), ("optimiser",), lambda s: s["optimiser"] == "adam"),
     # No gradient is averaged over a batch: its size only changes how the last digits round.
     Rule(("batch_size",), ("method",), lambda s: s["method"] in ("padim", "spade")),
     # SPADE draws nothing, while PaDiM draws its channels and every method its random weights.

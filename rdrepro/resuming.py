@@ -9,9 +9,9 @@ from torch import Tensor
 from rdrepro.averaging import WeightAverage
 from rdrepro.detector import Detector, Saved
 from rdrepro.early_stopping import EarlyStopping
+from rdrepro.optimisers import moments_of
 
 FACTS = ("history", "done", "loss", "seconds")
-MOMENTS = ("exp_avg", "exp_avg_sq")  # of Adam, for each parameter
 
 
 @dataclass
@@ -95,9 +95,10 @@ def _check(state: TrainingState, tensors: dict[str, Tensor], facts: dict[str, An
     kept = _part(tensors, "optimiser")
     # Parameters of layers that are not trained have none.
     moved = {int(name.partition(".")[0]) for name in kept}
-    whole = {f"{n}.{m}": p.shape for n, p in enumerate(parameters) if n in moved for m in MOMENTS}
-    if not moved or {k: s for k, s in _shapes(kept).items() if k.endswith(MOMENTS)} != whole:
-        raise ValueError("its moments of Adam are incomplete")
+    names = {n: moments_of(p, state.optimiser) for n, p in enumerate(parameters) if n in moved}
+    whole = {f"{n}.{m}": parameters[n].shape for n, moments in names.items() for m in moments}
+    if not moved or {k: s for k, s in _shapes(kept).items() if not k.endswith(".step")} != whole:
+        raise ValueError("its optimiser's moments are incomplete")
     means = {str(n): mean for n, mean in enumerate(state.average.mean)} if state.average else {}
     if _shapes(_part(tensors, "average")) != _shapes(means):
         raise ValueError("its averaged weights are incomplete")

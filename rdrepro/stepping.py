@@ -16,8 +16,8 @@ from torch import Tensor
 from rdrepro.config import RunConfig
 from rdrepro.detector import Detector
 from rdrepro.features import TeacherFeatures
+from rdrepro.optimisers import build_optimiser
 from rdrepro.progress import say
-from rdrepro.schedule import varies
 from rdrepro.text import one_of
 
 VARIABLE = "RDREPRO_STEP"
@@ -37,7 +37,7 @@ class Recording:
 
 
 class Stepper:
-    """Gradient steps with Adam on a detector's `batch_loss` (official main.py).
+    """Gradient steps on a detector's `batch_loss` (official main.py).
 
     kind: "graph" on a GPU that holds all features, else "eager". The environment variable
     RDREPRO_STEP can name "eager". why: why steps are eager on a GPU, as part of a sentence; else
@@ -46,7 +46,7 @@ class Stepper:
 
     def __init__(self, model: Detector, features: TeacherFeatures, config: RunConfig):
         self.model, self.features, self.config = model, features, config
-        self.optimiser = _adam(model, config, features.device)
+        self.optimiser = build_optimiser(model.trainable(), config, features.device)
         self.parameters = list(model.trainable().parameters())
         self.recordings: dict[int, Recording] = {}  # by the number of images in the batch
         self.kind, self.why = _kind(features)
@@ -67,12 +67,13 @@ class Stepper:
         return recording.loss
 
     def set_learning_rate(self, rate: float) -> None:
-        """Use this learning rate from the next step on."""
+        """Use this learning rate from the next step on; groups with a `scale`, a multiple of it."""
         for group in self.optimiser.param_groups:
+            own = rate * group.get("scale", 1.0)
             if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)  # in place, since graphs know it by its address
+                group["lr"].fill_(own)  # in place, since graphs know it by its address
             else:
-                group["lr"] = rate
+                group["lr"] = own
 
     def rehearse(self, indices: Tensor) -> float:
         """The seconds of a step on this batch, from a few steps that are undone afterwards."""
@@ -143,19 +144,6 @@ class Stepper:
                 if id(moment) not in known:  # Adam has made it since, from zero
                     moment.zero_()
         self.optimiser.zero_grad(set_to_none=True)
-
-
-def _adam(model: Detector, config: RunConfig, device: torch.device) -> torch.optim.Adam:
-    gpu = device.type == "cuda"
-    # A graph can read a learning rate that changes only from a tensor.
-    rate = torch.tensor(config.lr, device=device) if gpu and varies(config) else config.lr
-    return torch.optim.Adam(
-        model.trainable().parameters(),
-        lr=rate,
-        betas=(config.beta1, config.beta2),
-        fused=True,  # one kernel for all parameters; on a CPU it saves a sixth of a step's time
-        capturable=gpu,
-    )
 
 
 def _kind(features: TeacherFeatures) -> tuple[str, str]:

@@ -51,6 +51,8 @@ OTHER = {
     "deterministic": False,
     "eval_every": 5,
     "eval_last": 3,
+    "optimiser": "muon",
+    "muon_lr": 0.1,
     "lr_schedule": "cosine",
     "warmup": 0.1,
     "clip_norm": 1.0,

@@ -20,6 +20,7 @@ COLUMNS = (
     *("image_auroc", "pixel_auroc", "pixel_aupro", "last_loss", "commit", "finished"),
 )
 COSINE = {"lr_schedule": "cosine"}
+MUON = {**COSINE, "optimiser": "muon"}
 TRIALS: dict[str, dict[str, Any]] = {
     "paper": {"epochs": 200},
     "a tenth of the epochs": {},
@@ -43,6 +44,23 @@ TRIALS: dict[str, dict[str, Any]] = {
     "cosine, beta2 0.9": {**COSINE, "beta2": 0.9},
     "cosine, beta2 0.99, lr 0.01": {**COSINE, "beta2": 0.99, "lr": 0.01},
     "cosine, beta2 0.99, lr 0.02, warm-up": {**COSINE, "beta2": 0.99, "lr": 0.02, "warmup": 0.1},
+    # Muon, with the cosine
+    "muon": MUON,
+    "muon, lr 0.4": {**MUON, "muon_lr": 0.4},
+    "muon, lr 0.8": {**MUON, "muon_lr": 0.8},
+    "muon, beta1 0.8": {**MUON, "beta1": 0.8},
+    "muon, beta1 0.8, lr 0.4": {**MUON, "beta1": 0.8, "muon_lr": 0.4},
+    "muon, linear": {**MUON, "lr_schedule": "linear"},
+    "muon, warm-up": {**MUON, "warmup": 0.1},
+    "muon, averaging": {**MUON, "weight_averaging": 0.25},
+    "muon, mining": {**MUON, "hard_mining": 0.5},
+    "muon, noise": {**MUON, "bottleneck_noise": 0.2},
+    "muon, clipping": {**MUON, "clip_norm": 0.2},
+    "muon, batch 32": {**MUON, "batch_size": 32, "epochs": 40},
+    "muon, constant": {"optimiser": "muon"},
+    "muon, constant, averaging": {"optimiser": "muon", "weight_averaging": 0.25},
+    "muon, lr of Adam 0.02": {**MUON, "lr": 0.02},
+    "muon, pointwise": {**MUON, "loss_reduction": "pointwise"},
     "cosine, 40 epochs": {**COSINE, "epochs": 40},
     "cosine, 100 epochs": {**COSINE, "epochs": 100},
 }
