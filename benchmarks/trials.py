@@ -23,7 +23,7 @@ EMBEDDED = [
 ]
 PASTED = [
     {"preset": "paper", "category": name, "backbone": "efficientnet_lite0", "split": "pasted"}
-    | {"data_seed": 1}
+    | {"data_seed": 1, "image_size": 128}
     for name in ("bottle", "transistor")
 ]
 METRICS = ("image_auroc", "pixel_auroc", "pixel_aupro")

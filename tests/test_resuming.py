@@ -76,7 +76,7 @@ def test_a_training_that_was_interrupted_ends_the_same_to_the_bit(
     check_resuming(run, tmp_path, capsys, steps=(2, STEPS))
 
 
-OPTIONS = "lr_schedule=cosine warmup=0.2 clip_norm=0.05 weight_averaging=0.6 eval_last=2"
+OPTIONS = "lr_schedule=cosine warmup=0.2 clip_norm=0.05 weight_averaging=0.6 optimiser=muon eval_last=2"
 NOISE = "bottleneck_noise=0.3"
 MINING = "hard_mining=0.4"
 

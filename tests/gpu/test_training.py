@@ -12,7 +12,7 @@ from rdrepro.stepping import EAGER, GRAPH, VARIABLE
 pytestmark = pytest.mark.gpu
 each_precision = pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 CLIPPED = "clip_norm=0.05 weight_averaging=0.5"
-OPTIONS = f"lr_schedule=cosine warmup=0.2 {CLIPPED}"
+OPTIONS = f"lr_schedule=cosine warmup=0.2 optimiser=muon {CLIPPED}"
 NOISE = "bottleneck_noise=0.3"
 
 
