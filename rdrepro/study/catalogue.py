@@ -144,8 +144,8 @@ REAL = each("category", ("bottle", "transistor"))
 TWO_THOUSAND = {"preset": "fast", "epochs": 143}
 LAST_TEN = {"eval_last": 10}
 EMBEDDED_128 = {"dataset": "synthetic", "backbone": LITE0, "image_size": LIMITATIONS_SIZE, **REPORT}
-# On which a collapse is most likely: the lowest image AUROC of `paper` on the development seed.
-HARD = each("category", ("grid", "cable", "screw", "toothbrush"))
+# On the development seed, Adam's image AUROC fell most on these four with a tenth of the epochs.
+HARDEST = each("category", ("cable", "toothbrush", "screw", "metal_nut"))
 TURNED_CATEGORIES = ("wood", "carpet", "bottle", "screw", "transistor", "hazelnut")
 
 STUDIES = (
@@ -384,10 +384,13 @@ STUDIES = (
         (
             Batch({**EMBEDDED_128, **LAST_TEN}, (seeds(), ALL, PAPER_AND_FAST)),
             Batch(
-                {"backbone": LITE0, **LAST_TEN}, (seeds(), REAL, [*PAPER_AND_FAST, TWO_THOUSAND])
+                {"backbone": LITE0, "image_size": LIMITATIONS_SIZE, **LAST_TEN},
+                (seeds(), REAL, [*PAPER_AND_FAST, TWO_THOUSAND]),
             ),
-            Batch(RESNET18, (seeds(), REAL, each("preset", ("fast",)))),
-            Batch({**EMBEDDED_128, "preset": "fast"}, (HARD, seeds(*range(4, 24)))),
+            Batch({**EMBEDDED_128, "preset": "fast"}, (HARDEST, seeds(*range(4, 24)))),
+            # `paper` on bottle with ResNet-18 is in the study small-backbones.
+            Batch({**RESNET18, "category": "bottle", "preset": "fast"}, (seeds(),)),
+            Batch({"backbone": LITE0, "category": "transistor"}, (seeds(), PAPER_AND_FAST)),
         ),
         ("README.md", "RESULTS.md"),
         None,

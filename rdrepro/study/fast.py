@@ -31,6 +31,7 @@ MARGINS = {row: printed.MARGINS["category"][name] for name, row in ROW_METRIC.it
 # The settings in which rows of one arm may differ, and those that identify a data set and teacher.
 VARIED = ("dataset", "category", "image_size", "data_seed", "backbone", "weights", "oce_width")
 SET = ["dataset", "category", "image_size", "data_seed", "backbone", "weights"]
+IMAGES = SET[:3]
 NAMED = ["data", "teacher"]
 WORSE, OPEN, GOOD = ANSWERS = ("worse", "not shown", "non-inferior")
 RECONTRAST = "recontrast"  # the file of its printed values
@@ -52,13 +53,17 @@ def arms(runs: pd.DataFrame) -> pd.DataFrame:
     rows = rows.assign(
         arm=[_arm(row, n) for row, n in zip(rows.to_dict("records"), each, strict=True)],
         steps=rows["epochs"] * each,
-        data=[data_title(name, [c]) for name, c in rows[["dataset", "category"]].to_numpy()],
+        data=[_title(name, [c], px) for name, c, px in rows[IMAGES].to_numpy()],
         teacher=rows["backbone"].map(network),
     )
     rows = newest(rows[rows["arm"] != ""], "arm", *SET, "seed")
     order = rows["arm"].map(ARMS.index).rename("order")
     keys = pd.concat([rows[[*SET, "seed"]], order], axis=1).sort_values([*SET, "order", "seed"])
     return rows.loc[keys.index].reset_index(drop=True)
+
+
+def _title(dataset: str, categories: Sequence[str], image_size: int) -> str:
+    return f"{data_title(dataset, categories)}, {image_size} px"
 
 
 def _arm(row: dict[str, Any], steps_of_an_epoch: int) -> str:
@@ -213,7 +218,7 @@ def _panels(rows: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame]]
     yield from _sets(rows[~drawn])
     for _, group in rows[drawn].groupby(["teacher", "image_size", "data_seed"], sort=False):
         categories = list(group["category"].unique())
-        title = data_title(group["dataset"].iloc[0], categories)
+        title = _title(group["dataset"].iloc[0], categories, group["image_size"].iloc[0])
         yield {"data": title, "teacher": group["teacher"].iloc[0]}, group
 
 

@@ -92,7 +92,7 @@ def test_arms_are_recognised_by_their_settings(loaded):
         ["fast", 280],
         ["2,000 steps", 2002],
     ]
-    assert set(found["data"]) == {"bottle (MVTec AD)"}
+    assert set(found["data"]) == {"bottle (MVTec AD), 256 px"}
     assert set(found["teacher"]) == {"EfficientNet-Lite0"}
 
 
@@ -159,7 +159,7 @@ def test_collapses_are_counted(loaded):
 def test_two_thousand_steps_stand_beside_printed_values(loaded):
     runs = loaded([row("2,000 steps", s, (1.0, 0.96, 0.9 + 0.01 * s)) for s in (1, 2, 3)])
     table = fast.two_thousand(runs)
-    pro = of_metric(table[table["data"] == "bottle (MVTec AD)"], "PRO")
+    pro = of_metric(table[table["data"] == "bottle (MVTec AD), 256 px"], "PRO")
     shown = pro[["seeds", "2,000 steps", "ReContrast, printed", "RD4AD, printed"]]
     assert shown.tolist() == pytest.approx([3, 92, 97.09, 96.6])
     means = table[table["data"].str.startswith("average")]
@@ -184,7 +184,7 @@ def test_embedded_categories_are_averaged_over_seeds_that_have_all(loaded):
     ]
     rows += [row("fast", 3, **drawn, category="wood")]
     lines = fast.efforts(loaded(rows), PRO).set_index(["arm", "seed"])
-    assert len(lines) == 4 and set(lines["data"]) == {"2 embedded categories"}
+    assert len(lines) == 4 and set(lines["data"]) == {"2 embedded categories, 128 px"}
     assert lines["value"].tolist() == pytest.approx([85] * 4)
     assert lines.loc[("paper", 1), ["steps", "seconds"]].tolist() == pytest.approx([600, 8.5])
     times = fast.seconds(loaded(rows)).set_index("arm")
@@ -196,7 +196,7 @@ def test_sentences_name_misses_first(loaded):
     said = fast.in_words(loaded(pairs([0.9] * 3, [0.86, 0.86, 0.861])))
     assert said[0] == (
         "`fast` loses more than the margin against `paper` in 1 of 3 comparisons: bottle (MVTec "
-        "AD), EfficientNet-Lite0, image AUROC (-4.0 points)."
+        "AD), 256 px, EfficientNet-Lite0, image AUROC (-4.0 points)."
     )
     assert said[1].startswith("`fast` is non-inferior to `paper` in 2 of 3 comparisons")
     assert said[2] == "None of 3 trainings with `fast` collapsed."
@@ -206,7 +206,7 @@ def test_the_figure_has_a_row_for_each_data_set(loaded):
     runs = loaded(pairs([0.9] * 3, [0.9, 0.91, 0.92], looks=[0.9] * 10))
     figure = report.drawn(runs)
     steps, seconds = figure.axes
-    assert steps.get_title(loc="left") == "bottle (MVTec AD), EfficientNet-Lite0"
+    assert steps.get_title(loc="left") == "bottle (MVTec AD), 256 px, EfficientNet-Lite0"
     assert steps.get_ylim() == seconds.get_ylim() and steps.get_xscale() == "log"
     assert [line.get_xdata()[0] for line in steps.lines] == [2800, 280]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["paper", "fast"]
