@@ -23,7 +23,7 @@ REDUCTIONS = ("flatten", "pointwise")
 LOSSES = ("kd", "mkd", "mkd_coded")
 COMBINATIONS = ("sum", "product")
 OPTIMISERS = ("adam", "muon")
-SCHEDULES = ("constant", "cosine", "linear")
+SCHEDULES = ("constant", "cosine")
 MAP_SCORES = ("max", "sum", "top1pct")
 LOSS_SCORES = ("kd_loss", "mkd_loss")
 SPLITS = tuple(dict.fromkeys(split for entry in registry.ENTRIES for split in entry.splits))
@@ -281,29 +281,7 @@ class RunConfig:
         methods=TRAINED,
         later=True,
         enforced=True,
-        row="how the learning rate falls to zero after the warm-up; constant: it does not fall",
-    )
-    warmup: float = setting(
-        0.0,
-        "official main.py, which has none",
-        low=0,
-        below=1,
-        methods=TRAINED,
-        later=True,
-        enforced=True,
-        hint="share of the steps in which the learning rate rises",
-        row="share of the gradient steps in which the learning rate rises linearly to lr",
-    )
-    clip_norm: float = setting(
-        0.0,
-        "official main.py, which does not clip",
-        low=0,
-        high=1e6,
-        methods=TRAINED,
-        later=True,
-        enforced=True,
-        hint="largest norm of the gradient; 0: any",
-        row="largest Euclidean norm of all gradients together; 0: any",
+        row="how the learning rate falls to zero; constant: it does not fall",
     )
     weight_averaging: float = setting(
         0.0,
@@ -328,18 +306,6 @@ class RunConfig:
         hint="share of the locations, the best restored ones, without gradient",
         row="share of the locations, the best restored ones of each layer and batch, without "
         "gradient",
-    )
-    bottleneck_noise: float = setting(
-        0.0,
-        "official main.py, which has none; idea: Guo et al. 2025 (Dinomaly)",
-        low=0,
-        high=10,
-        methods=DISTILLED,
-        later=True,
-        enforced=True,
-        hint="noise on the bottleneck's input in training, relative",
-        row="standard deviation of the noise by which each value of the bottleneck's input is "
-        "multiplied in training, around 1",
     )
     seed: int = setting(
         111,

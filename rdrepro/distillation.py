@@ -61,9 +61,8 @@ class DistillationDetector(ReverseDistillation, Detector):
 
     def batch_loss(self, features: "TeacherFeatures", indices: Tensor, config: RunConfig) -> Tensor:
         f_e = features[indices]
-        spread = config.bottleneck_noise if self.training else 0.0  # none for early stopping
         with autocast(config, f_e[0].device):
-            f_d = self.restore([noisy(f, spread) for f in f_e])
+            f_d = self.restore(f_e)
         return training_loss(f_e, f_d, config)
 
     @contextmanager
@@ -105,11 +104,6 @@ class DistillationDetector(ReverseDistillation, Detector):
         if config.backbone in RESNETS and config.bottleneck == "oce+mff":
             found["checkpoint"] = found["trained"] + 4 * dead_parameters(config.backbone)
         return found
-
-
-def noisy(features: Tensor, spread: float) -> Tensor:
-    """Features, each value multiplied by a random number around 1 with this standard deviation."""
-    return features * (1 + spread * torch.randn_like(features)) if spread else features
 
 
 def training_loss(f_e: list[Tensor], f_d: list[Tensor], config: RunConfig) -> Tensor:

@@ -115,7 +115,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # The paper's protocol cut to minutes on a CPU, on real data.
     "quick": {"backbone": "resnet18", "epochs": 20},
     # A tenth of the paper's gradient steps, chosen on development data (study/fast_choice.py).
-    "fast": {"epochs": 20, "lr_schedule": "cosine"},
+    "fast": {"epochs": 20, "optimiser": "muon", "lr_schedule": "cosine", "hard_mining": 0.5},
     # No download at all: embedded data and the small teacher that installs with the package.
     "demo": {"dataset": "synthetic", "backbone": "efficientnet_lite0", "epochs": 40},
     # The extension's Tables 1 and 2, and its Table 4, whose L_MKD has early stopping.

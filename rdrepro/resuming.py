@@ -46,8 +46,6 @@ def capture(state: TrainingState) -> Saved:
     for number, moments in state.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{number}.{name}": value for name, value in moments.items()}
     tensors |= {"shuffle": state.shuffle.get_state(), "random": torch.get_rng_state()}
-    if state.device.type == "cuda":
-        tensors["random_gpu"] = torch.cuda.get_rng_state(state.device)
     tensors |= {"order": state.order}
     facts: dict[str, Any] = {name: getattr(state, name) for name in FACTS}
     facts["loss"] = float(state.loss)
@@ -71,8 +69,6 @@ def restore(state: TrainingState, saved: Saved) -> None:
     _restore_moments(state.optimiser, _part(tensors, "optimiser"))
     state.shuffle.set_state(tensors["shuffle"])
     torch.set_rng_state(tensors["random"])
-    if state.device.type == "cuda" and "random_gpu" in tensors:  # not if it began on a CPU
-        torch.cuda.set_rng_state(tensors["random_gpu"], state.device)
     state.order = tensors["order"]
     for name in FACTS:
         setattr(state, name, facts[name])

@@ -8,19 +8,15 @@ from rdrepro.config import RunConfig
 def learning_rate(step: int, steps: int, config: RunConfig) -> float:
     """The learning rate of a step, in (0, lr].
 
-    step: its number, from 0 to steps - 1. In the first of the steps, a share of `warmup`, the rate
-    rises linearly. Of the schedules, "constant" then keeps lr, and "linear" and "cosine" (half a
-    period; Loshchilov & Hutter 2017) fall towards zero, which they would reach one step after the
-    last.
+    step: its number, from 0 to steps - 1. With lr_schedule="cosine" it falls by half a period of
+    the cosine towards zero, which it would reach one step after the last (Loshchilov & Hutter
+    2017).
     """
-    rising = round(config.warmup * steps)
-    if step < rising:
-        return config.lr * (step + 1) / (rising + 1)
-    gone = (step - rising) / (steps - rising)  # in [0, 1)
-    shape = {"constant": 1.0, "linear": 1 - gone, "cosine": (1 + math.cos(math.pi * gone)) / 2}
-    return config.lr * shape[config.lr_schedule]
+    if config.lr_schedule == "constant":
+        return config.lr
+    return config.lr * (1 + math.cos(math.pi * step / steps)) / 2
 
 
 def varies(config: RunConfig) -> bool:
     """Whether the learning rate changes from step to step."""
-    return config.lr_schedule != "constant" or config.warmup > 0
+    return config.lr_schedule != "constant"

@@ -47,7 +47,6 @@ class Stepper:
     def __init__(self, model: Detector, features: TeacherFeatures, config: RunConfig):
         self.model, self.features, self.config = model, features, config
         self.optimiser = build_optimiser(model.trainable(), config, features.device)
-        self.parameters = list(model.trainable().parameters())
         self.recordings: dict[int, Recording] = {}  # by the number of images in the batch
         self.kind, self.why = _kind(features)
 
@@ -89,8 +88,6 @@ class Stepper:
         self.optimiser.zero_grad(set_to_none=True)
         loss = self.model.batch_loss(self.features, indices, self.config)
         loss.backward()
-        if self.config.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
         self.optimiser.step()
         return loss.detach()
 
@@ -122,12 +119,9 @@ class Stepper:
 
     @contextmanager
     def _undone(self) -> Iterator[None]:
-        """A context whose steps leave no trace in the weights, in Adam or in the random numbers."""
-        device = self.features.device
+        """A context whose steps leave no trace in the weights and in the optimiser's moments."""
         before = [(t, t.detach().clone()) for t in self._changing()]
-        gpus = [device] if device.type == "cuda" else []
-        with torch.random.fork_rng(gpus, device_type="cuda"):  # the CPU's numbers in any case
-            yield
+        yield
         self._undo(before)
 
     def _changing(self) -> list[Tensor]:

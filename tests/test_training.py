@@ -240,22 +240,6 @@ def test_looks_at_the_last_epochs_select_nothing(setting):
     assert torch.equal(student(model), student(curious))
 
 
-def test_noise_is_of_training_alone(setting):
-    """Neither the held-out images of early stopping nor tested images meet it."""
-    _, model, train, _ = setting()
-    config = setting(overrides="bottleneck_noise=0.5")[0]
-    features = TeacherFeatures(model.teacher, train, config, torch.device("cpu"))
-
-    def losses():
-        return [model.batch_loss(features, torch.arange(6), config).item() for _ in range(2)]
-
-    with torch.no_grad():
-        model.train()
-        assert len(set(losses())) == 2
-        model.eval()
-        assert len(set(losses())) == 1
-
-
 def test_a_loss_that_is_not_finite_stops_training(setting):
     config, model, train, _ = setting(epochs=3)
     next(model.trainable().parameters()).data.fill_(torch.nan)

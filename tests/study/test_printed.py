@@ -38,7 +38,15 @@ def test_cells_are_the_papers_and_each_of_ours_has_a_protocol():
 
 
 def test_a_protocol_names_every_field_that_affects_a_result():
-    free = {"category", "seed", "data_seed", "precision", "deterministic", "eval_every", "eval_last"}
+    free = {
+        "category",
+        "seed",
+        "data_seed",
+        "precision",
+        "deterministic",
+        "eval_every",
+        "eval_last",
+    }
     assert set(protocol_defaults()) == set(FIELD_NAMES) - free
     protocol = cell(method="Ours", category="carpet", image_size=256).protocol
     assert set(protocol) == set(protocol_defaults())
