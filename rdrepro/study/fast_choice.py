@@ -52,7 +52,7 @@ TRIALS: dict[str, dict[str, Any]] = {
     "muon, mining 0.8": {**MUON, "hard_mining": 0.8},
     "muon, mining, beta1 0.8": {**MUON, "hard_mining": 0.5, "beta1": 0.8},
 }
-# On these all trials ran, so that they can be compared; Adam lost most there.
+# On these nearly all trials ran, so that they can be compared; Adam lost much there.
 FOUR = ("cable", "capsule", "screw", "toothbrush")
 REFERENCE = "paper"  # the trial with which all others are compared
 KINDS = {"official": "embedded", "pasted": "pasted"}  # by the split, the last word of `data`
@@ -69,8 +69,8 @@ def log_of(runs_dir: Path) -> Path:
 def selection_log(file: Path = LOG) -> pd.DataFrame:
     """The trials of the log, a line each, in the order in which they first appear.
 
-    Columns: trial, settings, seeds, runs, FOUR (the mean over the embedded categories on which all
-    trials ran), embedded and pasted (the mean over all data sets of that kind), score (the mean of
+    Columns: trial, settings, seeds, runs, FOUR (the mean over the embedded categories on which
+    nearly all trials ran), embedded and pasted (the mean over all data sets of that kind), score (the mean of
     the last two), worst data set, and commit. Their unit is the margin: -1 is a loss as large as
     the margin. A value is NaN where a data set did not run. Each run is compared with the reference on the same data and seed, or with the mean over its seeds where
     that seed did not run. Of a repeated run the last line counts. Without a log, the table is
