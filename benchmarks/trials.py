@@ -31,6 +31,7 @@ METRICS = ("image_auroc", "pixel_auroc", "pixel_aupro")
 
 def run_one(task: tuple[str, dict[str, Any], int, str, str]) -> None:
     """Train and score one trial on one data set, and add its line to the log."""
+    from rdrepro.progress import say
     from rdrepro.runs.execute import execute
     from rdrepro.runs.resolve import resolve
 
@@ -54,7 +55,7 @@ def run_one(task: tuple[str, dict[str, Any], int, str, str]) -> None:
     }
     with Path(file).open("a", newline="") as out:
         csv.DictWriter(out, COLUMNS).writerow(line)
-    print(f"{name}: {line['data']} seed {seed}, {time.perf_counter() - started:.0f} s", flush=True)
+    say(f"{name}: {line['data']} seed {seed}, {time.perf_counter() - started:.0f} s")
 
 
 def main() -> None:

@@ -60,10 +60,10 @@ class Trained:
 def train(run: Run, data: ImageData, look: Look | None = None) -> Trained:
     """Train the run's model, or load its student where an earlier run has saved it.
 
-    `look` is called with the model every `eval_every` epochs and after the `eval_last` last
-    ones, and its metrics go into the history. Such a curve needs training, so no saved student is loaded then. A training that was interrupted
-    goes on from its last checkpoint. Raises PermissionError where no result can be written, and
-    ValueError where images were changed during the training.
+    `look` is called with the model every `eval_every` epochs and after the `eval_last` last ones,
+    and its metrics go into the history. Such a curve needs training, so no saved student is loaded
+    then. A training that was interrupted goes on from its last checkpoint. Raises PermissionError
+    where no result can be written, and ValueError where images were changed during the training.
     """
     model, validation = build_model(run.config, run.weights), run.validation()
     if model.kept() is None:
@@ -221,8 +221,8 @@ def make_row(
 def keep_row(run: Run, trained: Trained, row: dict[str, Any]) -> Path:
     """Write the row of a run; return its file.
 
-    The checkpoint of its training is then removed. A run that looks at the test set needs it until this
-    moment, because a saved student holds no curve.
+    The checkpoint of its training is then removed. A run that looks at the test set needs it until
+    this moment, because a saved student holds no curve.
     """
     file = save_row(row, run.rows_dir)
     if trained.checkpoint:

@@ -66,8 +66,8 @@ def row_schema() -> dict[str, Any]:
             "type": "object",
             "required": ["epoch", "loss", "seconds"],
             "additionalProperties": {"type": "array", "items": {"type": ["number", "null"]}},
-            "description": "per epoch; further columns where eval_every or eval_last asked for a curve, which "
-            "selects nothing",
+            "description": "per epoch; further columns where eval_every or eval_last asked for a "
+            "curve, which selects nothing",
         },
         "scores": _scores(),
     }

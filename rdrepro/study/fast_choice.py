@@ -70,11 +70,11 @@ def selection_log(file: Path = LOG) -> pd.DataFrame:
     """The trials of the log, a line each, in the order in which they first appear.
 
     Columns: trial, settings, seeds, runs, FOUR (the mean over the embedded categories on which
-    nearly all trials ran), embedded and pasted (the mean over all data sets of that kind), score (the mean of
-    the last two), worst data set, and commit. Their unit is the margin: -1 is a loss as large as
-    the margin. A value is NaN where a data set did not run. Each run is compared with the reference on the same data and seed, or with the mean over its seeds where
-    that seed did not run. Of a repeated run the last line counts. Without a log, the table is
-    empty.
+    nearly all trials ran), embedded and pasted (the mean over all data sets of that kind), score
+    (the mean of the last two), worst data set, and commit. Their unit is the margin: -1 is a loss
+    as large as the margin. A value is NaN where a data set did not run. Each run is compared with
+    the reference on the same data and seed, or with the mean over its seeds where that seed did not
+    run. Of a repeated run the last line counts. Without a log, the table is empty.
     """
     if not file.is_file():
         return pd.DataFrame()
