@@ -132,10 +132,11 @@ TABLES = {
         "The seconds of training of fast and paper on one category, as medians over the runs."
     ),
     "fast_log": (
-        "The trials by which fast was chosen, on development data, in their order. Scores are "
-        "means of (trial minus paper) over the margin of each metric, so that -1 is a loss as "
-        "large as the margin. The score is the mean of those on embedded images and on images "
-        "with pasted defects."
+        "The trials by which fast was chosen, on development data, in their order. Values are "
+        "mean losses against paper in margins of each metric, so that -1 is a loss as large as "
+        "the margin; a gain counts as no loss. They are shown for four embedded categories, for "
+        "all fifteen, and for images with pasted defects. The score, the mean of the last two, "
+        "decided among the trials that have one."
     ),
     "table5_shape": "The steps of Table 5 in our runs, in percent and points.",
     "table6_shape": "The steps of Table 6 in our runs, in percent and points.",
