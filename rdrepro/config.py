@@ -80,7 +80,7 @@ class RunConfig:
         "Sec. 4.1",
         choices=SPLITS,
         later=True,
-        hint="blocks, kfold, report (as the extension: ten test normals) or official",
+        hint="official, pasted, validation, blocks, kfold or report (ten test normals)",
         row="official: the data set's own; validation: part of the training images, to choose "
         "settings by; pasted: the same of MVTec-like data, with drawn defects; report: ten test "
         "normals, as the extension; kfold: every normal tested once; blocks: the same in runs of "
@@ -264,7 +264,7 @@ class RunConfig:
         0.2,
         "ours, chosen on development data (study/fast_choice.py)",
         low=0,
-        high=100,
+        high=10,
         methods=TRAINED,
         later=True,
         enforced=True,
@@ -424,8 +424,9 @@ class RunConfig:
                 f"image_size={self.image_size} is not a multiple of 32, the bottleneck's stride; "
                 f"the nearest are {below} and {below + 32}"
             )
-        if self.lr <= 0:
-            raise ValueError(f"lr={self.lr} must be positive")
+        for name in ("lr", "muon_lr"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}={getattr(self, name)} must be positive")
         if self.lr > LARGEST_LR:
             raise ValueError(
                 f"lr={self.lr:g} is too high: Adam changes each weight by about lr in a step, and "
@@ -453,6 +454,11 @@ class RunConfig:
             raise ValueError(
                 f"weight_averaging={self.weight_averaging:g} has no meaning with "
                 f"early_stopping={kind!r}, which keeps the weights of one epoch; leave one out"
+            )
+        if kind != "none" and self.eval_last:
+            raise ValueError(
+                f"eval_last={self.eval_last} has no meaning with early_stopping={kind!r}, since "
+                "the last epoch is not known before; use eval_every"
             )
         if kind == "leaky" and share:
             raise ValueError(

@@ -18,8 +18,8 @@ class OneCellConv(nn.Module):
     """A 3x3 convolution onto a single cell, reduced to the cells of its kernel that meet the input.
 
     (B, C, s, s) -> (B, C', 1, 1), where s is the stride. At stride 1 one of the nine cells meets
-    the input, at stride 2 four do. The others meet only padding: their gradient is zero, and Adam
-    never moves them.
+    the input, at stride 2 four do. The others meet only padding: their gradient is zero, and no
+    optimiser moves them.
     """
 
     def __init__(self, whole: nn.Conv2d):

@@ -67,8 +67,10 @@ class Muon(torch.optim.Adam):
         """Take one step; the gradients must be there."""
         adams, kernels = self.param_groups
         self.param_groups = [adams]
-        super().step()
-        self.param_groups = [adams, kernels]
+        try:
+            super().step()
+        finally:  # the step after one that failed must find both
+            self.param_groups = [adams, kernels]
         self._move_kernels(kernels)
 
     def _move_kernels(self, group: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from rdrepro.detector import Checkpoint, Detector, Look
 from rdrepro.early_stopping import EarlyStopping
 from rdrepro.features import TeacherFeatures
 from rdrepro.memory import memory_errors_explained
+from rdrepro.optimisers import MUON
 from rdrepro.precision import convolution_kernels, layout
 from rdrepro.presets import PRESETS
 from rdrepro.progress import progress, say
@@ -201,9 +202,10 @@ def _steps_per_epoch(images: int, config: RunConfig) -> int:
 def _check_finite(state: TrainingState, config: RunConfig) -> None:
     """Raise RuntimeError where a loss of this epoch was not finite."""
     if not math.isfinite(state.loss):
+        rate = "muon_lr" if config.optimiser == MUON else "lr"
         raise RuntimeError(
-            f"the loss is {state.loss} in epoch {len(state.history) + 1}; lower lr (now "
-            f"{config.lr}) or use precision=float32 (now {config.precision})"
+            f"the loss is {state.loss} in epoch {len(state.history) + 1}; lower {rate} (now "
+            f"{getattr(config, rate)}) or use precision=float32 (now {config.precision})"
         )
 
 

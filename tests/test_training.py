@@ -240,10 +240,13 @@ def test_looks_at_the_last_epochs_select_nothing(setting):
     assert torch.equal(student(model), student(curious))
 
 
-def test_a_loss_that_is_not_finite_stops_training(setting):
-    config, model, train, _ = setting(epochs=3)
+@pytest.mark.parametrize("rate", ["lr", "muon_lr"])
+def test_a_loss_that_is_not_finite_stops_training(setting, rate):
+    config, model, train, _ = setting(
+        epochs=3, overrides="optimiser=muon" if rate == "muon_lr" else ""
+    )
     next(model.trainable().parameters()).data.fill_(torch.nan)
-    with pytest.raises(RuntimeError, match=r"the loss is (nan|inf) in epoch \d; lower lr"):
+    with pytest.raises(RuntimeError, match=rf"the loss is (nan|inf) in epoch \d; lower {rate} "):
         rd.fit(model, train, config)
 
 

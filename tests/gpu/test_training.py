@@ -11,8 +11,8 @@ from rdrepro.stepping import EAGER, GRAPH, VARIABLE
 
 pytestmark = pytest.mark.gpu
 each_precision = pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-AVERAGED = "weight_averaging=0.5"
-OPTIONS = f"lr_schedule=cosine optimiser=muon {AVERAGED}"
+CONSTANT = "optimiser=muon hard_mining=0.5 weight_averaging=0.5"
+OPTIONS = f"lr_schedule=cosine {CONSTANT}"
 
 
 def train(run, checkpoint=None):
@@ -69,14 +69,14 @@ def test_a_graph_gives_the_bits_of_eager_steps(resolve, device, precision, monke
 
 @each_precision
 def test_a_graph_reads_the_changing_learning_rate(resolve, precision, monkeypatch, capsys):
-    """With Muon and averaging, too: graph and eager steps give equal bits."""
+    """With Muon, mining and averaging, too: graph and eager steps give equal bits."""
     run, results = resolve(precision=precision, overrides=OPTIONS), {}
     for kind in (EAGER, GRAPH):
         monkeypatch.setenv(VARIABLE, kind)
         results[kind] = train(run)
     assert "no graph could be recorded" not in capsys.readouterr().out
     assert_same(results[EAGER], results[GRAPH])
-    constant = train(resolve(precision=precision, overrides=AVERAGED))  # would be seen
+    constant = train(resolve(precision=precision, overrides=CONSTANT))  # would be seen
     assert results[GRAPH][0] != constant[0]
 
 
