@@ -130,6 +130,7 @@ MAKERS: dict[str, Maker] = {
     "fast": _of_runs(fast.comparison),
     "fast_spread": _of_runs(fast.spread_table),
     "fast_collapses": _of_runs(fast.collapses),
+    "fast_steps": _of_runs(fast.more_steps),
     "fast_2000": _of_runs(fast.two_thousand),
     "fast_seconds": _of_runs(fast.seconds),
     "fast_log": lambda runs, runs_dir: fast_choice.selection_log(fast_choice.log_of(runs_dir)),

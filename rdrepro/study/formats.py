@@ -14,7 +14,7 @@ from rdrepro.study.glossary import TABLES
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 DECIMALS = {"table3": 2, "novelty_grid": 2}  # other tables have one
-DECIMALS |= dict.fromkeys(("fast", "fast_spread", "fast_2000", "fast_log"), 2)
+DECIMALS |= dict.fromkeys(("fast", "fast_spread", "fast_steps", "fast_2000", "fast_log"), 2)
 # Columns that have other decimals than their table.
 OWN_DECIMALS = {"complexity": dict.fromkeys(("seconds", "teacher", "student", "search", "map"), 3)}
 ENDINGS = ("csv", "md", "tex")  # of a table's files

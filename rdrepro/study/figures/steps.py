@@ -21,13 +21,13 @@ def plot_steps(
 ) -> Sequence[Axes]:
     """Draw the metric of one data set against gradient steps and against seconds of training.
 
-    lines: from `fast.efforts`, of one data set and teacher. axes: two, which get one scale of the
-    metric. arms: those of all data sets, so that each has the same colour and marker everywhere.
-    metric: its title.
+    lines: from `fast.efforts`, of one data set and teacher; a line without seconds is drawn against
+    steps alone. axes: two, which get one scale of the metric. arms: those of all data sets, so that
+    each has the same colour and marker everywhere. metric: its title.
     """
     for ax, (effort, label) in zip(axes, EFFORTS.items(), strict=True):
         for arm, (colour, marker) in zip(arms, LOOKS, strict=True):
-            own = lines[lines["arm"] == arm]
+            own = lines[lines["arm"] == arm].dropna(subset=effort)
             if len(own):
                 _plot_arm(ax, own[effort], own, colour, marker, arm)
         ax.set(xlabel=label, xscale="log", ylabel=f"{metric} (%)")

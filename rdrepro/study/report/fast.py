@@ -17,10 +17,15 @@ from rdrepro.study.html_tables import html_table
 
 DRAWN = ROW_METRIC["pro"]
 NOT_RUN = "Left out: `fast` was not run yet."
+EXPLAINED = """\
+A difference is `fast` minus `paper`, in points. "non-inferior" means that a loss as large as the
+margin is excluded, at the one-sided 95 % level. "not shown" means that these rows cannot decide.
+Notebook 13 has all categories."""
 MADE = {
     "fast": fast.comparison,
     "fast_spread": fast.spread_table,
     "fast_collapses": fast.collapses,
+    "fast_steps": fast.more_steps,
     "fast_2000": fast.two_thousand,
     "fast_seconds": fast.seconds,
 }
@@ -85,3 +90,4 @@ def about_category(runs: pd.DataFrame, number: int) -> Iterator[HTML | Markdown]
         return
     yield Markdown(f"**Figure {number}.** {captions.caption_of('fast')}")
     yield html_table(table, TABLES["fast"], digits=DECIMALS["fast"])
+    yield Markdown(EXPLAINED)
