@@ -18,7 +18,7 @@ DIGIT = {"dataset": "digits", "normal_class": 1, "category": "1"}
 
 def own(**settings):
     """The fields without a meaning, but for those of other methods."""
-    settings = {"bottleneck": "oce+mff"} | settings
+    settings = {"bottleneck": "oce+mff", "optimiser": "muon"} | settings
     method = settings.get("method", RunConfig.method)
     return {k: v for k, v in meaningless(settings).items() if k not in foreign_fields(method)}
 
@@ -28,6 +28,11 @@ def own(**settings):
     [
         ({}, {"data_seed": "dataset='mvtec'"}),
         ({"dataset": "synthetic"}, {}),
+        ({"dataset": "synthetic", "optimiser": "adam"}, {"muon_lr": "optimiser='adam'"}),
+        (
+            {"split": "pasted"},
+            dict.fromkeys(("mask_threshold", "label_source"), "split='pasted'"),
+        ),
         (
             {"dataset": "cifar10"},
             dict.fromkeys(("data_seed", "mask_threshold", "label_source"), "dataset='cifar10'"),

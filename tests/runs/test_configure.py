@@ -204,7 +204,7 @@ def test_spades_seed_is_set_aside_with_a_sentence():
         ({"inlier_categories": 3}, "inlier_categories has no meaning with dataset='digits'"),
         ({"dataset": "caltech256", "split": "validation"}, "split has no meaning with"),
         ({"dataset": "synthetic", "normal_class": 1}, "normal_class has no meaning with"),
-        ({"dataset": "synthetic", "split": "validation"}, "split has no meaning with"),
+        ({"dataset": "synthetic", "split": "validation"}, "'validation' is not official or pasted"),
     ],
 )
 def test_settings_that_do_not_fit_the_data_are_refused(given, message):
