@@ -71,9 +71,9 @@ FIGURES = {
     ),
     "fast": (
         "PRO (%) of the presets paper and fast, and of fast at 2,000 steps, against gradient steps "
-        "and seconds of training, on logarithmic axes. Seconds are the epochs times the median "
-        "over the epochs. A large mark is the mean, and small dots are seeds, which stand beside "
-        "the mean where all take equally many steps. The thin bar goes from the lowest seed to the "
+        "and seconds of training, on logarithmic axes. Seconds are the least of the runs, each "
+        "its epochs times the median over them. A large mark is the mean, and small dots beside "
+        "it are seeds. The thin bar goes from the lowest seed to the "
         "highest. The wide bar is the mean plus and minus the standard deviation over the last ten "
         "epochs. Several embedded categories are averaged."
     ),

@@ -290,22 +290,22 @@ def _shared(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def seconds(runs: pd.DataFrame) -> pd.DataFrame:
-    """The seconds of training of one category, as medians over seeds and embedded categories.
+    """The seconds of training of one category: the least over seeds and embedded categories.
 
-    A line for each data set, teacher, arm, device and number of threads, of the categories and
-    seeds that both `paper` and `fast` have. A training's seconds are its epochs times the median
-    over its epochs (see `_seconds`). `times fewer than paper` compares with `paper` on the same
+    Other work on the machine only adds to them. A line for each data set, teacher, arm, device and
+    number of threads, of the categories and seeds that both `paper` and `fast` have. A training's
+    seconds are its epochs times the median over its epochs (see `_seconds`). `times fewer than paper` compares with `paper` on the same
     device with as many threads.
     """
     lines = []
     machine = ["arm", "provenance.device", "provenance.threads"]
     for named, rows in _panels(_beside(runs)):
-        medians = rows.groupby(machine, sort=False)["seconds"].median()
+        least = rows.groupby(machine, sort=False)["seconds"].min()
         for (arm, place, threads), own in rows.groupby(machine, sort=False):
             ran = {"arm": arm, "runs": len(own), "steps": round(own["steps"].mean())}
             where = {"device": device(place), "threads": threads}
-            taken = medians[arm, place, threads]
-            fewer = medians.get((PAPER, place, threads), np.nan) / taken
+            taken = least[arm, place, threads]
+            fewer = least.get((PAPER, place, threads), np.nan) / taken
             times = {"seconds": taken, "times fewer than paper": fewer}
             lines.append(named | ran | where | times)
     return pd.DataFrame(lines)
@@ -341,8 +341,9 @@ def more_steps(runs: pd.DataFrame) -> pd.DataFrame:
 def efforts(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
     """What each seed of each arm reached and took, for `figures.plot_steps`.
 
-    Columns: data, teacher, arm, seed, steps, seconds (see `_seconds`), value (percent) and last
-    (the standard deviation over the last epochs, in points). Of the seeds and categories that both
+    Columns: data, teacher, arm, seed, steps, seconds (the least of the arm's trainings, see
+    `_seconds`), value (percent) and last (the standard deviation over the last epochs, in points).
+    Of the seeds and categories that both
     `paper` and `fast` have, embedded categories are averaged for each seed that has all of them.
     """
     lines = []
@@ -354,8 +355,9 @@ def efforts(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
         whole = rows["category"].nunique()
         for arm, own in rows.groupby("arm", sort=False):
             own = complete(own, "seed", "category", whole)
-            means = own.groupby("seed", as_index=False)[["steps", "seconds", "value", "last"]]
-            lines += [named | {"arm": arm} | line for line in means.mean().to_dict("records")]
+            means = own.groupby("seed", as_index=False)[["steps", "value", "last"]].mean()
+            shared = named | {"arm": arm, "seconds": own["seconds"].min()}
+            lines += [shared | line for line in means.to_dict("records")]
     return pd.DataFrame(lines)
 
 

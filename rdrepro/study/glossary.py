@@ -138,9 +138,9 @@ TABLES = {
         "WideResNet-50-2. Our teacher is another one, so there is no verdict."
     ),
     "fast_seconds": (
-        "The seconds of training of fast and paper on one category, as medians over the runs with "
-        "the same seeds and categories. Those of a run are its epochs times the median over its "
-        "epochs, so that a while in which the machine was busy matters less. An arm that is "
+        "The seconds of training of fast and paper on one category: the least of the runs with "
+        "the same seeds and categories, since other work on the machine only adds to them. Those "
+        "of a run are its epochs times the median over its epochs. An arm that is "
         "non-inferior reaches the quality of paper in this time at the latest. A dash: older code "
         "trained these rows."
     ),
