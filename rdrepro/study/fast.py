@@ -294,8 +294,8 @@ def seconds(runs: pd.DataFrame) -> pd.DataFrame:
 
     Other work on the machine only adds to them. A line for each data set, teacher, arm, device and
     number of threads, of the categories and seeds that both `paper` and `fast` have. A training's
-    seconds are its epochs times the median over its epochs (see `_seconds`). `times fewer than paper` compares with `paper` on the same
-    device with as many threads.
+    seconds are its epochs times the median over its epochs (see `_seconds`). `times fewer than
+    paper` compares with `paper` on the same device with as many threads.
     """
     lines = []
     machine = ["arm", "provenance.device", "provenance.threads"]
