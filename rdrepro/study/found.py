@@ -52,7 +52,9 @@ def find(runs: pd.DataFrame) -> Found:
 
 def rank(one: Evidence) -> tuple:
     """The place of a result among those of its table; the smallest is shown."""
-    return TIERS.index(one.tier), -one.share, -one.seeds, one.what, len(one.differs), one.differs
+    small = " px" in one.what  # it is named where it is not the paper's main image size
+    place = TIERS.index(one.tier), -one.share, small, -one.seeds
+    return *place, one.what, len(one.differs), one.differs
 
 
 def shown(found: Found, key: tuple[str, str]) -> list[Evidence]:
@@ -134,9 +136,10 @@ def steps_in_short(found: Found, table: str) -> str:
 
 
 def _order(runs: pd.DataFrame, table: str, dataset: str) -> tuple[pd.DataFrame, list[str]]:
-    """The result of `orders` for one data set, and its categories."""
+    """The result of `orders` for one data set, and the categories that have steps."""
     if runs.empty:
         return pd.DataFrame(), []
     whole = runs["train_layers"].map(tuple) == ALL_LAYERS
     own = runs[runs["dataset"].eq(dataset) & whole]
-    return orders(own, table), sorted(set(own["category"].dropna()))
+    stepped = [name for name, rows in own.groupby("category") if len(orders(rows, table))]
+    return orders(own, table), stepped

@@ -56,9 +56,9 @@ def headline_rows(runs: pd.DataFrame) -> pd.DataFrame:
     runs: lines of `load_runs`.
 
     The result is chosen by rule and never by its value: the highest tier first, then the largest
-    share of the printed epochs, then the most seeds, then the first name, then the fewest
-    differences from the printed protocol. Where more than eight tables have a result, the same rule
-    chooses among them.
+    share of the printed epochs, then the paper's main image size, then the most seeds, then the
+    first name, then the fewest differences from the printed protocol. Where more than eight tables
+    have a result, the same rule chooses among them.
 
     Columns: table, what, printed, ours, 95 % interval, what differs (from the printed protocol).
     Values are in percent or points; in Table 3 in seconds or MiB.

@@ -8,7 +8,7 @@ from study_rows import SEEDS, all_classes, as_printed
 from rdrepro.registry import MVTEC_CATEGORIES
 from rdrepro.study import in_short, summary
 from rdrepro.study.evidence import TABLES
-from rdrepro.study.found import Found, and_, find, met_by_readings
+from rdrepro.study.found import Found, and_, find, met_by_readings, steps_in_short
 from rdrepro.study.novelty import STUDY
 from rdrepro.study.summary import at_a_glance, headline_rows
 
@@ -45,6 +45,11 @@ def test_a_better_value_of_fewer_epochs_loses(tmp_path):
     assert (line["ours"], line["what differs"]) == ("80.0", "ResNet-18 for WideResNet-50-2")
 
 
+def test_a_better_value_at_a_smaller_image_size_loses(tmp_path):
+    line = headline(bottles(0.99, image_size=128) + bottles(0.8, seeds=(1,)), tmp_path)
+    assert (line["what"], line["ours"]) == ("bottle, image AUROC", "80.0")
+
+
 def test_a_better_value_of_fewer_seeds_loses(tmp_path):
     other = {"backbone": "resnet50", "oce_width": 64}
     line = headline(bottles(0.99, seeds=(1,)) + bottles(0.8, **other), tmp_path)
@@ -56,6 +61,14 @@ def test_among_equals_the_order_of_rows_decides_nothing(order, tmp_path):
     rows = bottles(0.9, backbone="resnet18") + bottles(0.9, backbone="resnet50")
     line = headline(rows[::order], tmp_path)
     assert line["what differs"] == "ResNet-18 for WideResNet-50-2"
+
+
+def test_steps_name_only_categories_that_have_any(tmp_path):
+    columns = [{"bottleneck": "oce"}, {"bottleneck": "oce+mff"}]
+    rows = [row for column in columns for row in bottles(0.9, **column)]
+    rows += bottles(0.9, category="transistor")
+    text = steps_in_short(find(load(rows, tmp_path)), "5")
+    assert text.startswith("on bottle, ") and "transistor" not in text
 
 
 def test_with_too_many_tables_the_highest_tier_stays_and_not_the_highest_value(
