@@ -398,7 +398,7 @@ STUDIES = (
             ),
         ),
         ("README.md", "RESULTS.md"),
-        None,
+        2.18,
     ),
     Study(
         "novelty",

@@ -13,6 +13,7 @@ from rdrepro.study import (
     claims,
     compare,
     complexity,
+    fast,
     medical_tables,
     novelty,
     novelty_choice,
@@ -59,6 +60,10 @@ TABLES = {
     "rotation": rotation.rotation_table,
     "rotation_effects": lambda runs: rotation.rotation_effects(runs, ROWS),
     "coverage": lambda runs: register.coverage_table(),
+    "fast": fast.comparison,
+    "fast_collapses": fast.collapses,
+    "fast_steps": fast.more_steps,
+    "fast_2000": fast.two_thousand,
 }
 
 
