@@ -143,6 +143,7 @@ REAL = each("category", ("bottle", "transistor"))
 # 2,000 steps, as ReContrast's (Guo et al. 2023): 143 epochs of 14 steps on either real category.
 TWO_THOUSAND = {"preset": "fast", "epochs": 143}
 LAST_TEN = {"eval_last": 10}
+SMALL_REAL = {"backbone": LITE0, "image_size": LIMITATIONS_SIZE, **LAST_TEN}
 EMBEDDED_128 = {"dataset": "synthetic", "backbone": LITE0, "image_size": LIMITATIONS_SIZE, **REPORT}
 # On the development seed, image AUROC was farthest below that of `paper` on these four.
 HARDEST = each("category", ("toothbrush", "pill", "cable", "grid"))
@@ -383,22 +384,28 @@ STUDIES = (
         "Does a tenth of the gradient steps give the quality of the paper's 200 epochs?",
         (
             Batch({**EMBEDDED_128, **LAST_TEN}, (seeds(), ALL, PAPER_AND_FAST)),
-            Batch(
-                {"backbone": LITE0, "image_size": LIMITATIONS_SIZE, **LAST_TEN},
-                (seeds(), REAL, [*PAPER_AND_FAST, TWO_THOUSAND]),
-            ),
+            Batch(SMALL_REAL, (seeds(), REAL, PAPER_AND_FAST)),
+            Batch({**SMALL_REAL, **TWO_THOUSAND}, (seeds(SEEDS[0]), REAL)),
             Batch({**EMBEDDED_128, "preset": "fast"}, (HARDEST, seeds(*range(4, 24)))),
+        ),
+        ("README.md", "RESULTS.md"),
+        2.18,
+    ),
+    Study(
+        "fast-more",
+        "Does it hold for larger images and other teachers, and which number of steps is enough?",
+        (
+            Batch({**SMALL_REAL, **TWO_THOUSAND}, (seeds(*SEEDS[1:]), REAL)),
             # `paper` on bottle with ResNet-18 is in the study small-backbones.
             Batch({**RESNET18, "category": "bottle", "preset": "fast", **LAST_TEN}, (seeds(),)),
-            # Which number of steps is enough, where a tenth is not.
             Batch({**EMBEDDED_128, "preset": "fast"}, (seeds(), HARDEST, each("epochs", (40, 80)))),
             Batch(
                 {"backbone": LITE0, "category": "transistor", **LAST_TEN},
                 (seeds(), PAPER_AND_FAST),
             ),
         ),
-        ("README.md", "RESULTS.md"),
-        2.18,
+        ("RESULTS.md",),
+        None,
     ),
     Study(
         "novelty",

@@ -22,9 +22,9 @@ from rdrepro.study.stats import LEVEL, ROUNDING, collapsed, non_inferior, summar
 from rdrepro.study.titles import EMBEDDED, data_title, dataset_title
 from rdrepro.study.wording import device, network
 
-STUDY = "fast"
-# The second has `paper` on bottle with ResNet-18. Its seconds do not count: older code trained it.
-STUDIES = (STUDY, "small-backbones")
+TIMED = ("fast", "fast-more")
+# The last has `paper` on bottle with ResNet-18. Its seconds do not count: older code trained it.
+STUDIES = (*TIMED, "small-backbones")
 PAPER, FAST, LONGER = ARMS = ("paper", "fast", "2,000 steps")
 STEPS = 2000  # of the third arm, as many as ReContrast's
 LAST = 10  # epochs at the end whose spread is measured
@@ -79,10 +79,10 @@ def _seconds(row: dict[str, Any]) -> float:
     """The seconds of training of a row: its epochs times the median of their seconds.
 
     The median hides a while in which the machine was busy with something else. Looks at the test
-    set are not counted. NaN for a row of another study than `fast`.
+    set are not counted. NaN for a row of a study that is not in TIMED.
     """
     each = row["history"].get("seconds", ())
-    return row["epochs"] * np.median(each) if row["study"] == STUDY and len(each) else np.nan
+    return row["epochs"] * np.median(each) if row["study"] in TIMED and len(each) else np.nan
 
 
 def _told_apart(rows: pd.DataFrame) -> pd.Series:
