@@ -35,7 +35,7 @@ SET = ["dataset", "category", "image_size", "data_seed", "backbone", "weights"]
 SET += ["oce_width", "precision"]
 IMAGES = SET[:3]
 NAMED = ["data", "teacher"]
-# How a teacher's title tells rows apart that have one title but differ in these.
+# What is added to a teacher's title where rows have the same title but differ in these.
 REMARKS = {"oce_width": "OCE width {}", "precision": "{}"}
 WORSE, OPEN, GOOD = ANSWERS = ("worse", "not shown", "non-inferior")
 RECONTRAST = "recontrast"  # the file of its printed values
@@ -67,7 +67,7 @@ def arms(runs: pd.DataFrame) -> pd.DataFrame:
     )
     rows = newest(rows[rows["arm"] != ""], "arm", *SET, "seed")
     rows = rows.assign(
-        teacher=_told_apart(rows),
+        teacher=_distinguished(rows),
         order=[ARMS.index(arm) if arm in ARMS else len(ARMS) for arm in rows["arm"]],
     )
     keys = rows[[*SET, "order", "steps", "seed"]]
@@ -85,7 +85,7 @@ def _seconds(row: dict[str, Any]) -> float:
     return row["epochs"] * np.median(each) if row["study"] in TIMED and len(each) else np.nan
 
 
-def _told_apart(rows: pd.DataFrame) -> pd.Series:
+def _distinguished(rows: pd.DataFrame) -> pd.Series:
     """The title of each row's teacher, with those of REMARKS in which rows of one title differ."""
     titles = rows["teacher"]
     for name, text in REMARKS.items():
@@ -102,9 +102,7 @@ def _arm(row: dict[str, Any], steps_of_an_epoch: int) -> str:
     """The arm of a row; empty if it belongs to none."""
     if follows(row, _protocol({})):
         return PAPER
-    settings = PRESETS.get(FAST)
-    if settings is None:
-        return ""
+    settings = PRESETS[FAST]
     if follows(row, _protocol(settings)):
         return FAST
     if not follows(row, _protocol(settings | {"epochs": printed.ANY})):
@@ -223,11 +221,11 @@ def collapses(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def two_thousand(runs: pd.DataFrame) -> pd.DataFrame:
-    """The arm of 2,000 steps beside printed values of ReContrast and RD4AD, without a verdict.
+    """What `fast` reaches after 2,000 steps, and the values that ReContrast and RD4AD print.
 
-    Printed values stand beside MVTec AD alone. The last lines are the printed averages over fifteen
-    categories, which we did not run. The teachers and mostly the image sizes differ, so differences
-    mean nothing by themselves.
+    Only lines of MVTec AD have printed values. The last lines are the printed averages over fifteen
+    categories; we did not run all of these. There is no verdict, because the teachers differ, and
+    mostly the image sizes too.
     """
     lines = []
     for named, rows in _sets(arms(runs)):

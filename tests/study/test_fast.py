@@ -112,11 +112,6 @@ def test_only_the_newest_row_and_the_right_studies_count(loaded):
     assert found[AUROC].tolist() == [0.92]
 
 
-def test_without_the_preset_only_paper_is_recognised(loaded, monkeypatch):
-    monkeypatch.delitem(PRESETS, "fast")
-    assert fast.arms(loaded([row("paper"), row("fast")]))["arm"].tolist() == ["paper"]
-
-
 def test_the_comparison_by_hand(loaded):
     runs = loaded(pairs([0.9, 0.9, 0.9, 0.5], [0.89, 0.9, 0.91, None]))
     line = of_metric(fast.comparison(runs))

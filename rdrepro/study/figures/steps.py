@@ -19,11 +19,11 @@ EFFORTS = {"steps": "gradient steps", "seconds": "seconds of training"}
 def plot_steps(
     axes: Sequence[Axes], lines: pd.DataFrame, arms: Sequence[str], metric: str, title: str
 ) -> Sequence[Axes]:
-    """Draw the metric of one data set against gradient steps and against seconds of training.
+    """Plot the metric of one data set over gradient steps and over seconds of training.
 
-    lines: from `fast.efforts`, of one data set and teacher; a line without seconds is drawn against
-    steps alone. axes: two, which get one scale of the metric. arms: those of all data sets, so that
-    each has the same colour and marker everywhere. metric: its title.
+    lines: from `fast.efforts`, of one data set and teacher. A line without seconds appears only in
+    the panel of steps. axes: two, which get one scale of the metric. arms: those of all data sets,
+    so that each has the same colour and marker everywhere. metric: its title.
     """
     for ax, (effort, label) in zip(axes, EFFORTS.items(), strict=True):
         for arm, (colour, marker) in zip(arms, LOOKS, strict=True):
